@@ -1,0 +1,3 @@
+import { packageConfig } from "../../tools/tsup.ts";
+
+export default packageConfig({ entry: {"index":"src/index.ts","vfs/index":"src/vfs/index.ts","promises/index":"src/promises/index.ts"} });

@@ -1,0 +1,15 @@
+/** One tsup configuration for every package: ESM JavaScript only; tsc emits the declarations. */
+import { defineConfig, type Options } from "tsup";
+
+export function packageConfig(options: Pick<Options, "entry">): ReturnType<typeof defineConfig> {
+  return defineConfig({
+    ...options,
+    format: ["esm"],
+    dts: false,
+    sourcemap: true,
+    splitting: true,
+    target: "es2022",
+    clean: true,
+    minifySyntax: true, // inlines numeric constants across files
+  });
+}
