@@ -13,6 +13,8 @@
  *  - An Inode object is unique per (file system, ino): the same file found by two names is the same object,
  *    so caches and locks can hang on its identity. `ref`/`unref` count its users (dentries, open files, mappings); when the last
  *    one leaves, the file system may evict it, and frees the blocks of a file whose link count is 0.
+ *    `lookup`, `create`, ... return the inode without adding a reference: a caller that keeps it calls `ref` before its next
+ *    call into this file system. Unlinking a file that nobody references frees it within `unlink`.
  *  - Times are seconds and nanoseconds, both integers (`number`); sizes and offsets are byte counts up to 2^53 − 1.
  */
 
@@ -102,6 +104,28 @@ export interface NewNode {
   rdev: number;
 }
 
+/**
+ * An object behind one open(2) of a special file of a pseudo file system (see `Inode.openSpecial`): it takes part in reads,
+ * writes and ioctls itself instead of having bytes at offsets. Nothing here blocks: -EAGAIN means "wait until `poll` says so".
+ */
+export interface SpecialFile {
+  /** True: no file position (pipes, ttys); lseek answers -ESPIPE and `offset` is to be ignored. */
+  readonly stream: boolean;
+  read(offset: number, buf: Uint8Array): number;
+  write(offset: number, buf: Uint8Array): number;
+  /** POLL* bits that hold now. */
+  poll(): number;
+  /** Called while somebody waits: `wake` is to be called whenever `poll` may have changed. Returns the unsubscriber. */
+  onWake?(wake: () => void): () => void;
+  /** `memory` is the kernel's accessor for the caller's address space, passed through. -ENOTTY for an unknown request. */
+  ioctl(request: number, argument: number, memory: unknown): number;
+  /** lseek(2) to an absolute offset that the file accepts (0 or more): return it, or -errno. Absent: any offset is accepted. */
+  seek?(offset: number): number;
+  fsync?(): number;
+  /** The last descriptor is gone. */
+  release(): void;
+}
+
 export interface FileSystem {
   /** Name in /proc/mounts and mount(2), e.g. "ext4". */
   readonly type: string;
@@ -189,4 +213,27 @@ export interface Inode {
   setxattr(name: string, value: Uint8Array, flags: number): number;
   listxattr(): readonly string[] | number;
   removexattr(name: string): number;
+
+  // Optional: absent where the file system has no such thing.
+  /** Marks a read at this time (the VFS applies noatime and relatime first). ctime stays. Without it atime never moves by itself. */
+  touchAtime?(sec: number, nsec: number): void;
+  /** O_TMPFILE, called on a directory: a regular file of link count 0; `link` may name it later. */
+  tmpfile?(node: NewNode): Inode | number;
+  /**
+   * Files whose bytes live in frames of the VFS's `PageAllocator` (tmpfs): the frame that holds page `index`.
+   * `create` false: -ENOENT for a hole. -ENOSPC when the file system is full. mmap shares this frame.
+   */
+  pageFrame?(index: number, create: boolean): number;
+  /** FS_IOC_GETFLAGS / FS_IOC_SETFLAGS: FS_*_FL bits. */
+  inodeFlags?(): number;
+  setInodeFlags?(flags: number): number;
+  /** Names in this directory may be cached; overrides `FileSystem.cacheable`. */
+  readonly cacheableNames?: boolean;
+  /**
+   * A magic link (/proc/self/exe, /proc/self/fd/3): leads to an object and not to a name. Returns the place as an opaque value
+   * that path walk understands (a `Path` of this VFS), or -errno. `readlink` still gives the text.
+   */
+  followLink?(): object | number;
+  /** Opens a special file; `flags` are those of open(2). A negative errno refuses. Called for every open of such an inode. */
+  openSpecial?(flags: number): SpecialFile | number;
 }
