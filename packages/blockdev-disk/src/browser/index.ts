@@ -1,1 +1,2 @@
-export {};
+/** Backends that need a browser. */
+export * from "./opfs-disk.ts";

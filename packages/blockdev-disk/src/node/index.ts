@@ -1,1 +1,2 @@
-export {};
+/** Backends that need Node.js. */
+export * from "./file-disk.ts";
