@@ -14,10 +14,11 @@ import { attached, ensureBuilt, ensureInstalled, OUR_ERROR, root, toolEnvironmen
 const [command, ...args] = process.argv.slice(2);
 const BOOT = "examples/boot/dist/boot.js";
 
+/** Also builds the `starry` command, so that `npx starry` works from then on. */
 async function boot() {
   const env = toolEnvironment();
   ensureInstalled(env);
-  if (!ensureBuilt(env, "boot", ["./examples/boot..."], BOOT)) return OUR_ERROR;
+  if (!ensureBuilt(env, "boot", ["./examples/boot...", "starry-machine..."], BOOT)) return OUR_ERROR;
   return await attached(process.execPath, [join(root, BOOT), ...args], process.env);
 }
 
