@@ -1,1 +1,31 @@
-export {};
+/** virtio drivers: implement `Hal`, make a `Transport`, make a driver. */
+export * from "./error.ts";
+export { BlockDeviceAdapter, VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
+export {
+  type BufferDirection,
+  type DmaRegion,
+  type Hal,
+  type MmioRegion,
+  PAGE_SIZE,
+  type SharedBuffer,
+} from "./hal.ts";
+export { MmioTransport } from "./mmio-transport.ts";
+export { DescriptorList, VirtQueue, type VirtQueueOptions, vringNeedEvent } from "./queue.ts";
+export { RamHal, type RamHalOptions } from "./ram-hal.ts";
+export {
+  beginInit,
+  type Features,
+  finishInit,
+  readConfig64,
+  readConsistent,
+  resetDevice,
+  type Transport,
+} from "./transport.ts";
+export {
+  DEVICE_TYPE_BLOCK,
+  DEVICE_TYPE_CONSOLE,
+  DEVICE_TYPE_ENTROPY,
+  DEVICE_TYPE_NETWORK,
+  INTERRUPT_CONFIG_CHANGE,
+  INTERRUPT_USED_BUFFER,
+} from "./spec.ts";

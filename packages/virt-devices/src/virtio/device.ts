@@ -1,0 +1,80 @@
+/**
+ * The seam between a device model (blk, console, rng) and the transport that presents it to a guest.
+ *
+ * The transport owns status, features, queues and interrupts; the model owns its configuration bytes and its
+ * requests. A model is connected to one transport for its whole life.
+ */
+import type { GuestMemory } from "../seams.ts";
+import { type DeviceQueue, POP_BROKEN, POP_CHAIN } from "./queue.ts";
+
+/** What a transport offers its model. */
+export interface VirtioPort {
+  readonly memory: GuestMemory;
+  readonly queues: readonly DeviceQueue[];
+  /** DRIVER_OK is set and nothing is broken: only now may buffers be used (§2.1.2). */
+  readonly running: boolean;
+  /** Feature words as accepted by the driver; zero until FEATURES_OK. */
+  readonly driverFeaturesLow: number;
+  /** Raises a used buffer notification if the driver wants one for `queue`. */
+  notifyUsed(queue: DeviceQueue): void;
+  /** The configuration bytes changed by the device's own doing: bumps the generation and notifies. */
+  configChanged(): void;
+  /** The driver broke the protocol: DEVICE_NEEDS_RESET. `reason` goes to the guest error log. */
+  needsReset(reason: string): void;
+}
+
+export interface VirtioModel {
+  readonly deviceId: number;
+  /** Device-specific feature bits 0..31 (the transport adds the ring features and VERSION_1). */
+  readonly features: number;
+  /** Maximum size of each queue, powers of two. */
+  readonly queueSizes: readonly number[];
+  /** Device configuration space, little endian; the transport reads it byte-wise. */
+  readonly config: Uint8Array;
+  connect(port: VirtioPort): void;
+  /** The driver's feature word 0, already a subset of what was offered. False refuses FEATURES_OK. */
+  featuresChosen(features: number): boolean;
+  /** New buffers may be in queue `index`. Called while `port.running` only. */
+  notify(index: number): void;
+  /** The driver wrote one configuration byte. Bytes that are not writable are to be ignored. */
+  writeConfig(offset: number, value: number): void;
+  /** Back to power-on. Host-side resources stay. */
+  reset(): void;
+  /** Device-specific state for a snapshot, JSON-compatible. */
+  save(): readonly number[];
+  restore(state: readonly number[]): void;
+}
+
+/**
+ * Serves every available chain of `queue` with `serve(chain) → bytes written, or -1 for a protocol violation`,
+ * then notifies. The loop ends: a guest cannot add chains while the device runs.
+ */
+export function drain(port: VirtioPort, queue: DeviceQueue, server: ChainServer): void {
+  let more = true;
+  while (more) {
+    let result = queue.pop();
+    while (result === POP_CHAIN) {
+      const head = queue.chain.head;
+      const written = server.serve(queue);
+      if (written < 0) {
+        result = POP_BROKEN;
+        break;
+      }
+      queue.push(head, written);
+      result = queue.pop();
+    }
+    if (result === POP_BROKEN) {
+      port.notifyUsed(queue);
+      port.needsReset(queue.fault === "" ? "malformed request" : queue.fault);
+      return;
+    }
+    queue.requestNotification();
+    more = queue.hasMore();
+  }
+  port.notifyUsed(queue);
+}
+
+export interface ChainServer {
+  /** Serves `queue.chain`; the result goes into the used ring. */
+  serve(queue: DeviceQueue): number;
+}

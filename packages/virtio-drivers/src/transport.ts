@@ -1,0 +1,122 @@
+/**
+ * How a driver reaches its device, independent of the bus; and the initialisation sequence that all drivers share.
+ *
+ *   beginInit(transport, mine)   reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK read back     §3.1.1 steps 1-6
+ *   …queues, configuration…                                                                       step 7
+ *   finishInit(transport)        DRIVER_OK                                                        step 8
+ */
+import { ERR_FEATURES_REFUSED, ERR_IO, ERR_TIMED_OUT, ERR_UNSUPPORTED, type VirtioError } from "./error.ts";
+import {
+  F_VERSION_1_HI,
+  STATUS_ACKNOWLEDGE,
+  STATUS_DRIVER,
+  STATUS_DRIVER_OK,
+  STATUS_FAILED,
+  STATUS_FEATURES_OK,
+} from "./spec.ts";
+
+export interface Transport {
+  /** Kind of device, DEVICE_TYPE_*. */
+  readonly deviceType: number;
+  /** Bits 32*word … 32*word+31 that the device offers. */
+  readDeviceFeatures(word: number): number;
+  writeDriverFeatures(word: number, features: number): void;
+  /** Largest size of queue `queue`; 0 if it does not exist. */
+  maxQueueSize(queue: number): number;
+  /** Tells the device that queue `queue` has new buffers. */
+  notify(queue: number): void;
+  getStatus(): number;
+  setStatus(status: number): void;
+  /** Sets up and enables a queue. The areas are physical addresses. */
+  queueSet(queue: number, size: number, descriptors: number, driverArea: number, deviceArea: number): void;
+  /** Disables a queue; on return the device does not access it any more. */
+  queueUnset(queue: number): void;
+  /** Is the queue enabled already? */
+  queueUsed(queue: number): boolean;
+  /** Reads and acknowledges the interrupt status: INTERRUPT_USED_BUFFER, INTERRUPT_CONFIG_CHANGE, or 0. */
+  ackInterrupt(): number;
+  /** Changes whenever the configuration space changes. */
+  readConfigGeneration(): number;
+  /** Unsigned little-endian field; ERR_CONFIG_SPACE_* if it lies outside the configuration space. */
+  readConfig8(offset: number): number;
+  readConfig16(offset: number): number;
+  readConfig32(offset: number): number;
+  /** 0 or ERR_CONFIG_SPACE_*. */
+  writeConfig8(offset: number, value: number): number;
+  writeConfig32(offset: number, value: number): number;
+}
+
+/** Features that driver and device agreed on. */
+export interface Features {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Status reads before a device that does not finish its reset is given up. */
+const RESET_POLLS = 100_000;
+const GENERATION_RETRIES = 100;
+
+/** Resets the device and waits until it says so (§4.2.3.1). 0 or ERR_TIMED_OUT. */
+export function resetDevice(transport: Transport): number {
+  transport.setStatus(0);
+  for (let i = 0; i < RESET_POLLS; i++) if (transport.getStatus() === 0) return 0;
+  return ERR_TIMED_OUT;
+}
+
+/**
+ * Steps 1 to 6 of §3.1.1: on success FEATURES_OK is set and the result holds the accepted features. On failure the
+ * device is left with FAILED set.
+ */
+export function beginInit(transport: Transport, supportedLow: number): Features | VirtioError {
+  if (resetDevice(transport) !== 0) return ERR_TIMED_OUT;
+  transport.setStatus(STATUS_ACKNOWLEDGE);
+  transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER);
+  const low = transport.readDeviceFeatures(0) & supportedLow;
+  const high = transport.readDeviceFeatures(1) & F_VERSION_1_HI;
+  if ((high & F_VERSION_1_HI) === 0) {
+    transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
+    return ERR_UNSUPPORTED;
+  }
+  transport.writeDriverFeatures(0, low);
+  transport.writeDriverFeatures(1, high);
+  transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
+  if ((transport.getStatus() & STATUS_FEATURES_OK) === 0) {
+    transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
+    return ERR_FEATURES_REFUSED;
+  }
+  return { low, high };
+}
+
+/** Step 8 of §3.1.1: the device is live. */
+export function finishInit(transport: Transport): void {
+  transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+}
+
+/** Tells the device that the driver gives up (§2.1), and passes `error` through. */
+export function failInit<E extends number>(transport: Transport, error: E): E {
+  transport.setStatus(transport.getStatus() | STATUS_FAILED);
+  return error;
+}
+
+/**
+ * Runs `read` until the configuration generation is the same before and after (§2.5.1); ERR_IO if it never is. Also
+ * returns early with the first error of `read`.
+ */
+export function readConsistent(transport: Transport, read: () => number): number {
+  for (let i = 0; i < GENERATION_RETRIES; i++) {
+    const before = transport.readConfigGeneration();
+    const result = read();
+    if (transport.readConfigGeneration() === before) return result;
+  }
+  return ERR_IO;
+}
+
+/** A 64-bit field as two 32-bit reads, consistently (§2.5.1); exact up to 2^53. */
+export function readConfig64(transport: Transport, offset: number): number {
+  return readConsistent(transport, () => {
+    const low = transport.readConfig32(offset);
+    const high = transport.readConfig32(offset + 4);
+    if (low < 0) return low;
+    return high < 0 ? high : high * 0x1_0000_0000 + low;
+  });
+}
