@@ -1,1 +1,5 @@
-export {};
+/** Tables of the instruction set: instructions, compressed forms, CSRs, trap causes. Free of any execution machinery. */
+export * from "./causes.ts";
+export * from "./csrs.ts";
+export { expandCompressed } from "./compressed.ts";
+export * from "./instructions.ts";

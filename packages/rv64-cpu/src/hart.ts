@@ -1,0 +1,238 @@
+/**
+ * The hart: registers, run loop and the seam to whoever owns the machine.
+ *
+ * Hosted mode: guest code runs in user mode, and `run()` returns every trap to its caller (a kernel in JavaScript).
+ *
+ *   hart.setAddressSpace(rootPpn, asid); hart.pc = entry;
+ *   for (;;) {
+ *     const stop = hart.run(budget);
+ *     if (stop === STOP_TRAP && hart.trapCause === CAUSE_ECALL_U) { syscall(hart.x); hart.pc += 4; }
+ *     ...
+ *   }
+ *
+ * The border allocates nothing: registers are int32 pairs in the hart's memory, and traps are read from slots of it.
+ */
+import { CodeCache } from "./code-cache.ts";
+import { CsrFile } from "./csr-file.ts";
+import { FpUnit } from "./fp/unit.ts";
+import { buildInterpreter, EXIT_FUEL, EXIT_TRAP, type InterpreterImports } from "./interp/wasm-interpreter.ts";
+import { CAUSE_ILLEGAL_INSTRUCTION } from "./isa/causes.ts";
+import { type DeviceBus, Mmu } from "./mmu.ts";
+import type { HartRam } from "./ram.ts";
+import {
+  STATE_END, STATE_F, STATE_FFLAGS, STATE_FRM, STATE_FUEL, STATE_PC, STATE_RESERVATION, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_X, TLB_BANKS,
+} from "./state.ts";
+
+/** The guest trapped: trapCause, trapValue and pc tell. */
+export const STOP_TRAP = 1;
+/** The instruction budget is used up. */
+export const STOP_FUEL = 2;
+/** requestStop() was called. */
+export const STOP_INTERRUPT = 3;
+/** The same trap came back {@link TRAP_LOOP_LIMIT} times and no instruction retired in between. */
+export const STOP_TRAP_LOOP = 5;
+
+/** Identical traps without progress after which the hart gives up. */
+export const TRAP_LOOP_LIMIT = 10_000;
+
+/** V8 has no on-stack replacement for wasm: a longer stay would keep the loop in its first, slow compilation. */
+const SLICE = 1_000_000;
+
+export interface HartOptions {
+  /** Memory for the hart's state and RAM, from createGuestRam. One hart per memory. */
+  readonly ram: HartRam;
+  /** The `time` CSR: ticks at 10 MHz, up to 2^53. Default: retired instructions / 100. */
+  readonly timeSource?: () => number;
+  /** What answers outside RAM. Default: access faults. */
+  readonly bus?: DeviceBus;
+}
+
+type RunFunction = (fuel: number) => number;
+
+export class Hart {
+  /** x0..x31 as lo, hi int32 pairs: live state. x0 reads as zero; never write it. */
+  readonly x: Int32Array;
+  /** f0..f31 as lo, hi int32 pairs; singles are NaN-boxed. */
+  readonly f: Int32Array;
+  readonly ram: HartRam;
+  readonly #i32: Int32Array;
+  readonly #code: CodeCache;
+  readonly #mmu: Mmu;
+  readonly #fp: FpUnit;
+  readonly #csrs: CsrFile;
+  readonly #run: RunFunction;
+  #instret = 0;
+  /** Fuel given to the current wasm call, 0 outside. */
+  #slice = 0;
+  #stopRequested = false;
+  // The last trap, for loop detection.
+  #lastCause = -1;
+  #lastPc = 0;
+  #lastValue = 0;
+  #lastInstret = -1;
+  #repeats = 0;
+
+  /** @throws TypeError if `ram` was not made by createGuestRam. */
+  constructor(options: HartOptions) {
+    const { ram } = options;
+    if (!Number.isInteger(ram?.codeMapOffset)) throw new TypeError('"ram" expected the result of createGuestRam');
+    this.ram = ram;
+    const { buffer } = ram.memory;
+    this.#i32 = new Int32Array(buffer, 0, STATE_END >> 2);
+    this.x = new Int32Array(buffer, STATE_X, 64);
+    this.f = new Int32Array(buffer, STATE_F, 64);
+    this.#code = new CodeCache(ram);
+    this.#mmu = new Mmu(ram, this.#code, options.bus ?? null);
+    this.#fp = new FpUnit(buffer);
+    const timeSource = options.timeSource ?? ((): number => Math.floor(this.instret / 100));
+    this.#csrs = new CsrFile(this.#i32, this.#fp, timeSource, () => this.#retiredInside());
+    this.#mmu.select(0, -2, -1, true, false, false);
+    this.#run = this.#instantiate();
+    this.pc = ram.base;
+  }
+
+  #instantiate(): RunFunction {
+    const mmu = this.#mmu;
+    const code = this.#code;
+    const imports: InterpreterImports = {
+      fetch: (lo, hi) => mmu.fetch(lo, hi),
+      decode: (record, page) => code.decode(record, page),
+      cross: (lo, hi) => mmu.cross(lo, hi),
+      load: (lo, hi, mode) => mmu.load(lo, hi, mode),
+      store: (lo, hi, mode) => mmu.store(lo, hi, mode),
+      fp: (id, bits) => (this.#fp.execute(id, bits) ? 0 : this.#illegal(bits)),
+      system: (bits) => (this.#csrs.execute(bits) ? 0 : this.#illegal(bits)),
+    };
+    const pages = this.ram.memory.buffer.byteLength / 65536;
+    const module = new WebAssembly.Module(buildInterpreter(pages));
+    const instance = new WebAssembly.Instance(module, { e: { ...imports, memory: this.ram.memory } });
+    return instance.exports.run as RunFunction;
+  }
+
+  #illegal(bits: number): number {
+    this.#i32[STATE_TRAP_CAUSE >> 2] = CAUSE_ILLEGAL_INSTRUCTION;
+    this.#i32[STATE_TRAP_VALUE >> 2] = bits;
+    this.#i32[(STATE_TRAP_VALUE >> 2) + 1] = 0;
+    return 1;
+  }
+
+  /** Address of the next instruction; after STOP_TRAP, of the one that trapped. Upper-half addresses are negative. */
+  get pc(): number {
+    return this.#get64(STATE_PC);
+  }
+  set pc(address: number) {
+    this.#i32[STATE_PC >> 2] = address | 0;
+    this.#i32[(STATE_PC >> 2) + 1] = Math.floor(address / 0x1_0000_0000);
+  }
+
+  /** The fcsr: rounding mode in bits 7:5, accrued flags in 4:0. */
+  get fcsr(): number {
+    return (this.#i32[STATE_FRM >> 2] << 5) | this.#i32[STATE_FFLAGS >> 2];
+  }
+  set fcsr(value: number) {
+    this.#i32[STATE_FRM >> 2] = (value >> 5) & 7;
+    this.#i32[STATE_FFLAGS >> 2] = value & 31;
+    this.#fp.updateMode();
+  }
+
+  /** Cause of the last trap (CAUSE_*). */
+  get trapCause(): number {
+    return this.#i32[STATE_TRAP_CAUSE >> 2];
+  }
+  /** Its value: a virtual address (negative in the upper half), or the bits of an illegal instruction. */
+  get trapValue(): number {
+    return this.#get64(STATE_TRAP_VALUE);
+  }
+  /** Instructions retired so far. */
+  get instret(): number {
+    return this.#slice === 0 ? this.#instret : this.#retiredInside();
+  }
+
+  #get64(offset: number): number {
+    const i32 = this.#i32;
+    return i32[(offset >> 2) + 1] * 0x1_0000_0000 + (i32[offset >> 2] >>> 0);
+  }
+  /** Retired instructions while a system instruction executes: it has left its fuel in the state. */
+  #retiredInside(): number {
+    return this.#instret + this.#slice - this.#i32[STATE_FUEL >> 2];
+  }
+
+  /**
+   * Translates by the Sv39 table at physical page `rootPpn` from now on.
+   * @param asid 0..65535. Entries of other ASIDs survive; call flushTlb when a mapping is removed or changed.
+   */
+  setAddressSpace(rootPpn: number, asid: number): void {
+    if (!Number.isSafeInteger(rootPpn) || rootPpn < 0) throw new RangeError(`"rootPpn" expected page number, got ${rootPpn}`);
+    this.#mmu.select(asid % TLB_BANKS, rootPpn * 65536 + asid, rootPpn, true, false, false);
+    this.#i32.fill(-1, STATE_RESERVATION >> 2, (STATE_RESERVATION >> 2) + 2);
+  }
+
+  /** sfence.vma: forgets the translation of the page of `va`, or all. `asid` is accepted and may be ignored. */
+  flushTlb(va?: number, _asid?: number): void {
+    if (va === undefined) this.#mmu.flushAll();
+    else this.#mmu.flushPage(va | 0);
+  }
+
+  /** fence.i after host writes that were not announced by invalidateCode: forgets all decoded code. */
+  flushInstructions(): void {
+    this.#code.dropAll();
+  }
+
+  /** The host changed these bytes of RAM, or gave the frame to another use. */
+  invalidateCode(paddr: number, byteLength: number): void {
+    const start = paddr - this.ram.base;
+    const end = Math.min(start + byteLength, this.ram.size);
+    for (let at = Math.max(start, 0); at < end; at = (Math.floor(at / 4096) + 1) * 4096) {
+      const frame = Math.floor(at / 4096);
+      if (!this.#code.hasCode(frame)) continue;
+      if (at % 4096 === 0 && end - at >= 4096) this.#code.dropFrame(frame);
+      else this.#code.clear(frame, at % 4096, Math.min(end - at, 4096 - (at % 4096)));
+    }
+  }
+
+  /** Makes run() return STOP_INTERRUPT at the next poll (at most {@link SLICE} instructions later). */
+  requestStop(): void {
+    this.#stopRequested = true;
+  }
+
+  /**
+   * Runs up to `maxInstructions` (1..2^53).
+   * @returns one of STOP_*. A request to stop that was made before is honoured at once.
+   */
+  run(maxInstructions: number): number {
+    let left = maxInstructions;
+    // The caller may have switched threads: a reservation must not survive that.
+    this.#i32[STATE_RESERVATION >> 2] = -1;
+    this.#i32[(STATE_RESERVATION >> 2) + 1] = -1;
+    for (;;) {
+      if (this.#stopRequested) {
+        this.#stopRequested = false;
+        return STOP_INTERRUPT;
+      }
+      if (left <= 0) return STOP_FUEL;
+      const slice = left < SLICE ? left : SLICE;
+      this.#slice = slice;
+      const exit = this.#run(slice);
+      const retired = slice - this.#i32[STATE_FUEL >> 2];
+      this.#slice = 0;
+      this.#instret += retired;
+      left -= retired;
+      if (exit === EXIT_TRAP) return this.#progress() ? STOP_TRAP : STOP_TRAP_LOOP;
+      if (exit === EXIT_FUEL) continue;
+    }
+  }
+
+  /** False once the same trap has repeated TRAP_LOOP_LIMIT times without a retired instruction. */
+  #progress(): boolean {
+    const { pc, trapCause, trapValue } = this;
+    if (this.#instret !== this.#lastInstret || pc !== this.#lastPc || trapCause !== this.#lastCause || trapValue !== this.#lastValue) {
+      this.#lastInstret = this.#instret;
+      this.#lastPc = pc;
+      this.#lastCause = trapCause;
+      this.#lastValue = trapValue;
+      this.#repeats = 0;
+      return true;
+    }
+    return ++this.#repeats < TRAP_LOOP_LIMIT;
+  }
+}

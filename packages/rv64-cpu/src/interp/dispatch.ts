@@ -1,0 +1,120 @@
+/**
+ * The interpreter's dispatch table: which `op` number of a record stands for which instruction.
+ *
+ * An instruction gets one op per length it can have (2 where a compressed form exists) and, for pc-relative jumps, a
+ * second one for targets in the same page, whose record then holds the distance in records instead of bytes.
+ */
+import { decodeImmediate, findInstruction, IMM_B, IMM_CSR, IMM_J, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
+import { expandCompressed } from "../isa/compressed.ts";
+import { SEMANTICS } from "../isa/semantics.ts";
+import { ST_HELPER, ST_SYSTEM } from "../isa/ir.ts";
+import { RECORD_BYTES, RECORD_IMM, RECORD_LENGTH, RECORD_OP, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_F, STATE_SINK } from "../state.ts";
+
+// Ops that are not instructions.
+/** Not decoded yet; all zeros, so that a cleared page is valid. */
+export const DISPATCH_DECODE = 0;
+/** Past the last record of a page: fetch the next page. */
+export const DISPATCH_PAGE_END = 1;
+/** A 4-byte instruction whose second half is in the next page. */
+export const DISPATCH_CROSS = 2;
+/** No instruction: imm holds the bits. */
+export const DISPATCH_ILLEGAL = 3;
+export const DISPATCH_FIRST = 4;
+
+export interface DispatchOp {
+  readonly row: Instruction;
+  /** 2 or 4 bytes. */
+  readonly length: number;
+  /** The jump stays in the page; imm is in bytes of records. */
+  readonly local: boolean;
+}
+
+/** Instructions that some compressed encoding expands to, found by expanding all of them. */
+const compressible = new Set<number>();
+for (let half = 0; half < 0x1_0000; half++) {
+  if ((half & 3) === 3) continue;
+  const row = findInstruction(expandCompressed(half));
+  if (row !== undefined) compressible.add(row.id);
+}
+
+const ops: DispatchOp[] = [];
+// Dispatch number by (id * 2 + (length === 4 ? 1 : 0)) * 2 + (local ? 1 : 0).
+const opNumbers = new Uint16Array(INSTRUCTIONS.length * 4);
+for (const row of INSTRUCTIONS) {
+  for (const length of compressible.has(row.id) ? [2, 4] : [4]) {
+    for (const local of row.imm === IMM_B || row.imm === IMM_J ? [false, true] : [false]) {
+      opNumbers[row.id * 4 + (length === 4 ? 2 : 0) + (local ? 1 : 0)] = DISPATCH_FIRST + ops.length;
+      ops.push({ row, length, local });
+    }
+  }
+}
+/** By dispatch number - DISPATCH_FIRST. */
+export const DISPATCH_OPS: readonly DispatchOp[] = ops;
+
+/** Instructions whose record keeps the raw bits in imm, because JavaScript executes them. */
+const keepsBits = new Uint8Array(INSTRUCTIONS.length);
+for (const row of INSTRUCTIONS) {
+  if (SEMANTICS[row.id].body.some((s) => s.kind === ST_HELPER || s.kind === ST_SYSTEM)) keepsBits[row.id] = 1;
+}
+/** Which of rd rs1 rs2 are floating-point registers: bits 0 1 2. */
+const floatFields = new Uint8Array(INSTRUCTIONS.length);
+for (const { id, syntax } of INSTRUCTIONS) {
+  floatFields[id] = (syntax.includes("D") ? 1 : 0) | (syntax.includes("S") ? 2 : 0) | (syntax.includes("T") ? 4 : 0);
+}
+
+/** Writes records into the hart's memory. */
+export class RecordWriter {
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+
+  constructor(buffer: ArrayBufferLike) {
+    this.#u8 = new Uint8Array(buffer);
+    this.#u16 = new Uint16Array(buffer);
+    this.#i32 = new Int32Array(buffer);
+  }
+
+  /** A record without operands. */
+  special(record: number, dispatch: number, imm: number): void {
+    this.#u16[(record + RECORD_OP) >> 1] = dispatch;
+    this.#i32[(record + RECORD_IMM) >> 2] = imm;
+  }
+
+  /**
+   * Decodes `bits` (16 or 32 of them) into the record at memory offset `record`, which stands for byte `offset` of its
+   * page. `offset` -1 means that the code does not lie in one page. Returns the row, or undefined if illegal.
+   */
+  write(record: number, bits: number, offset: number): Instruction | undefined {
+    const length = (bits & 3) === 3 ? 4 : 2;
+    const full = length === 4 ? bits | 0 : expandCompressed(bits);
+    const row = findInstruction(full);
+    if (row === undefined) {
+      this.special(record, DISPATCH_ILLEGAL, length === 4 ? bits : bits & 0xffff);
+      return undefined;
+    }
+    const u16 = this.#u16;
+    const half = record >> 1;
+    let imm = keepsBits[row.id] === 1 ? full : decodeImmediate(full, row.imm === IMM_CSR ? 0 : row.imm);
+    let local = 0;
+    if (offset >= 0 && (row.imm === IMM_B || row.imm === IMM_J)) {
+      const target = offset + imm;
+      if (target >= 0 && target < 4096) {
+        local = 1;
+        imm *= RECORD_BYTES / 2;
+      }
+    }
+    const float = floatFields[row.id];
+    const rd = (full >> 7) & 31;
+    const rs1 = (full >> 15) & 31;
+    const rs2 = (full >> 20) & 31;
+    u16[half + (RECORD_RD >> 1)] = (float & 1) !== 0 ? STATE_F + rd * 8 : rd === 0 ? STATE_SINK : rd * 8;
+    u16[half + (RECORD_RS1 >> 1)] = ((float & 2) !== 0 ? STATE_F : 0) + rs1 * 8;
+    u16[half + (RECORD_RS2 >> 1)] = ((float & 4) !== 0 ? STATE_F : 0) + rs2 * 8;
+    this.#i32[(record + RECORD_IMM) >> 2] = imm;
+    u16[half + (RECORD_RS3 >> 1)] = STATE_F + (full >>> 27) * 8;
+    this.#u8[record + RECORD_RM] = (full >> 12) & 7;
+    this.#u8[record + RECORD_LENGTH] = length;
+    u16[half] = opNumbers[row.id * 4 + (length === 4 ? 2 : 0) + local];
+    return row;
+  }
+}

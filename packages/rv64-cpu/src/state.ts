@@ -1,0 +1,68 @@
+/**
+ * Layout of the hart's own area at the front of its WebAssembly.Memory; guest RAM follows it.
+ *
+ *   0x0000  x0..x31, f0..f31, then the scalar slots below
+ *   0x1000  TLB banks: per bank READ, WRITE and EXEC arrays of TLB_ENTRIES x 16 bytes
+ *           { i64 tag = virtual page address, or -1; i32 value; i32 page }
+ *           READ/WRITE value: memory offset of the page minus the low 32 bits of its virtual address
+ *           EXEC value: memory offset of the decoded page
+ *           page: memory offset of the physical page
+ *   ...     one scratch decoded page for an instruction that crosses a page boundary
+ *   ...     decoded pages, DECODED_STRIDE bytes each
+ *   ...     u16 per RAM frame: decoded page number + 1, or 0
+ *   ramOffset  guest RAM (64 KiB aligned)
+ *
+ * A decoded page has one 16-byte record per 2 bytes of code, and two sentinels:
+ *   { u16 op, u16 rd, u16 rs1, u16 rs2: byte offsets of registers in this area; i32 imm; u16 rs3; u8 rm; u8 length }
+ */
+export const STATE_X = 0x000;
+export const STATE_F = 0x100;
+/** Where writes to x0 go. */
+export const STATE_SINK = 0x200;
+export const STATE_PC = 0x208;
+export const STATE_TRAP_VALUE = 0x210;
+export const STATE_TRAP_CAUSE = 0x218;
+/** Unused part of the fuel of the last run. */
+export const STATE_FUEL = 0x21c;
+export const STATE_FFLAGS = 0x220;
+export const STATE_FRM = 0x224;
+/** 1 while the dynamic rounding mode is RNE and NX is already set: then plain wasm arithmetic has the right flags. */
+export const STATE_FP_FAST = 0x228;
+/** Memory offset of the TLB bank in use. */
+export const STATE_TLB = 0x22c;
+/** Address of the LR reservation, or -1. */
+export const STATE_RESERVATION = 0x230;
+export const STATE_RESERVED_VALUE = 0x238;
+// Operands and result of helpers, and the value of a slow load or store.
+export const STATE_A = 0x240;
+export const STATE_B = 0x248;
+export const STATE_C = 0x250;
+export const STATE_RESULT = 0x258;
+/** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
+export const STATE_END = 0x280;
+
+export const TLB_ENTRIES = 512;
+export const TLB_ENTRY_BYTES = 16;
+export const TLB_ARRAY_BYTES: number = TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_READ = 0;
+export const TLB_WRITE: number = TLB_ARRAY_BYTES;
+export const TLB_EXEC: number = TLB_ARRAY_BYTES * 2;
+export const TLB_BANK_BYTES: number = TLB_ARRAY_BYTES * 3;
+export const TLB_BANKS = 4;
+export const TLB_BASE = 0x1000;
+
+export const RECORD_BYTES = 16;
+/** 2048 records, two sentinels, and padding that spreads pages over cache sets. */
+export const DECODED_STRIDE: number = 2048 * RECORD_BYTES + 64;
+export const CROSS_PAGE: number = TLB_BASE + TLB_BANKS * TLB_BANK_BYTES;
+export const DECODED_BASE: number = CROSS_PAGE + 64;
+
+// Fields of a record.
+export const RECORD_OP = 0;
+export const RECORD_RD = 2;
+export const RECORD_RS1 = 4;
+export const RECORD_RS2 = 6;
+export const RECORD_IMM = 8;
+export const RECORD_RS3 = 12;
+export const RECORD_RM = 14;
+export const RECORD_LENGTH = 15;

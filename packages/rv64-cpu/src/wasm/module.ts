@@ -1,0 +1,249 @@
+/**
+ * A WebAssembly module writer: bytes straight into one growing Uint8Array, no text, no tree.
+ *
+ * `Code` is a function body under construction; `ModuleBuilder` puts types, imports, functions and exports around the
+ * bodies. Only what the hart's emitters need is here.
+ *
+ * Source: WebAssembly Core Specification 2.0, chapter 5.
+ */
+import * as op from "./opcodes.ts";
+
+export class Code {
+  bytes: Uint8Array = new Uint8Array(1024);
+  length = 0;
+
+  byte(value: number): void {
+    if (this.length === this.bytes.length) this.#grow(1);
+    this.bytes[this.length++] = value;
+  }
+
+  #grow(extra: number): void {
+    const next = new Uint8Array(Math.max(this.bytes.length * 2, this.length + extra));
+    next.set(this.bytes.subarray(0, this.length));
+    this.bytes = next;
+  }
+
+  append(source: Uint8Array, byteLength: number): void {
+    if (this.length + byteLength > this.bytes.length) this.#grow(byteLength);
+    this.bytes.set(source.subarray(0, byteLength), this.length);
+    this.length += byteLength;
+  }
+
+  /** Unsigned LEB128 of an integer in 0..2^32-1. */
+  u32(value: number): void {
+    let v = value >>> 0;
+    while (v > 127) {
+      this.byte((v & 127) | 128);
+      v >>>= 7;
+    }
+    this.byte(v);
+  }
+
+  /** Signed LEB128 of an int32. */
+  s32(value: number): void {
+    let v = value | 0;
+    for (;;) {
+      const low = v & 127;
+      v >>= 7;
+      if ((v === 0 && (low & 64) === 0) || (v === -1 && (low & 64) !== 0)) {
+        this.byte(low);
+        return;
+      }
+      this.byte(low | 128);
+    }
+  }
+
+  /** Signed LEB128 of a 64-bit integer given as a safe integer or a bigint. */
+  s64(value: number | bigint): void {
+    if (typeof value === "number" && value === (value | 0)) return this.s32(value);
+    let v = BigInt.asIntN(64, BigInt(value));
+    for (;;) {
+      const low = Number(v & 127n);
+      v >>= 7n;
+      if ((v === 0n && (low & 64) === 0) || (v === -1n && (low & 64) !== 0)) {
+        this.byte(low);
+        return;
+      }
+      this.byte(low | 128);
+    }
+  }
+
+  i32Const(value: number): void {
+    this.byte(op.I32_CONST);
+    this.s32(value);
+  }
+
+  i64Const(value: number | bigint): void {
+    this.byte(op.I64_CONST);
+    this.s64(value);
+  }
+
+  f64Const(value: number): void {
+    this.byte(op.F64_CONST);
+    $float.setFloat64(0, value, true);
+    for (let n = 0; n < 8; n++) this.byte($float.getUint8(n));
+  }
+
+  f32Const(value: number): void {
+    this.byte(op.F32_CONST);
+    $float.setFloat32(0, value, true);
+    for (let n = 0; n < 4; n++) this.byte($float.getUint8(n));
+  }
+
+  /** A load or store with the natural alignment hint left at 0, which engines ignore. */
+  memory(opcode: number, offset: number): void {
+    this.byte(opcode);
+    this.byte(0);
+    this.u32(offset);
+  }
+
+  get(local: number): void {
+    this.byte(op.LOCAL_GET);
+    this.u32(local);
+  }
+
+  set(local: number): void {
+    this.byte(op.LOCAL_SET);
+    this.u32(local);
+  }
+
+  tee(local: number): void {
+    this.byte(op.LOCAL_TEE);
+    this.u32(local);
+  }
+
+  br(depth: number): void {
+    this.byte(op.BR);
+    this.u32(depth);
+  }
+
+  brIf(depth: number): void {
+    this.byte(op.BR_IF);
+    this.u32(depth);
+  }
+
+  call(index: number): void {
+    this.byte(op.CALL);
+    this.u32(index);
+  }
+}
+
+const $float = new DataView(new ArrayBuffer(8)); // scratch of f32Const and f64Const
+
+interface FunctionBody {
+  readonly type: number;
+  readonly locals: readonly number[];
+  readonly code: Code;
+  readonly exportName: string;
+}
+
+export class ModuleBuilder {
+  readonly #types: string[] = [];
+  readonly #typeBytes: number[][] = [];
+  readonly #imports: { module: string; name: string; type: number }[] = [];
+  readonly #functions: FunctionBody[] = [];
+  #memoryPages = 0;
+
+  /** The number of the function type (params) -> results. */
+  type(params: readonly number[], results: readonly number[]): number {
+    const bytes = [0x60, params.length, ...params, results.length, ...results];
+    const key = bytes.join();
+    const known = this.#types.indexOf(key);
+    if (known >= 0) return known;
+    this.#typeBytes.push(bytes);
+    return this.#types.push(key) - 1;
+  }
+
+  /** Imports a function from module "e"; call it before any {@link addFunction}. Returns its index. */
+  importFunction(name: string, params: readonly number[], results: readonly number[]): number {
+    return this.#imports.push({ module: "e", name, type: this.type(params, results) }) - 1;
+  }
+
+  /** Imports the memory `e.memory`, of exactly `pages` pages of 64 KiB. */
+  importMemory(pages: number): void {
+    this.#memoryPages = pages;
+  }
+
+  /** Adds a function; `locals` are the types of its locals after the parameters. Returns its index. */
+  addFunction(params: readonly number[], results: readonly number[], locals: readonly number[], code: Code, exportName = ""): number {
+    return this.#imports.length + this.#functions.push({ type: this.type(params, results), locals, code, exportName }) - 1;
+  }
+
+  /** The module's bytes. */
+  build(): Uint8Array<ArrayBuffer> {
+    const out = new Code();
+    for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
+    this.#section(out, 1, (s) => {
+      s.u32(this.#typeBytes.length);
+      for (const type of this.#typeBytes) for (const byte of type) s.byte(byte);
+    });
+    this.#section(out, 2, (s) => {
+      s.u32(this.#imports.length + 1);
+      for (const { module, name, type } of this.#imports) {
+        text(s, module);
+        text(s, name);
+        s.byte(0);
+        s.u32(type);
+      }
+      text(s, "e");
+      text(s, "memory");
+      s.byte(2);
+      s.byte(1); // limits with a maximum
+      s.u32(this.#memoryPages);
+      s.u32(this.#memoryPages);
+    });
+    this.#section(out, 3, (s) => {
+      s.u32(this.#functions.length);
+      for (const f of this.#functions) s.u32(f.type);
+    });
+    const exported = this.#functions.filter((f) => f.exportName !== "");
+    this.#section(out, 7, (s) => {
+      s.u32(exported.length);
+      for (const f of exported) {
+        text(s, f.exportName);
+        s.byte(0);
+        s.u32(this.#imports.length + this.#functions.indexOf(f));
+      }
+    });
+    this.#section(out, 10, (s) => {
+      s.u32(this.#functions.length);
+      for (const f of this.#functions) {
+        const head = new Code();
+        const runs = runLengths(f.locals);
+        head.u32(runs.length);
+        for (const [count, type] of runs) {
+          head.u32(count);
+          head.byte(type);
+        }
+        s.u32(head.length + f.code.length + 1);
+        s.append(head.bytes, head.length);
+        s.append(f.code.bytes, f.code.length);
+        s.byte(op.END);
+      }
+    });
+    return out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>;
+  }
+
+  #section(out: Code, id: number, fill: (section: Code) => void): void {
+    const section = new Code();
+    fill(section);
+    out.byte(id);
+    out.u32(section.length);
+    out.append(section.bytes, section.length);
+  }
+}
+
+function text(out: Code, value: string): void {
+  out.u32(value.length);
+  for (let n = 0; n < value.length; n++) out.byte(value.charCodeAt(n));
+}
+
+function runLengths(types: readonly number[]): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const type of types) {
+    const last = runs[runs.length - 1];
+    if (last !== undefined && last[1] === type) last[0]++;
+    else runs.push([1, type]);
+  }
+  return runs;
+}
