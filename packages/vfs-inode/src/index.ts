@@ -1,1 +1,13 @@
 export * from "./inode.ts";
+export * from "./credentials.ts";
+export { Dentry, DentryCache, type DentryCacheOptions, Superblock, VfsNode } from "./dentry.ts";
+export { File } from "./file.ts";
+export { InodeBase } from "./inode-base.ts";
+export { MOUNT_FLAGS, Mount, MountNamespace, MountTable } from "./mount.ts";
+export { escapeMountText, mountinfoText, mountsText } from "./mount-text.ts";
+export { openPlace } from "./open.ts";
+export * from "./page-cache.ts";
+export { Path, type PathText, describePath, pathText } from "./path.ts";
+export { type Notify, Vfs, type VfsOptions } from "./vfs.ts";
+export * from "./walk.ts";
+export { direntType } from "./directory-types.ts";
