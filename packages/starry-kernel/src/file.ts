@@ -10,7 +10,7 @@
  * Lifetime: `count` holders (descriptors, descriptors in flight, running system calls, mappings). The last `put`
  * calls `release`, once. Who stores an OpenFile calls `get` first.
  */
-import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE, O_ACCMODE, O_RDONLY, O_WRONLY, POLLIN, POLLOUT } from "linux-abi";
+import { EAGAIN, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE, O_ACCMODE, O_RDONLY, O_WRONLY, POLLIN, POLLOUT } from "linux-abi";
 import type { DirectoryEmit, Inode } from "vfs-inode";
 import type { IoBuffer } from "./io-buffer.ts";
 import type { PageSource } from "./mm/page-source.ts";
@@ -24,15 +24,16 @@ export abstract class OpenFile {
   flags: number;
   /** File position in bytes; meaningful if `seekable`. Advanced by the generic read and write, not by `read`/`write` below. */
   position = 0;
-  /** Told whenever `poll()` may have changed. */
-  readonly pollSet: PollSet = new PollSet();
+  /** Told whenever `poll()` may have changed. Files of one object (all opens of a terminal) may share the object's. */
+  readonly pollSet: PollSet;
   /** Who gets SIGIO (F_SETOWN): a pid, −pgrp or 0. */
   owner = 0;
   /** Holders. */
   count = 1;
 
-  constructor(flags: number) {
+  constructor(flags: number, pollSet: PollSet = new PollSet()) {
     this.flags = flags;
+    this.pollSet = pollSet;
   }
 
   /** Has a position: pread, lseek and mmap make sense. */
@@ -82,6 +83,23 @@ export abstract class OpenFile {
   /** A blocking write goes on until all bytes are accepted (pipes, stream sockets, ttys). */
   get completesWrites(): boolean {
     return false;
+  }
+
+  /**
+   * When a blocking read gives up (SO_RCVTIMEO, a terminal's VTIME): monotonic ns. Asked when the wait begins, with NO_DEADLINE, and
+   * after each wake-up with the deadline so far. A read that gives up is tried once more; if it still has nothing it returns `readTimeoutResult`.
+   */
+  readDeadlineNs(_task: Task, current: number): number {
+    return current;
+  }
+
+  get readTimeoutResult(): number {
+    return -EAGAIN;
+  }
+
+  /** The same for a blocking write (SO_SNDTIMEO), which then returns what it has written, or -EAGAIN. */
+  writeDeadlineNs(_task: Task, current: number): number {
+    return current;
   }
 
   /** Where a write with O_APPEND goes, in bytes; −1 if the file has no notion of it. */

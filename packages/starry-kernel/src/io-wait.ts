@@ -8,7 +8,7 @@ import type { IoBuffer } from "./io-buffer.ts";
 import { kernelSignal } from "./signal/siginfo.ts";
 import { sendToTask } from "./signal/send.ts";
 import type { Task } from "./task/task.ts";
-import { ERESTARTSYS, NO_DEADLINE, Wait, WAKE_SIGNAL } from "./wait.ts";
+import { ERESTARTSYS, NO_DEADLINE, Wait, WAKE_SIGNAL, WAKE_TIMEOUT } from "./wait.ts";
 
 /** Offset argument: use and advance the file position. */
 export const AT_POSITION = -1;
@@ -23,12 +23,19 @@ export function readFile(task: Task, file: OpenFile, buffer: IoBuffer, offset: n
   const own = buffer.detach();
   file.get();
   const resume = (self: Task, reason: number): number | Wait => {
-    const again = reason === WAKE_SIGNAL ? -ERESTARTSYS : readOnce(self, file, own, offset);
-    if (again === -EAGAIN) return wait;
+    let again = reason === WAKE_SIGNAL ? -ERESTARTSYS : readOnce(self, file, own, offset);
+    if (again === -EAGAIN) {
+      if (reason === WAKE_TIMEOUT) again = file.readTimeoutResult;
+      else {
+        wait.deadlineNs = file.readDeadlineNs(self, wait.deadlineNs);
+        return wait;
+      }
+    }
     file.put();
     return again;
   };
-  const wait = new Wait("read", file.pollSet, resume, NO_DEADLINE, POLLIN | POLLHUP | POLLERR);
+  const deadlineNs = file.readDeadlineNs(task, NO_DEADLINE);
+  const wait = new Wait("read", file.pollSet, resume, deadlineNs, POLLIN | POLLHUP | POLLERR);
   return wait;
 }
 
@@ -54,17 +61,18 @@ export function writeFile(task: Task, file: OpenFile, buffer: IoBuffer, offset: 
   let done = first > 0 ? first : 0;
   const resume = (self: Task, reason: number): number | Wait => {
     const again = reason === WAKE_SIGNAL ? -ERESTARTSYS : writeOnce(self, file, own, offset);
-    if (again === -EAGAIN) return wait;
+    if (again === -EAGAIN && reason !== WAKE_TIMEOUT) return wait;
     if (again > 0) {
       done += again;
-      if (own.remaining > 0 && !own.faulted) return wait;
+      if (own.remaining > 0 && !own.faulted && reason !== WAKE_TIMEOUT) return wait;
       file.put();
       return done;
     }
     file.put();
     return finishWrite(self, again, done);
   };
-  const wait = new Wait("write", file.pollSet, resume, NO_DEADLINE, POLLOUT | POLLHUP | POLLERR);
+  const deadlineNs = file.writeDeadlineNs(task, NO_DEADLINE);
+  const wait = new Wait("write", file.pollSet, resume, deadlineNs, POLLOUT | POLLHUP | POLLERR);
   return wait;
 }
 

@@ -5,6 +5,7 @@
  */
 import type { FrameAllocator } from "./mm/frame-allocator.ts";
 import type { LogLevel, Platform } from "./platform.ts";
+import { PollSet } from "./poll-set.ts";
 import { type BlockDeviceEntry, CharDevices, type FileSystemType, type SocketFamily } from "./registries.ts";
 import type { SignalInfo } from "./signal/siginfo.ts";
 import type { SyscallRow } from "./syscall/row.ts";
@@ -70,6 +71,9 @@ export class Kernel implements KernelCore {
   readonly socketFamilies: Map<number, SocketFamily> = new Map();
   /** Rows by number. */
   readonly syscalls: (SyscallRow | undefined)[] = [];
+
+  /** Woken (POLLIN) whenever a signal is queued anywhere, blocked or not: signalfds poll it. */
+  readonly signalEvents: PollSet = new PollSet();
 
   /** Set by sethostname(2). */
   hostName = "starry";
