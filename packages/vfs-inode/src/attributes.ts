@@ -22,7 +22,15 @@ import {
   S_IFREG,
   S_ISGID,
 } from "linux-abi";
-import { MAY_READ, MAY_WRITE, checkPermission, isInGroup, isOwnerOrCapable, privilegeBits } from "./credentials.ts";
+import {
+  type Credentials,
+  MAY_READ,
+  MAY_WRITE,
+  checkPermission,
+  isInGroup,
+  isOwnerOrCapable,
+  privilegeBits,
+} from "./credentials.ts";
 import type { AttributeChanges, Inode, Timespec } from "./inode.ts";
 import type { Path } from "./path.ts";
 import type { Vfs } from "./vfs.ts";
@@ -51,7 +59,8 @@ export function changeMode(vfs: Vfs, context: FsContext, path: Path, mode: numbe
   if ((inode.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
   if (!isOwnerOrCapable(inode, credentials) || isFrozen(inode, false)) return -EPERM;
   let bits = mode & 0o7777;
-  if ((bits & S_ISGID) !== 0 && !isInGroup(credentials, inode.gid) && !credentials.hasCapability(CAP_FSETID)) bits &= ~S_ISGID;
+  if ((bits & S_ISGID) !== 0 && !isInGroup(credentials, inode.gid) && !credentials.hasCapability(CAP_FSETID))
+    bits &= ~S_ISGID;
   return apply(vfs, path, { mode: bits });
 }
 
@@ -103,9 +112,9 @@ export function changeTimes(
 }
 
 /** A write or truncate by somebody without CAP_FSETID takes setuid and setgid from the file. */
-export function dropPrivileges(vfs: Vfs, context: FsContext, inode: Inode): void {
+export function dropPrivileges(vfs: Vfs, credentials: Credentials, inode: Inode): void {
   const lost = privilegeBits(inode.mode);
-  if (lost === 0 || context.credentials.hasCapability(CAP_FSETID)) return;
+  if (lost === 0 || credentials.hasCapability(CAP_FSETID)) return;
   inode.setattr({ mode: inode.mode & 0o7777 & ~lost });
   const node = vfs.dentries.findNode(inode);
   if (node !== undefined) vfs.notify?.(node, IN_ATTRIB, null, 0);
@@ -124,7 +133,7 @@ export function truncatePath(vfs: Vfs, context: FsContext, path: Path, size: num
   if (path.node.writeDenials > 0) return -ETXTBSY;
   const result = vfs.resizeNode(path.node, size);
   if (result !== 0) return result;
-  dropPrivileges(vfs, context, inode);
+  dropPrivileges(vfs, context.credentials, inode);
   vfs.notify?.(path.node, IN_MODIFY, null, 0);
   return 0;
 }
@@ -155,7 +164,14 @@ export function getXattr(context: FsContext, path: Path, name: string): Uint8Arr
   return error !== 0 ? error : path.inode.getxattr(name);
 }
 
-export function setXattr(vfs: Vfs, context: FsContext, path: Path, name: string, value: Uint8Array, flags: number): number {
+export function setXattr(
+  vfs: Vfs,
+  context: FsContext,
+  path: Path,
+  name: string,
+  value: Uint8Array,
+  flags: number,
+): number {
   if (path.mount.readOnly) return -EROFS;
   if (isFrozen(path.inode, false)) return -EPERM;
   const error = checkXattr(context, path.inode, name, MAY_WRITE);

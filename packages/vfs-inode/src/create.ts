@@ -56,7 +56,13 @@ export function newNodeFor(context: FsContext, directory: Inode, mode: number, r
 }
 
 /** Walks to the parent of `path` and finds the dentry its last name has, negative or not; leaves the mount in the walker. */
-function findTarget(vfs: Vfs, context: FsContext, base: Path | null, path: string, directory: boolean): Dentry | number {
+function findTarget(
+  vfs: Vfs,
+  context: FsContext,
+  base: Path | null,
+  path: string,
+  directory: boolean,
+): Dentry | number {
   vfs.dentries.trim();
   const walker = vfs.walker;
   const error = walker.walk(context, base, path, LOOKUP_PARENT);
@@ -95,7 +101,14 @@ export function makeDirectory(vfs: Vfs, context: FsContext, base: Path | null, p
   return 0;
 }
 
-export function makeNode(vfs: Vfs, context: FsContext, base: Path | null, path: string, mode: number, rdev: number): number {
+export function makeNode(
+  vfs: Vfs,
+  context: FsContext,
+  base: Path | null,
+  path: string,
+  mode: number,
+  rdev: number,
+): number {
   const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT;
   if (type === S_IFDIR) return -EPERM;
   if (type !== S_IFREG && type !== S_IFCHR && type !== S_IFBLK && type !== S_IFIFO && type !== S_IFSOCK) return -EINVAL;
@@ -103,7 +116,10 @@ export function makeNode(vfs: Vfs, context: FsContext, base: Path | null, path: 
   if (typeof target === "number") return target;
   const directory = (target.parent as Dentry).node?.inode as Inode;
   const isDevice = type === S_IFCHR || type === S_IFBLK;
-  const made = directory.create(target.name, newNodeFor(context, directory, type | (mode & 0o7777), isDevice ? rdev : 0));
+  const made = directory.create(
+    target.name,
+    newNodeFor(context, directory, type | (mode & 0o7777), isDevice ? rdev : 0),
+  );
   if (typeof made === "number") return made;
   adopt(vfs, target, made, IN_CREATE);
   return 0;
@@ -130,7 +146,7 @@ export function makeLink(vfs: Vfs, context: FsContext, from: Path, base: Path | 
     if (typeof target === "number") return target;
     if (vfs.walker.mount !== from.mount) return -EXDEV;
     if ((node.inode.mode & S_IFMT) === S_IFDIR) return -EPERM;
-    const error = ((target.parent as Dentry).node?.inode as Inode).link(target.name, node.inode);
+    const error = (target.parent as Dentry).node?.inode.link(target.name, node.inode) ?? -ENOENT;
     if (error !== 0) return error;
     vfs.dentries.instantiate(target, node);
     announce(vfs, target.parent as Dentry, target.name, IN_CREATE);

@@ -78,7 +78,8 @@ export class Dentry {
 
   /** True if `this` is `ancestor` or lies below it, within one file system. */
   isWithin(ancestor: Dentry): boolean {
-    for (let dentry: Dentry | null = this; dentry !== null; dentry = dentry.parent) if (dentry === ancestor) return true;
+    for (let dentry: Dentry | null = this; dentry !== null; dentry = dentry.parent)
+      if (dentry === ancestor) return true;
     return false;
   }
 }

@@ -43,11 +43,11 @@ import {
   S_IFREG,
 } from "linux-abi";
 import { dropPrivileges, isFrozen } from "./attributes.ts";
+import type { Credentials } from "./credentials.ts";
 import type { VfsNode } from "./dentry.ts";
 import { type Attributes, type DirectoryEmit, type Inode, type SpecialFile, newAttributes } from "./inode.ts";
 import type { Path } from "./path.ts";
 import type { Vfs } from "./vfs.ts";
-import type { FsContext } from "./walk.ts";
 
 const $attributes: Attributes = newAttributes(); // scratch of the relatime decision
 const $now = { sec: 0, nsec: 0 };
@@ -67,19 +67,19 @@ export class File {
   readonly readable: boolean;
   readonly writable: boolean;
   /** Who opened it: writes are judged by these credentials. */
-  readonly #context: FsContext;
+  readonly #credentials: Credentials;
   readonly #type: number;
   readonly #cached: boolean;
   #open = true;
 
-  constructor(vfs: Vfs, context: FsContext, path: Path, flags: number, special: SpecialFile | null) {
+  constructor(vfs: Vfs, credentials: Credentials, path: Path, flags: number, special: SpecialFile | null) {
     this.vfs = vfs;
     this.path = path;
     this.node = path.node;
     this.inode = path.node.inode;
     this.flags = flags;
     this.special = special;
-    this.#context = context;
+    this.#credentials = credentials;
     this.#type = this.inode.mode & S_IFMT;
     const access = flags & O_ACCMODE;
     const usable = (flags & O_PATH) === 0;
@@ -112,8 +112,7 @@ export class File {
     if (this.special !== null) return this.special.read(offset, buf);
     if (this.#type === S_IFDIR) return -EISDIR;
     const n = this.#cached ? this.vfs.pageCache.read(this.node, offset, buf) : this.inode.readAt(offset, buf);
-    if (n >= 0) this.accessed();
-    if (n > 0) this.vfs.notify?.(this.node, IN_ACCESS, null, 0);
+    if (n >= 0) this.afterRead(n);
     return n;
   }
 
@@ -136,18 +135,41 @@ export class File {
     if (this.special !== null) return this.special.write(offset, buf);
     if (buf.length === 0) return 0;
     if (offset + buf.length > Number.MAX_SAFE_INTEGER) return -EFBIG;
-    const inode = this.inode;
-    if ((inode.mode & 0o6000) !== 0) dropPrivileges(this.vfs, this.#context, inode);
-    const n = this.#cached ? this.vfs.pageCache.write(this.node, offset, buf) : inode.writeAt(offset, buf);
-    if (n > 0) {
-      this.node.atimeDecided = Number.NaN;
-      this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
-      if ((this.flags & O_DSYNC) !== 0) {
-        const error = this.vfs.syncNode(this.node, (this.flags & O_SYNC) !== O_SYNC);
-        if (error < 0) return error;
-      }
-    }
-    return n;
+    this.beforeWrite();
+    const n = this.store(offset, buf);
+    return n > 0 ? this.afterWrite(n) : n;
+  }
+
+  // The pieces of read and write, for callers that move the bytes themselves.
+
+  /** Bytes of this file are in the page cache. */
+  get cached(): boolean {
+    return this.#cached;
+  }
+
+  /** Takes setuid and setgid away when somebody unprivileged is about to write. */
+  beforeWrite(): void {
+    if ((this.inode.mode & 0o6000) !== 0) dropPrivileges(this.vfs, this.#credentials, this.inode);
+  }
+
+  /** The bare write to the file's contents. */
+  store(offset: number, buf: Uint8Array): number {
+    return this.#cached ? this.vfs.pageCache.write(this.node, offset, buf) : this.inode.writeAt(offset, buf);
+  }
+
+  /** After `n` > 0 bytes were stored: watchers, O_SYNC. Returns `n` or an error of the synchronisation. */
+  afterWrite(n: number): number {
+    this.node.atimeDecided = Number.NaN;
+    this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
+    if ((this.flags & O_DSYNC) === 0) return n;
+    const error = this.vfs.syncNode(this.node, (this.flags & O_SYNC) !== O_SYNC);
+    return error < 0 ? error : n;
+  }
+
+  /** After `n` ≥ 0 bytes were read: atime, watchers. */
+  afterRead(n: number): void {
+    this.accessed();
+    if (n > 0) this.vfs.notify?.(this.node, IN_ACCESS, null, 0);
   }
 
   /** lseek(2): the new position or -errno. */
@@ -207,7 +229,7 @@ export class File {
     if (isFrozen(this.inode, false)) return -EPERM;
     const error = this.vfs.resizeNode(this.node, size);
     if (error !== 0) return error;
-    dropPrivileges(this.vfs, this.#context, this.inode);
+    dropPrivileges(this.vfs, this.#credentials, this.inode);
     this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
     return 0;
   }
@@ -228,7 +250,7 @@ export class File {
     }
     const result = this.inode.fallocate(mode, offset, byteLength);
     if (result !== 0) return result;
-    dropPrivileges(this.vfs, this.#context, this.inode);
+    dropPrivileges(this.vfs, this.#credentials, this.inode);
     this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
     return 0;
   }

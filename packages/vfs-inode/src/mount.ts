@@ -32,7 +32,15 @@ import { Path } from "./path.ts";
 
 /** Per-mount flags that mount(2) and remount,bind can set. MS_SYNCHRONOUS is kept for display. */
 export const MOUNT_FLAGS: number =
-  MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_NOSYMFOLLOW | MS_SYNCHRONOUS;
+  MS_RDONLY |
+  MS_NOSUID |
+  MS_NODEV |
+  MS_NOEXEC |
+  MS_NOATIME |
+  MS_NODIRATIME |
+  MS_RELATIME |
+  MS_NOSYMFOLLOW |
+  MS_SYNCHRONOUS;
 
 export class Mount {
   readonly id: number;
@@ -163,7 +171,9 @@ export class MountTable {
   }
 
   create(superblock: Superblock, root: Dentry, source: string, flags: number): Mount {
-    const mount = new Mount(this.#nextId++, superblock, root, this.#dentries, source, flags & MOUNT_FLAGS, (unused) => this.#destroy(unused));
+    const mount = new Mount(this.#nextId++, superblock, root, this.#dentries, source, flags & MOUNT_FLAGS, (unused) =>
+      this.#destroy(unused),
+    );
     superblock.mounts++;
     root.pins++;
     return mount;

@@ -7,7 +7,6 @@ import {
   EINVAL,
   EISDIR,
   ELOOP,
-  ENOTDIR,
   ENXIO,
   EOPNOTSUPP,
   EPERM,
@@ -102,7 +101,7 @@ export function openPath(
 export function openPlace(vfs: Vfs, context: FsContext, path: Path, flags: number, created = false): File | number {
   const inode = path.inode;
   const type = inode.mode & S_IFMT;
-  if ((flags & O_PATH) !== 0) return new File(vfs, context, path, flags, null);
+  if ((flags & O_PATH) !== 0) return new File(vfs, context.credentials, path, flags, null);
   if (type === S_IFLNK) return -ELOOP;
   if (type === S_IFSOCK) return -ENXIO;
   const mask = accessMask(flags);
@@ -125,18 +124,18 @@ export function openPlace(vfs: Vfs, context: FsContext, path: Path, flags: numbe
     const opened = inode.openSpecial(flags);
     if (typeof opened === "number") return opened;
     special = opened;
-  } else if (isDevice) {
-    const opened = vfs.openDevice === undefined ? -ENXIO : vfs.openDevice(inode, flags);
+  } else if (isDevice && vfs.openDevice !== undefined) {
+    const opened = vfs.openDevice(inode, flags);
     if (typeof opened === "number") return opened;
     special = opened;
   }
   if ((flags & O_TRUNC) !== 0 && type === S_IFREG && special === null && inode.size > 0 && !created) {
     const error = vfs.resizeNode(path.node, 0);
     if (error !== 0) return error;
-    dropPrivileges(vfs, context, inode);
+    dropPrivileges(vfs, context.credentials, inode);
     vfs.notify?.(path.node, IN_MODIFY, null, 0);
   }
-  const file = new File(vfs, context, path, flags, special);
+  const file = new File(vfs, context.credentials, path, flags, special);
   vfs.notify?.(path.node, type === S_IFDIR ? IN_OPEN | IN_ISDIR : IN_OPEN, null, 0);
   return file;
 }
@@ -163,5 +162,5 @@ export function openTmpfile(
   const made = directory.tmpfile(newNodeFor(context, directory, S_IFREG | (mode & 0o7777), 0));
   if (typeof made === "number") return made;
   const dentry = vfs.dentries.addDetached(parent.superblock, `/#${made.ino}`, vfs.dentries.nodeOf(made));
-  return new File(vfs, context, new Path(mount, dentry), flags & ~O_TMPFILE, null);
+  return new File(vfs, context.credentials, new Path(mount, dentry), flags & ~O_TMPFILE, null);
 }

@@ -1,6 +1,14 @@
 import { EFAULT, EIO } from "linux-abi";
 import { beforeEach, expect, test } from "vitest";
-import { DentryCache, InodeBase, PAGE_SIZE, PageCache, type PageAllocator, type VfsNode, createPlainAllocator } from "./index.ts";
+import {
+  DentryCache,
+  InodeBase,
+  PAGE_SIZE,
+  PageCache,
+  type PageAllocator,
+  type VfsNode,
+  createPlainAllocator,
+} from "./index.ts";
 import type { FileSystem } from "./inode.ts";
 
 /** A file on a slow medium that counts how it is asked. */

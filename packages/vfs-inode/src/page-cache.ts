@@ -31,6 +31,8 @@ export interface PageAllocator {
   isShared?(frame: number): boolean;
   /** `count` frames whose bytes follow each other; first frame, or -1. They are freed one by one. Saves a copy per read. */
   allocRun?(count: number): number;
+  /** The cache stored into a frame that programs may have mapped: `from` and `byteLength` within the page. */
+  modified?(frame: number, from: number, byteLength: number): void;
   /** The bytes of a run from `allocRun`. */
   runBytes?(frame: number, count: number): Uint8Array;
 }
@@ -51,7 +53,8 @@ export function createPlainAllocator(limit = 16384): PageAllocator {
     },
     bytes(frame: number): Uint8Array {
       const bytes = frames[frame];
-      if (bytes === null || bytes === undefined) throw new RangeError(`"frame" expected an allocated frame, got ${frame}`);
+      if (bytes === null || bytes === undefined)
+        throw new RangeError(`"frame" expected an allocated frame, got ${frame}`);
       return bytes;
     },
   };
@@ -362,6 +365,7 @@ export class PageCache {
         if (to < start + PAGE_SIZE) page.bytes.fill(0, to - start);
       }
       page.bytes.set(buf.subarray(from - offset, to - offset), from - start);
+      this.allocator.modified?.(page.frame, from - start, to - from);
       page.referenced = true;
     }
     return written;
@@ -419,7 +423,8 @@ export class PageCache {
   prefetch(node: VfsNode, offset: number, byteLength: number): void {
     if (!node.inode.fs.usesPageCache) return;
     const last = Math.min(Math.ceil((offset + byteLength) / PAGE_SIZE), Math.ceil(node.inode.size / PAGE_SIZE));
-    for (let index = Math.floor(offset / PAGE_SIZE); index < last; index++) if (typeof this.page(node, index) === "number") return;
+    for (let index = Math.floor(offset / PAGE_SIZE); index < last; index++)
+      if (typeof this.page(node, index) === "number") return;
   }
 
   #writePage(page: CachedPage): number {

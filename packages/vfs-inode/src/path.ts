@@ -46,7 +46,6 @@ export class Path {
   }
 }
 
-
 /** How a path looks from `root` (d_path). */
 export interface PathText {
   text: string;

@@ -190,7 +190,8 @@ export function rename(
   announceRename(vfs, oldParent, oldName, newParent, newName, sourceNode, moving);
   if (replaced !== null && vfs.notify !== null) {
     if (exchange) announceRename(vfs, newParent, newName, oldParent, oldName, replaced, isDirectory(replaced));
-    else vfs.notify(replaced, replaced.inode.nlink === 0 || isDirectory(replaced) ? IN_DELETE_SELF : IN_ATTRIB, null, 0);
+    else
+      vfs.notify(replaced, replaced.inode.nlink === 0 || isDirectory(replaced) ? IN_DELETE_SELF : IN_ATTRIB, null, 0);
   }
   return 0;
 }

@@ -36,7 +36,16 @@ import {
   SEEK_SET,
 } from "linux-abi";
 import { beforeEach, expect, test } from "vitest";
-import { type Credentials, File, type FsContext, LOOKUP_FOLLOW, type Path, Vfs, mountinfoText, mountsText } from "./index.ts";
+import {
+  type Credentials,
+  type File,
+  type FsContext,
+  LOOKUP_FOLLOW,
+  type Path,
+  Vfs,
+  mountinfoText,
+  mountsText,
+} from "./index.ts";
 import { Tmpfs } from "./tmpfs/index.ts";
 
 let vfs: Vfs;
@@ -44,7 +53,12 @@ let context: ReturnType<Vfs["mountRoot"]>;
 let seconds = 1000;
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-const user = (uid: number, groups: number[] = []): Credentials => ({ fsuid: uid, fsgid: uid, groups, hasCapability: () => false });
+const user = (uid: number, groups: number[] = []): Credentials => ({
+  fsuid: uid,
+  fsgid: uid,
+  groups,
+  hasCapability: () => false,
+});
 const as = (credentials: Credentials): FsContext => ({ ...context, credentials });
 const at = (path: string, flags = LOOKUP_FOLLOW): Path => vfs.lookup(context, null, path, flags) as Path;
 

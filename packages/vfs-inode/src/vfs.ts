@@ -37,7 +37,10 @@ export interface VfsOptions {
   readonly now?: (out: Timespec) => void;
   readonly dentryLimit?: number;
   readonly pageCache?: PageCacheOptions;
-  /** Opens character and block devices by number (`new_encode_dev` form). Default: -ENXIO. */
+  /**
+   * Opens character and block devices by number (`new_encode_dev` form). Absent: `open` returns a File without content for
+   * them, as it does for FIFOs, and the caller puts its driver in its place.
+   */
   readonly openDevice?: (inode: Inode, flags: number) => SpecialFile | number;
 }
 
@@ -67,7 +70,10 @@ export class Vfs {
   // Set-up
 
   /** A fresh namespace whose root is `fs`, and a context that stands there as root. */
-  mountRoot(fs: FileSystem, options: { source?: string; flags?: number; credentials?: Credentials } = {}): FsContext & { namespace: MountNamespace } {
+  mountRoot(
+    fs: FileSystem,
+    options: { source?: string; flags?: number; credentials?: Credentials } = {},
+  ): FsContext & { namespace: MountNamespace } {
     const namespace = new MountNamespace(this.mountTable);
     const mount = this.mountTable.mount(namespace, null, fs, options.source ?? "none", options.flags ?? 0) as Mount;
     return {
@@ -135,8 +141,15 @@ export class Vfs {
     return 0;
   }
 
-  /** open(2). `mode`: permission bits for a file created. A FIFO or socket comes back as a File without content: the kernel's part. */
-  open(context: FsContext, base: Path | null, path: string, flags: number, mode: number, lookupFlags = 0): File | number {
+  /** open(2). `mode`: permission bits for a file created. A FIFO comes back as a File without content: the kernel's part. */
+  open(
+    context: FsContext,
+    base: Path | null,
+    path: string,
+    flags: number,
+    mode: number,
+    lookupFlags = 0,
+  ): File | number {
     this.dentries.trim();
     return openPath(this, context, base, path, flags, mode, lookupFlags);
   }
@@ -176,7 +189,14 @@ export class Vfs {
   }
 
   /** renameat2(2). `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE. */
-  rename(context: FsContext, oldBase: Path | null, oldPath: string, newBase: Path | null, newPath: string, flags = 0): number {
+  rename(
+    context: FsContext,
+    oldBase: Path | null,
+    oldPath: string,
+    newBase: Path | null,
+    newPath: string,
+    flags = 0,
+  ): number {
     return remove.rename(this, context, oldBase, oldPath, newBase, newPath, flags);
   }
 
@@ -319,4 +339,3 @@ export class Vfs {
     return this.#renameCookie;
   }
 }
-

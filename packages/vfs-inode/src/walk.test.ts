@@ -96,7 +96,10 @@ test("chroot confines absolute paths, links and dot-dot", () => {
 
 test("every directory on the way needs search permission", () => {
   vfs.chmod(context, find("/a") as Path, 0o700);
-  const other: FsContext = { ...context, credentials: { fsuid: 1000, fsgid: 1000, groups: [], hasCapability: () => false } };
+  const other: FsContext = {
+    ...context,
+    credentials: { fsuid: 1000, fsgid: 1000, groups: [], hasCapability: () => false },
+  };
   expect(find("/a/f", LOOKUP_FOLLOW, other)).toBe(-EACCES);
   expect(find("/a", LOOKUP_FOLLOW, other)).toBeInstanceOf(Path);
 });

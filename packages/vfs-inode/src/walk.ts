@@ -185,7 +185,10 @@ export class Walker {
         if (isLast) return this.#finish(mount, dentry, this.trailingSlash ? flags | LOOKUP_DIRECTORY : flags);
         continue;
       }
-      if ((childNode.inode.mode & S_IFMT) === S_IFLNK && (!isLast || this.trailingSlash || (flags & LOOKUP_FOLLOW) !== 0)) {
+      if (
+        (childNode.inode.mode & S_IFMT) === S_IFLNK &&
+        (!isLast || this.trailingSlash || (flags & LOOKUP_FOLLOW) !== 0)
+      ) {
         if (++links > MAX_SYMLINKS || (flags & LOOKUP_NO_SYMLINKS) !== 0) return -ELOOP;
         if ((mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
         const inode = childNode.inode;

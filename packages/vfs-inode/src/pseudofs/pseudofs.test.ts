@@ -1,6 +1,19 @@
-import { EACCES, EINVAL, ENOENT, ENOTTY, EPERM, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, S_IFDIR, SEEK_SET } from "linux-abi";
+import {
+  EACCES,
+  EINVAL,
+  ENOENT,
+  ENOTTY,
+  EPERM,
+  O_CREAT,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  POLLIN,
+  S_IFDIR,
+  SEEK_SET,
+} from "linux-abi";
 import { beforeEach, expect, test } from "vitest";
-import { type File, LOOKUP_FOLLOW, Path, Vfs } from "../index.ts";
+import { type File, LOOKUP_FOLLOW, type Path, Vfs } from "../index.ts";
 import { DirMapping, SeqObject, SimpleDir, SimpleFs, SimpleSymlink, SpecialFileBase, SpecialFsFile } from "./index.ts";
 
 let vfs: Vfs;
@@ -31,7 +44,10 @@ beforeEach(() => {
   for (const pid of [1, 7, 30]) pids.set(pid, processDir(pid));
   const root = new DirMapping()
     .add("count", SpecialFsFile.newRegularWithPerm(fs, new SeqObject(() => `${counter++}\n`.repeat(3)), 0o444))
-    .add("control", SpecialFsFile.newRegularWithPerm(fs, new SeqObject(() => control, { write: (text) => setControl(text) }), 0o644))
+    .add(
+      "control",
+      SpecialFsFile.newRegularWithPerm(fs, new SeqObject(() => control, { write: (text) => setControl(text) }), 0o644),
+    )
     .add("fails", SpecialFsFile.newRegularWithPerm(fs, new SeqObject(() => -EACCES), 0o444))
     .addDynamic("self", () => new SimpleSymlink(fs, () => "7"));
   const setControl = (text: string): number => {

@@ -374,6 +374,7 @@ export class TmpfsInode extends InodeBase {
       const page = this.#page(index);
       if (page === undefined) break;
       page.bytes.set(done === 0 && count === buf.length ? buf : buf.subarray(done, done + count), from);
+      this.fs.allocator.modified?.(page.frame, from, count);
       done += count;
     }
     if (done === 0) return buf.length === 0 ? 0 : -ENOSPC;
@@ -422,8 +423,10 @@ export class TmpfsInode extends InodeBase {
       for (const index of [...this.#pages.keys()]) if (index >= firstWhole && index < endWhole) this.#freePage(index);
     } else for (let index = firstWhole; index < endWhole; index++) this.#freePage(index);
     const head = Math.floor(start / PAGE_SIZE);
-    if (head < firstWhole) this.#pages.get(head)?.bytes.fill(0, start - head * PAGE_SIZE, Math.min(end - head * PAGE_SIZE, PAGE_SIZE));
-    if (endWhole >= firstWhole && end > endWhole * PAGE_SIZE) this.#pages.get(endWhole)?.bytes.fill(0, 0, end - endWhole * PAGE_SIZE);
+    if (head < firstWhole)
+      this.#pages.get(head)?.bytes.fill(0, start - head * PAGE_SIZE, Math.min(end - head * PAGE_SIZE, PAGE_SIZE));
+    if (endWhole >= firstWhole && end > endWhole * PAGE_SIZE)
+      this.#pages.get(endWhole)?.bytes.fill(0, 0, end - endWhole * PAGE_SIZE);
   }
 
   #freePage(index: number): void {

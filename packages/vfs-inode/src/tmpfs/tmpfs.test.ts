@@ -28,7 +28,8 @@ import { Tmpfs, TmpfsInode } from "./index.ts";
 const node = (mode: number, rdev = 0): NewNode => ({ mode, uid: 0, gid: 0, rdev });
 let fs: Tmpfs;
 let root: Inode;
-const make = (name: string, directory: Inode = root): TmpfsInode => directory.create(name, node(S_IFREG | 0o644)) as TmpfsInode;
+const make = (name: string, directory: Inode = root): TmpfsInode =>
+  directory.create(name, node(S_IFREG | 0o644)) as TmpfsInode;
 const names = (directory: Inode, cookie = 0): string[] => {
   const found: string[] = [];
   directory.readdir(cookie, (name) => found.push(name) > 0);

@@ -51,7 +51,12 @@ export class Tmpfs implements FileSystem {
     this.#maxInodes = options.inodes ?? Math.max(1024, this.#maxPages);
     this.allocator = options.allocator ?? createPlainAllocator(this.#maxPages);
     this.now = options.now ?? (() => {});
-    const node: NewNode = { mode: S_IFDIR | (options.mode ?? 0o1777), uid: options.uid ?? 0, gid: options.gid ?? 0, rdev: 0 };
+    const node: NewNode = {
+      mode: S_IFDIR | (options.mode ?? 0o1777),
+      uid: options.uid ?? 0,
+      gid: options.gid ?? 0,
+      rdev: 0,
+    };
     this.#root = this.newInode(node, null) as TmpfsInode;
   }
 
