@@ -41,14 +41,15 @@ export abstract class OpenFile {
     return false;
   }
 
+  /**
+   * Where it was opened, pinned by this file; null for an anonymous object. The code behind open(2) sets it on whatever file a
+   * driver returned, so drivers need not know about paths.
+   */
+  path: FsPlace | null = null;
+
   /** The file's inode, or null for an anonymous object; then `anonymousName` names it. */
   get inode(): Inode | null {
-    return null;
-  }
-
-  /** Where it was opened (pinned by this file), or null for an anonymous object. */
-  get path(): FsPlace | null {
-    return null;
+    return this.path === null ? null : this.path.inode;
   }
 
   /** What readlink(/proc/PID/fd/N) shows for an object without a path: "pipe:[12]", "anon_inode:[eventfd]". */
@@ -166,6 +167,10 @@ export abstract class OpenFile {
   }
 
   put(): void {
-    if (--this.count === 0) this.release();
+    if (--this.count > 0) return;
+    this.release();
+    const path = this.path;
+    this.path = null;
+    path?.unpin();
   }
 }

@@ -41,6 +41,11 @@ export class Path {
     this.mount.releasePin();
   }
 
+  /** The same dentry seen through another mount of the same file system. */
+  onMount(mount: Mount): Path {
+    return new Path(mount, this.dentry);
+  }
+
   equals(other: Path): boolean {
     return this.mount === other.mount && this.dentry === other.dentry;
   }
