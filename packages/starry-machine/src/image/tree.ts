@@ -42,6 +42,13 @@ export class FileTree {
     this.#nodes.set("/", { type: "directory", mode: 0o755, uid: 0, gid: 0, mtime: this.#defaultMtime });
   }
 
+  /** A tree that is a single file: its root. */
+  static ofFile(node: TreeNode): FileTree {
+    const tree = new FileTree();
+    tree.#nodes.set("/", node);
+    return tree;
+  }
+
   /** Adds or replaces one node; an existing directory is kept and takes the new attributes. Throws for a path through a non-directory. */
   add(path: string, node: TreeNode): void {
     const real = this.#realPath(path, node.type === "directory");
