@@ -30,7 +30,7 @@ import {
   type VirtioError,
 } from "./error.ts";
 import { type DmaRegion, type Hal, PAGE_SIZE, type SharedBuffer } from "./hal.ts";
-import { DescriptorList, VirtQueue } from "./queue.ts";
+import { DEFAULT_MAX_POLLS, DescriptorList, STATUS_POLL_INTERVAL, VirtQueue } from "./queue.ts";
 import {
   DEVICE_TYPE_BLOCK,
   F_EVENT_IDX_LO,
@@ -100,8 +100,6 @@ const NO_BUFFER: Uint8Array = new Uint8Array(0);
 const NO_SHARE: SharedBuffer = { runCount: 0, paddrs: [], byteLengths: [] };
 
 const MAX_TRANSFER = 1024 * 1024; // bytes a request of the blocking functions; larger ones are split
-const DEFAULT_POLLS = 10_000_000;
-const STATUS_POLL_INTERVAL = 1024;
 
 export interface VirtIOBlkOptions {
   /** Descriptors wanted; the device may allow fewer. Default 128. */
@@ -165,7 +163,7 @@ export class VirtIOBlk {
     this.#slots = slots;
     this.#slotView = new DataView(slots.view.buffer, slots.view.byteOffset, slots.view.byteLength);
     this.#capacity = capacity;
-    this.#maxPolls = options.maxPolls ?? DEFAULT_POLLS;
+    this.#maxPolls = options.maxPolls ?? DEFAULT_MAX_POLLS;
     this.#waitForInterrupt = options.waitForInterrupt ?? alwaysTrue;
     this.#slotOfHead = new Int16Array(queue.size);
     this.#list = new DescriptorList(queue.maxChainLength);

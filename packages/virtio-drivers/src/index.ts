@@ -1,5 +1,7 @@
 /** virtio drivers: implement `Hal`, make a `Transport`, make a driver. */
 export * from "./error.ts";
+export { VirtIOConsole, type VirtIOConsoleOptions } from "./console.ts";
+export { VirtIORng, type VirtIORngOptions } from "./rng.ts";
 export { BlockDeviceAdapter, VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
 export {
   type BufferDirection,

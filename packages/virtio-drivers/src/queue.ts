@@ -21,6 +21,7 @@ import {
   ERR_INVALID_PARAM,
   ERR_NOT_READY,
   ERR_QUEUE_FULL,
+  ERR_TIMED_OUT,
   ERR_UNSUPPORTED,
   ERR_WRONG_TOKEN,
   isVirtioError,
@@ -41,6 +42,7 @@ import {
   RING_ENTRIES,
   RING_FLAGS,
   RING_IDX,
+  STATUS_DEVICE_NEEDS_RESET,
   USED_ELEM_SIZE,
   USED_F_NO_NOTIFY,
 } from "./spec.ts";
@@ -53,6 +55,10 @@ const DIRECT_LIMIT = 4;
 const INDIRECT_TABLES = 16;
 const INDIRECT_ENTRIES = 128;
 const NO_TABLE = -1;
+/** While polling, the device status is read once in this many looks at the ring. */
+export const STATUS_POLL_INTERVAL = 1024;
+/** Looks at the ring before a device is taken for dead, unless a driver's options say otherwise. */
+export const DEFAULT_MAX_POLLS = 10_000_000;
 
 /** Buffers of one request: device-readable ones first. Reusable; filling it allocates nothing. */
 export class DescriptorList {
@@ -288,6 +294,24 @@ export class VirtQueue {
     this.#lastUsed = (this.#lastUsed + 1) & 0xffff;
     if (this.#hasEventIdx) this.#writeUsedEvent();
     return length;
+  }
+
+  /**
+   * Adds `list`, notifies the device and polls until it has used the chain; returns the bytes written. Other chains
+   * must not be in flight. ERR_TIMED_OUT after `maxPolls` looks, or ERR_DEVICE_FAULT if the device asks for a reset:
+   * then the device may still own the buffers, and must be reset before they are reused.
+   */
+  addNotifyWaitPop(list: DescriptorList, transport: Transport, maxPolls: number): number {
+    const token = this.add(list);
+    if (token < 0) return token;
+    if (this.shouldNotify()) transport.notify(this.index);
+    for (let polls = 0; polls < maxPolls; polls++) {
+      const length = this.popUsed(token);
+      if (length !== ERR_NOT_READY) return length;
+      if (polls % STATUS_POLL_INTERVAL === 0 && (transport.getStatus() & STATUS_DEVICE_NEEDS_RESET) !== 0)
+        return ERR_DEVICE_FAULT;
+    }
+    return ERR_TIMED_OUT;
   }
 
   /**
