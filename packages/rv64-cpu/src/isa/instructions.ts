@@ -12,7 +12,7 @@
 /**
  * Operand formats. The letter code is the encoding; the text is the assembler syntax, in which
  * `d s t u` are integer registers rd rs1 rs2 rs3, `D S T U` the floating-point ones, `i` the immediate,
- * `o` a pc-relative target, `m` the rounding mode, `h` an upper immediate, `c` a CSR, `z` a 5-bit unsigned immediate in rs1, `a` an aq/rl suffix.
+ * `o` a pc-relative target, `m` the rounding mode, `e` that of an exact conversion, `h` an upper immediate, `c` a CSR, `z` a 5-bit unsigned immediate in rs1, `a` an aq/rl suffix.
  */
 export type Syntax = string;
 
@@ -47,7 +47,7 @@ export interface Instruction {
 const rows: Instruction[] = [];
 
 function row(extension: Extension, mnemonic: string, match: number, mask: number, syntax: Syntax, imm = IMM_NONE): void {
-  rows.push({ mnemonic, match: match | 0, mask: mask | 0, syntax, imm, extension, id: rows.length, hasRm: syntax.includes("m") });
+  rows.push({ mnemonic, match: match | 0, mask: mask | 0, syntax, imm, extension, id: rows.length, hasRm: /[me]/.test(syntax) });
 }
 
 const OPCODE = 0x7f;
@@ -143,7 +143,7 @@ for (const [suffix, ext, fmt, width] of [[".s", "F", 0, 2], [".d", "D", 1, 3]] a
     row(ext, `${name}${suffix}`, 0x53 | (0x14 << 27) | (fmt << 25) | (funct3 << 12), FUNCT7, "d,S,T");
   for (const [name, rs2] of [["w", 0], ["wu", 1], ["l", 2], ["lu", 3]] as const) {
     row(ext, `fcvt.${name}${suffix}`, 0x53 | (0x18 << 27) | (fmt << 25) | (rs2 << 20), RM_ANY_UNARY, "d,S,m");
-    row(ext, `fcvt${suffix}.${name}`, 0x53 | (0x1a << 27) | (fmt << 25) | (rs2 << 20), RM_ANY_UNARY, "D,s,m");
+    row(ext, `fcvt${suffix}.${name}`, 0x53 | (0x1a << 27) | (fmt << 25) | (rs2 << 20), RM_ANY_UNARY, fmt === 1 && rs2 < 2 ? "D,s,e" : "D,s,m");
   }
   row(ext, `fclass${suffix}`, 0x53 | (0x1c << 27) | (fmt << 25) | (1 << 12), UNARY, "d,S");
 }
@@ -152,7 +152,7 @@ row("F", "fmv.w.x", 0x53 | (0x1e << 27), UNARY, "D,s");
 row("D", "fmv.x.d", 0x53 | (0x1c << 27) | (1 << 25), UNARY, "d,S");
 row("D", "fmv.d.x", 0x53 | (0x1e << 27) | (1 << 25), UNARY, "D,s");
 row("D", "fcvt.s.d", 0x53 | (0x08 << 27) | (1 << 20), RM_ANY_UNARY, "D,S,m");
-row("D", "fcvt.d.s", 0x53 | (0x08 << 27) | (1 << 25), RM_ANY_UNARY, "D,S,m");
+row("D", "fcvt.d.s", 0x53 | (0x08 << 27) | (1 << 25), RM_ANY_UNARY, "D,S,e");
 
 // --- Zicsr (7) and privileged instructions (Volume II, 3.3, 10.1) -----------------------------------------------------
 for (const [name, funct3] of [["csrrw", 1], ["csrrs", 2], ["csrrc", 3]] as const)
