@@ -34,7 +34,7 @@ export interface ChromeTraceOptions {
 
 /** Everything in `array`'s buffer as Chrome JSON text. Consumes nothing. */
 export function exportChromeTrace(array: TraceArray, options: ChromeTraceOptions = {}): string {
-  const snapshot = array.pipe.snapshot();
+  const snapshot = array.pipe.view();
   const events: ChromeEvent[] = [];
   const threads = new Map<number, string>();
   const running = new Map<number, { since: number; name: string }>();

@@ -6,7 +6,7 @@
  */
 import { BUILTIN_EVENTS, MARKER_SYMBOL } from "./builtin-events.ts";
 import { TracePointFormatFile } from "./control-files.ts";
-import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT, SUB_BUFFER_SIZE } from "./ring-buffer.ts";
+import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT, type RingBuffer, SUB_BUFFER_SIZE } from "./ring-buffer.ts";
 import type { TraceArray } from "./trace-array.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
@@ -110,8 +110,7 @@ export function exportTraceDat(array: TraceArray, options: TraceDatOptions = {})
   sized(sink, "", 4); // printk_formats
   sized(sink, savedCmdlines(array), 8);
 
-  const snapshot = array.pipe.snapshot();
-  const cpuCount = snapshot.cpuCount;
+  const cpuCount = array.pipe.cpuCount;
   sink.integer(cpuCount, 4);
   sink.text("options  \0");
   for (let cpu = 0; cpu < cpuCount; cpu++) option(sink, OPTION_CPUSTAT, `CPU: ${cpu}\n${array.statsText(cpu)}`);
@@ -121,7 +120,7 @@ export function exportTraceDat(array: TraceArray, options: TraceDatOptions = {})
 
   sink.text("flyrecord\0");
   const pages: Uint8Array[][] = [];
-  for (let cpu = 0; cpu < cpuCount; cpu++) pages.push(pagesOf(snapshot.ring(cpu)));
+  for (let cpu = 0; cpu < cpuCount; cpu++) pages.push(pagesOf(array.pipe.ring(cpu)));
   let offset = alignPage(sink.length + cpuCount * 16);
   const start = offset;
   for (const list of pages) {
@@ -134,13 +133,14 @@ export function exportTraceDat(array: TraceArray, options: TraceDatOptions = {})
   return sink.join();
 }
 
-function pagesOf(ring: { readPage(out: Uint8Array): number }): Uint8Array[] {
+function pagesOf(ring: RingBuffer): Uint8Array[] {
   const pages: Uint8Array[] = [];
-  for (;;) {
+  const last = ring.lastSequence;
+  for (let sequence = ring.firstSequence; sequence <= last; sequence++) {
     const page = new Uint8Array(SUB_BUFFER_SIZE);
-    if (ring.readPage(page) === 0) return pages;
-    pages.push(page);
+    if (ring.copyPage(sequence, page)) pages.push(page);
   }
+  return pages;
 }
 
 function alignPage(offset: number): number {

@@ -191,3 +191,28 @@ test("the record after a loss tells how many were lost", () => {
   expect(record.lost).toBe(pipe.ring(0).overrun);
   expect(pipe.pop()!.lost).toBe(0);
 });
+
+test("memory grows with what is stored, up to the budget, and nothing is lost on the way", () => {
+  const ring = new RingBuffer({ byteBudget: 1 << 20 });
+  for (let i = 0; i < 40_000; i++) ring.push(i, recordOf(i));
+  expect([ring.entries, ring.overrun]).toEqual([40_000, 0]);
+  while (ring.overrun === 0) ring.push(1e6, recordOf(0));
+  expect(ring.entries).toBeGreaterThan(65_000);
+  expect(drain(ring)[0]![1]).toBe(ring.overrun);
+});
+
+test("a snapshot may be rewound and read again; a view copies nothing and consumes nothing", () => {
+  const pipe = new TracePipeRaw({ cpuCount: 2, byteBudget: 1 << 16 });
+  for (let i = 0; i < 50; i++) pipe.pushRecord(i, i & 1, recordOf(i));
+  for (const walk of [pipe.snapshot(), pipe.view()]) {
+    for (let round = 0; round < 2; round++) {
+      const values: number[] = [];
+      for (let record = walk.pop(); record !== undefined; record = walk.pop()) values.push(record.event[0]!);
+      expect(values).toEqual(Array.from({ length: 50 }, (_, i) => i));
+      expect(walk.isEmpty()).toBe(true);
+      walk.rewind();
+    }
+  }
+  expect(pipe.snapshot(1).entries).toBe(25);
+  expect(pipe.eventCount()).toBe(50);
+});

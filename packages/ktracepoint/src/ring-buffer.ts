@@ -61,11 +61,14 @@ export interface RingBufferOptions {
 
 export const DEFAULT_BYTE_BUDGET: number = 1408 * 1024;
 
+/** Sub-buffers allocated at first; memory doubles as they fill up, until the budget is reached. */
+const FIRST_PAGES = 16;
+
 export class RingBuffer {
   readonly byteBudget: number;
   readonly pageCount: number;
   overwrite: boolean;
-  // Allocated at the first push: an idle machine should not pay for its rings.
+  // Allocated at the first push, and grown: an idle machine should not pay for its rings.
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   #pageEntries: Int32Array = new Int32Array(0);
@@ -111,10 +114,15 @@ export class RingBuffer {
     return total;
   }
 
-  #allocate(): void {
-    this.#bytes = new Uint8Array(this.pageCount * SUB_BUFFER_SIZE);
-    this.#view = new DataView(this.#bytes.buffer);
-    this.#pageEntries = new Int32Array(this.pageCount);
+  /** Gives the ring memory for `pages` sub-buffers; what is there stays. Only before the ring has gone round once. */
+  #allocate(pages: number): void {
+    const bytes = new Uint8Array(pages * SUB_BUFFER_SIZE);
+    const entries = new Int32Array(pages);
+    bytes.set(this.#bytes);
+    entries.set(this.#pageEntries);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+    this.#pageEntries = entries;
   }
 
   #base(sequence: number): number {
@@ -130,14 +138,19 @@ export class RingBuffer {
     return this.#view.getUint32(base + 4, true) * TWO_32 + this.#view.getUint32(base, true);
   }
 
-  /** Sub-buffers in which unread data begins. */
+  /** Sequence number of the sub-buffer in which unread data begins. */
   get firstSequence(): number {
     return this.#head.sequence;
   }
 
+  /** Sequence number of the sub-buffer that is being written. */
+  get lastSequence(): number {
+    return this.#tailSequence;
+  }
+
   /** Adds a record at `timeNs` (never before the last one). False if it was dropped. */
   push(timeNs: number, record: Uint8Array): boolean {
-    if (this.#bytes.length === 0) this.#allocate();
+    if (this.#bytes.length === 0) this.#allocate(Math.min(FIRST_PAGES, this.pageCount));
     const length = record.length;
     const words = (length + 3) >> 2 || 1;
     const size = words * 4 > SMALL_DATA_MAX ? 8 + words * 4 : 4 + words * 4;
@@ -206,6 +219,8 @@ export class RingBuffer {
       this.#enterPage(head, head.sequence + 1);
     }
     this.#tailSequence++;
+    const pages = this.#pageEntries.length;
+    if (this.#tailSequence >= pages && pages < this.pageCount) this.#allocate(Math.min(pages * 2, this.pageCount));
     this.#resetTail();
     return true;
   }
@@ -339,7 +354,7 @@ export class RingBuffer {
     copy.readEvents = this.readEvents;
     copy.lostEvents = this.lostEvents;
     if (this.#entries === 0) return copy;
-    copy.#allocate();
+    copy.#allocate(copy.pageCount);
     const first = this.#head.sequence;
     for (let sequence = first; sequence <= this.#tailSequence; sequence++) {
       const from = this.#base(sequence);
@@ -356,27 +371,40 @@ export class RingBuffer {
   }
 
   /**
-   * Takes the oldest sub-buffer out whole, as `trace_pipe_raw` hands it out: header with the time before its first unread event, flags and
-   * count of lost records, data. `out` needs SUB_BUFFER_SIZE bytes. Returns SUB_BUFFER_SIZE, or 0 when the ring is empty.
+   * Copies the unread part of a sub-buffer to `out` (SUB_BUFFER_SIZE bytes): header with the time before its first event, flags and
+   * count of records lost before it, data. False if it holds nothing to read.
+   */
+  copyPage(sequence: number, out: Uint8Array): boolean {
+    if (!this.decode(this.#head)) return false;
+    const head = this.#head;
+    if (sequence < head.sequence || sequence > this.#tailSequence) return false;
+    const first = sequence === head.sequence;
+    const base = this.#base(sequence);
+    const start = first ? head.offset : PAGE_HEADER_SIZE;
+    const end = PAGE_HEADER_SIZE + this.#commitOf(sequence);
+    if (start >= end) return false;
+    out.fill(0, 0, SUB_BUFFER_SIZE);
+    out.set(this.#bytes.subarray(base + start, base + end), PAGE_HEADER_SIZE);
+    let commit = end - start;
+    if (first && this.lostEvents > 0) {
+      if (commit + 8 <= SUB_BUFFER_DATA_SIZE) {
+        writeU64(out, PAGE_HEADER_SIZE + commit, this.lostEvents);
+        commit += COMMIT_MISSED_STORED;
+      }
+      commit += COMMIT_MISSED_EVENTS;
+    }
+    writeU64(out, 0, first ? head.time : this.#timeOf(sequence));
+    writeU64(out, 8, commit);
+    return true;
+  }
+
+  /**
+   * Takes the oldest sub-buffer out whole, as `trace_pipe_raw` hands it out (see `copyPage`).
+   * Returns SUB_BUFFER_SIZE, or 0 when the ring is empty.
    */
   readPage(out: Uint8Array): number {
-    if (!this.decode(this.#head)) return 0;
     const head = this.#head;
-    const base = this.#base(head.sequence);
-    const end = PAGE_HEADER_SIZE + this.#commitOf(head.sequence);
-    const dataSize = end - head.offset;
-    out.fill(0, 0, SUB_BUFFER_SIZE);
-    out.set(this.#bytes.subarray(base + head.offset, base + end), PAGE_HEADER_SIZE);
-    let commit = dataSize;
-    if (this.lostEvents > 0) {
-      commit += COMMIT_MISSED_EVENTS;
-      if (dataSize + 8 <= SUB_BUFFER_DATA_SIZE) {
-        commit += COMMIT_MISSED_STORED;
-        writeU64(out, PAGE_HEADER_SIZE + dataSize, this.lostEvents);
-      }
-    }
-    writeU64(out, 0, head.time);
-    writeU64(out, 8, commit);
+    if (!this.decode(head) || !this.copyPage(head.sequence, out)) return 0;
     const slot = head.sequence % this.pageCount;
     this.readEvents += this.#pageEntries[slot]!;
     this.#entries -= this.#pageEntries[slot]!;

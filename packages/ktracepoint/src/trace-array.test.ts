@@ -45,6 +45,22 @@ const newEvents = () => {
   return { switchEvent, enter, exit };
 };
 
+const newForkEvents = () => {
+  const fork = defineEvent({
+    system: "sched",
+    name: "sched_process_fork",
+    fields: ["pid_t parent_pid", "pid_t child_pid"],
+    print: '"child=%d", REC->child_pid',
+  });
+  const died = defineEvent({
+    system: "sched",
+    name: "sched_process_exit",
+    fields: ["pid_t pid"],
+    print: '"pid=%d", REC->pid',
+  });
+  return { fork, died };
+};
+
 function setUp(cpuCount = 1) {
   const host = new FakeHost(cpuCount);
   const events = newEvents();
@@ -159,7 +175,7 @@ test("a system's filter goes to the events that have the fields", () => {
   expect(array.selection.writeFilter("0", "raw_syscalls")).toBe(0);
 });
 
-test("set_event_pid keeps only the tasks concerned, next_pid included, and follows forks on demand", () => {
+test("set_event_pid keeps only the tasks concerned, next_pid included", () => {
   const { host, array, switchEvent, exit } = setUp();
   array.selection.setEvent("*:*");
   expect([array.addEventPids("10 11", "trace"), array.addEventPids("x", "trace")]).toEqual([0, -22]);
@@ -168,17 +184,40 @@ test("set_event_pid keeps only the tasks concerned, next_pid included, and follo
   switchEvent.trace({ comm: "a", pid: 9 }, { comm: "b", pid: 10 }); // next
   host.pid = 11;
   exit.trace(1, 2); // yes
-  array.taskForked(11, 12); // event-fork is off
-  expect(array.eventPids!.has(12)).toBe(false);
-  array.setOption("event-fork", true);
-  array.taskForked(11, 12);
-  array.taskExited(10);
-  expect([...array.eventPids!]).toEqual([11, 12]);
   expect(array.pipe.eventCount()).toBe(2);
   array.clearEventPids("trace");
   array.addEventPids("11", "notrace");
-  exit.trace(1, 3);
-  expect(array.pipe.eventCount()).toBe(2);
+  exit.trace(1, 3); // no
+  switchEvent.trace({ comm: "a", pid: 11 }, { comm: "b", pid: 12 }); // 12 may
+  expect(array.pipe.eventCount()).toBe(3);
+});
+
+test("event-fork follows children and forgets tasks that exit, whatever is enabled or filtered", () => {
+  const { fork, died } = newForkEvents();
+  const array = new TraceArray(new FakeHost(), [fork, died]);
+  array.addEventPids("11", "trace");
+  fork.trace(11, 12);
+  expect([...array.eventPids!]).toEqual([11]);
+  array.selection.applyFilter("child_pid == 0", array.selection.match("sched_process_fork"));
+  array.setOption("event-fork", true);
+  fork.trace(11, 13);
+  fork.trace(99, 14);
+  died.trace(11);
+  expect([...array.eventPids!]).toEqual([13]);
+  expect(array.pipe.isEmpty()).toBe(true);
+  array.setOption("event-fork", false);
+  expect([fork.enabled, died.enabled]).toEqual([false, false]);
+});
+
+test("tracing_cpumask leaves CPUs out", () => {
+  const { host, array, exit } = setUp(2);
+  array.selection.setEvent("sys_exit");
+  array.cpuMask = 2;
+  exit.trace(1, 1);
+  host.cpu = 1;
+  exit.trace(1, 2);
+  expect(array.pipe.pop()!.cpuId).toBe(1);
+  expect(array.pipe.isEmpty()).toBe(true);
 });
 
 test("marker writes print as tracing_mark_write, with Linux's conditions", () => {

@@ -21,6 +21,7 @@ import {
   readInt32,
 } from "./entry.ts";
 import { ErrorLog } from "./error-log.ts";
+import { ExtTracePoint, TraceEventFunc } from "./ext-tracepoint.ts";
 import { EventSelection } from "./event-select.ts";
 import type { KernelTraceOps } from "./ops.ts";
 import { TracePointRegistry } from "./registry.ts";
@@ -82,6 +83,8 @@ export class TraceArray implements KernelTraceOps {
   readonly tgids: Map<number, number> = new Map();
   /** tracing_on: false stops recording, nothing else. */
   tracingOn: boolean = true;
+  /** tracing_cpumask: CPUs that record, bit n for CPU n. */
+  cpuMask: number = -1;
   /** Called after each record that was queued; the kernel wakes pollers later, never here. */
   onRecord: () => void = ignore;
   readonly #options = new Map(TRACE_OPTIONS);
@@ -92,6 +95,7 @@ export class TraceArray implements KernelTraceOps {
   #counter = 0;
   #pids: Set<number> | null = null;
   #noPids: Set<number> | null = null;
+  #followers: { event: ExtTracePoint; callback: TraceEventFunc<null> }[] = [];
   readonly #bytesBudgetOfCpu: number[];
 
   constructor(host: TraceHost, points: Iterable<AnyTracePoint>, options: TraceArrayOptions = {}) {
@@ -142,8 +146,10 @@ export class TraceArray implements KernelTraceOps {
 
   tracePipePushRawRecord(record: Uint8Array): void {
     if (!this.tracingOn) return;
+    const cpu = this.host.currentCpu();
+    if (((this.cpuMask >>> cpu) & 1) === 0) return;
     if ((this.#pids !== null || this.#noPids !== null) && !this.#pidsAllow(record)) return;
-    this.pipe.pushRecord(this.#now(), this.host.currentCpu(), record);
+    this.pipe.pushRecord(this.#now(), cpu, record);
     this.onRecord();
   }
 
@@ -151,13 +157,6 @@ export class TraceArray implements KernelTraceOps {
     if (!this.tracingOn || pid === 0) return;
     if (this.#recordCmd) this.cmdlines.insert(pid, this.host.currentComm());
     if (this.#recordTgid) this.tgids.set(pid, this.host.currentTgid());
-  }
-
-  /** Remembers a task's name without it running, as a context switch does for the task that is coming. */
-  recordTask(pid: number, tgid: number, comm: string): void {
-    if (pid === 0) return;
-    if (this.#recordCmd) this.cmdlines.insert(pid, comm);
-    if (this.#recordTgid) this.tgids.set(pid, tgid);
   }
 
   // trace_marker
@@ -234,17 +233,36 @@ export class TraceArray implements KernelTraceOps {
     return this.#noPids === null || concerned.some((pid) => !this.#noPids!.has(pid));
   }
 
-  /** Call when a task forks: with the option event-fork its child is traced as it is. */
-  taskForked(parent: number, child: number): void {
-    if (!this.#options.get("event-fork")) return;
-    if (this.#pids?.has(parent)) this.#pids.add(child);
-    if (this.#noPids?.has(parent)) this.#noPids.add(child);
+  /** Option event-fork: children of listed tasks are listed, tasks that exit leave the list. */
+  #followForks(on: boolean): void {
+    for (const { event, callback } of this.#followers) event.unregister(callback);
+    this.#followers = [];
+    if (!on) return;
+    this.#follow("sched_process_fork", "parent_pid", "child_pid", (pids, parent, child) => {
+      if (pids.has(parent)) pids.add(child);
+    });
+    this.#follow("sched_process_exit", "pid", "pid", (pids, pid) => pids.delete(pid));
   }
 
-  taskExited(pid: number): void {
-    if (!this.#options.get("event-fork")) return;
-    this.#pids?.delete(pid);
-    this.#noPids?.delete(pid);
+  /** Listens to an event by the pids in its record, apart from this array's own state of it: no filter keeps anything away. */
+  #follow(
+    name: string,
+    firstField: string,
+    secondField: string,
+    apply: (pids: Set<number>, first: number, second: number) => void,
+  ): void {
+    const point = this.registry.findExtTracepointByName(name, "sched")?.tracePoint();
+    const first = point?.schema.byName.get(firstField)?.offset;
+    const second = point?.schema.byName.get(secondField)?.offset;
+    if (point === undefined || first === undefined || second === undefined) return;
+    const event = new ExtTracePoint(point, this);
+    const callback = new TraceEventFunc((record) => {
+      for (const pids of [this.#pids, this.#noPids])
+        if (pids !== null) apply(pids, readInt32(record, first), readInt32(record, second));
+    }, null);
+    callback.setPerfEnable(true);
+    event.register(callback);
+    this.#followers.push({ event, callback });
   }
 
   // trace_options, trace_clock, buffer size
@@ -264,6 +282,7 @@ export class TraceArray implements KernelTraceOps {
     if (name === "record-cmd") this.#recordCmd = on;
     if (name === "record-tgid") this.#recordTgid = on;
     if (name === "overwrite") this.pipe.setOverwrite(on);
+    if (name === "event-fork") this.#followForks(on);
     return 0;
   }
 
@@ -338,7 +357,7 @@ export class TraceArray implements KernelTraceOps {
 
   /** The whole of `trace`: header and lines. Consumes nothing. */
   readText(): string {
-    const snapshot = this.pipe.snapshot();
+    const snapshot = this.pipe.view();
     const options = this.lineOptions();
     let text = this.headerText(snapshot);
     for (let record = snapshot.pop(); record !== undefined; record = snapshot.pop())
@@ -371,6 +390,7 @@ export class TraceArray implements KernelTraceOps {
   /** Detaches from all tracepoints; the records stay readable. */
   [Symbol.dispose](): void {
     this.selection.disableAll();
+    this.#followForks(false);
   }
 }
 

@@ -47,91 +47,11 @@ export interface TracePipeOptions {
   readonly overwrite?: boolean;
 }
 
-/** What `TracePipeRaw` and its snapshot have in common: rings, merged. */
-class MergedRings implements TracePipeOps {
-  protected rings: RingBuffer[];
+export class TracePipeRaw implements TracePipeOps {
+  readonly #rings: RingBuffer[];
+  #maxRecord: number;
   // The record that peek() made, until something is popped or pushed: pop() after peek() need not decode again.
   #peeked: TracePipeRecord | undefined = undefined;
-  #peekedCpu = -1;
-
-  constructor(rings: RingBuffer[]) {
-    this.rings = rings;
-  }
-
-  protected forgetPeeked(): void {
-    this.#peeked = undefined;
-  }
-
-  #oldestCpu(): number {
-    let best = -1;
-    let bestTime = 0;
-    for (let cpu = 0; cpu < this.rings.length; cpu++) {
-      const ring = this.rings[cpu]!;
-      if (!ring.peek()) continue;
-      const time = ring.headCursor.recordTime;
-      if (best < 0 || time < bestTime) {
-        best = cpu;
-        bestTime = time;
-      }
-    }
-    return best;
-  }
-
-  /** The oldest record. Its bytes are a copy. */
-  peek(): TracePipeRecord | undefined {
-    if (this.#peeked !== undefined) return this.#peeked;
-    const cpu = this.#oldestCpu();
-    if (cpu < 0) return undefined;
-    this.#peekedCpu = cpu;
-    this.#peeked = recordOf(this.rings[cpu]!, this.rings[cpu]!.headCursor, cpu, this.rings[cpu]!.lostEvents);
-    return this.#peeked;
-  }
-
-  pop(): TracePipeRecord | undefined {
-    const record = this.peek();
-    if (record === undefined) return undefined;
-    this.rings[this.#peekedCpu]!.pop();
-    this.#peeked = undefined;
-    return record;
-  }
-
-  isEmpty(): boolean {
-    for (const ring of this.rings) if (!ring.isEmpty) return false;
-    return true;
-  }
-
-  /** Records in the buffer now. */
-  eventCount(): number {
-    let count = 0;
-    for (const ring of this.rings) count += ring.entries;
-    return count;
-  }
-
-  /** Records in the buffer plus those overwritten: `entries-written` of the trace header. */
-  writtenCount(): number {
-    let count = 0;
-    for (const ring of this.rings) count += ring.entries + ring.overrun;
-    return count;
-  }
-
-  get cpuCount(): number {
-    return this.rings.length;
-  }
-
-  /** The ring of one CPU. Throws RangeError for a CPU there is not. */
-  ring(cpu: number): RingBuffer {
-    const ring = this.rings[cpu];
-    if (ring === undefined) throw new RangeError(`"cpu" expected 0..${this.rings.length - 1}, got ${cpu}`);
-    return ring;
-  }
-}
-
-function recordOf(ring: RingBuffer, cursor: RingCursor, cpu: number, lost: number): TracePipeRecord {
-  return new TracePipeRecord(cursor.recordTime, cpu, ring.recordAt(cursor).slice(), lost);
-}
-
-export class TracePipeRaw extends MergedRings {
-  #maxRecord: number;
 
   /** A number is the bound on records, as in ktracepoint 0.6. */
   constructor(options: TracePipeOptions | number = {}) {
@@ -140,8 +60,60 @@ export class TracePipeRaw extends MergedRings {
     if (!Number.isInteger(cpuCount) || cpuCount < 1)
       throw new RangeError(`"cpuCount" expected an integer >= 1, got ${cpuCount}`);
     const ring = { byteBudget: given.byteBudget ?? DEFAULT_BYTE_BUDGET, overwrite: given.overwrite ?? true };
-    super(Array.from({ length: cpuCount }, () => new RingBuffer(ring)));
+    this.#rings = Array.from({ length: cpuCount }, () => new RingBuffer(ring));
     this.#maxRecord = maxRecordOf(given.maxRecord ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The oldest record. Its bytes are a copy. */
+  peek(): TracePipeRecord | undefined {
+    if (this.#peeked !== undefined) return this.#peeked;
+    let oldest = -1;
+    let oldestTime = 0;
+    for (let cpu = 0; cpu < this.#rings.length; cpu++) {
+      const ring = this.#rings[cpu]!;
+      if (!ring.peek()) continue;
+      const time = ring.headCursor.recordTime;
+      if (oldest >= 0 && time >= oldestTime) continue;
+      oldest = cpu;
+      oldestTime = time;
+    }
+    if (oldest >= 0) this.#peeked = this.peekCpu(oldest);
+    return this.#peeked;
+  }
+
+  /** Takes the oldest record. */
+  pop(): TracePipeRecord | undefined {
+    const record = this.peek();
+    if (record === undefined) return undefined;
+    this.#rings[record.cpuId]!.pop();
+    this.#peeked = undefined;
+    return record;
+  }
+
+  isEmpty(): boolean {
+    for (const ring of this.#rings) if (!ring.isEmpty) return false;
+    return true;
+  }
+
+  /** Records in the buffer now. */
+  eventCount(): number {
+    return this.#rings.reduce((sum, ring) => sum + ring.entries, 0);
+  }
+
+  /** Records in the buffer plus those overwritten: `entries-written` of the trace header. */
+  writtenCount(): number {
+    return this.#rings.reduce((sum, ring) => sum + ring.entries + ring.overrun, 0);
+  }
+
+  get cpuCount(): number {
+    return this.#rings.length;
+  }
+
+  /** The ring of one CPU. Throws RangeError for a CPU there is not. */
+  ring(cpu: number): RingBuffer {
+    const ring = this.#rings[cpu];
+    if (ring === undefined) throw new RangeError(`"cpu" expected 0..${this.#rings.length - 1}, got ${cpu}`);
+    return ring;
   }
 
   maxRecord(): number {
@@ -156,9 +128,9 @@ export class TracePipeRaw extends MergedRings {
 
   /** Adds a record at `timestamp` ns on CPU `cpuId`. False if it was dropped. */
   pushRecord(timestamp: number, cpuId: number, event: Uint8Array): boolean {
-    const ring = this.rings[cpuId];
-    if (ring === undefined) throw new RangeError(`"cpuId" expected 0..${this.rings.length - 1}, got ${cpuId}`);
-    this.forgetPeeked();
+    const ring = this.#rings[cpuId];
+    if (ring === undefined) throw new RangeError(`"cpuId" expected 0..${this.#rings.length - 1}, got ${cpuId}`);
+    this.#peeked = undefined;
     if (this.#maxRecord === 0) {
       ring.droppedEvents++;
       return false;
@@ -174,36 +146,36 @@ export class TracePipeRaw extends MergedRings {
   }
 
   #trim(): void {
-    this.forgetPeeked();
+    this.#peeked = undefined;
     let surplus = this.eventCount() - this.#maxRecord;
     while (surplus-- > 0) {
       const oldest = this.peek();
       if (oldest === undefined) return;
-      this.rings[oldest.cpuId]!.dropOldest();
-      this.forgetPeeked();
+      this.#rings[oldest.cpuId]!.dropOldest();
+      this.#peeked = undefined;
     }
   }
 
   clear(): void {
-    this.forgetPeeked();
-    for (const ring of this.rings) ring.clear();
+    this.#peeked = undefined;
+    for (const ring of this.#rings) ring.clear();
   }
 
   /** Empties one CPU's ring. */
   clearCpu(cpu: number): void {
-    this.forgetPeeked();
+    this.#peeked = undefined;
     this.ring(cpu).clear();
   }
 
   /** Consumes the oldest sub-buffer of `cpu` into `out` (see RingBuffer.readPage). */
   readPage(cpu: number, out: Uint8Array): number {
-    this.forgetPeeked();
+    this.#peeked = undefined;
     return this.ring(cpu).readPage(out);
   }
 
   /** Consumes the oldest record of one CPU. */
   popCpu(cpu: number): TracePipeRecord | undefined {
-    this.forgetPeeked();
+    this.#peeked = undefined;
     const ring = this.ring(cpu);
     if (!ring.peek()) return undefined;
     const record = recordOf(ring, ring.headCursor, cpu, ring.lostEvents);
@@ -218,12 +190,12 @@ export class TracePipeRaw extends MergedRings {
   }
 
   setOverwrite(overwrite: boolean): void {
-    for (const ring of this.rings) ring.overwrite = overwrite;
+    for (const ring of this.#rings) ring.overwrite = overwrite;
   }
 
   /** Gives a CPU's ring another size in bytes; the newest records that fit are kept. */
   resize(cpu: number, byteBudget: number): void {
-    this.forgetPeeked();
+    this.#peeked = undefined;
     const old = this.ring(cpu);
     const ring = new RingBuffer({ byteBudget, overwrite: true });
     ring.overrun = old.overrun;
@@ -232,17 +204,28 @@ export class TracePipeRaw extends MergedRings {
     for (const cursor = old.cursor(); old.decode(cursor); old.skip(cursor))
       ring.push(cursor.recordTime, old.recordAt(cursor));
     ring.overwrite = old.overwrite;
-    this.rings[cpu] = ring;
+    this.#rings[cpu] = ring;
   }
 
   /** A copy for one reader, of all CPUs or of one. */
   snapshot(cpu?: number): TracePipeSnapshot {
+    return this.#walk(cpu, (ring) => ring.snapshot());
+  }
+
+  /** As `snapshot` without the copy: good until the next push or pop. */
+  view(cpu?: number): TracePipeSnapshot {
+    return this.#walk(cpu, (ring) => ring);
+  }
+
+  #walk(cpu: number | undefined, take: (ring: RingBuffer) => RingBuffer): TracePipeSnapshot {
     return new TracePipeSnapshot(
-      this.rings.map((ring, i) =>
-        cpu === undefined || cpu === i ? ring.snapshot() : new RingBuffer({ byteBudget: 1 }),
-      ),
+      this.#rings.map((ring, i) => (cpu === undefined || cpu === i ? take(ring) : new RingBuffer({ byteBudget: 1 }))),
     );
   }
+}
+
+function recordOf(ring: RingBuffer, cursor: RingCursor, cpu: number, lost: number): TracePipeRecord {
+  return new TracePipeRecord(cursor.recordTime, cpu, ring.recordAt(cursor).slice(), lost);
 }
 
 function maxRecordOf(maxRecord: number): number {
@@ -251,22 +234,60 @@ function maxRecordOf(maxRecord: number): number {
   return maxRecord;
 }
 
-export class TracePipeSnapshot extends MergedRings {
-  readonly #entries: number;
-  readonly #written: number;
+/** The records of some rings, walked through from the oldest; may be rewound. Consumes nothing of the rings. */
+export class TracePipeSnapshot implements TracePipeOps {
+  readonly #rings: readonly RingBuffer[];
+  #cursors: RingCursor[];
+  /** The next record of each CPU; null at its end, undefined before it was looked for. */
+  #next: (TracePipeRecord | null | undefined)[];
+  /** Records when the snapshot was taken, and those plus the ones overwritten. */
+  readonly entries: number;
+  readonly written: number;
 
-  constructor(rings: RingBuffer[]) {
-    super(rings);
-    this.#entries = this.eventCount();
-    this.#written = this.writtenCount();
+  constructor(rings: readonly RingBuffer[]) {
+    this.#rings = rings;
+    this.#cursors = rings.map((ring) => ring.cursor());
+    this.#next = rings.map(() => undefined);
+    this.entries = rings.reduce((sum, ring) => sum + ring.entries, 0);
+    this.written = rings.reduce((sum, ring) => sum + ring.entries + ring.overrun, 0);
   }
 
-  /** Records when the snapshot was taken; reading it does not change the number. */
-  get entries(): number {
-    return this.#entries;
+  /** Starts again at the oldest record. */
+  rewind(): void {
+    this.#cursors = this.#rings.map((ring) => ring.cursor());
+    this.#next = this.#rings.map(() => undefined);
   }
 
-  get written(): number {
-    return this.#written;
+  #ofCpu(cpu: number): TracePipeRecord | null {
+    let record = this.#next[cpu];
+    if (record === undefined) {
+      const ring = this.#rings[cpu]!;
+      const cursor = this.#cursors[cpu]!;
+      const isFirst = cursor.sequence === ring.firstSequence && cursor.offset === ring.headCursor.offset;
+      record = ring.decode(cursor) ? recordOf(ring, cursor, cpu, isFirst ? ring.lostEvents : 0) : null;
+      this.#next[cpu] = record;
+    }
+    return record;
+  }
+
+  peek(): TracePipeRecord | undefined {
+    let oldest: TracePipeRecord | undefined;
+    for (let cpu = 0; cpu < this.#rings.length; cpu++) {
+      const record = this.#ofCpu(cpu);
+      if (record !== null && (oldest === undefined || record.timestamp < oldest.timestamp)) oldest = record;
+    }
+    return oldest;
+  }
+
+  pop(): TracePipeRecord | undefined {
+    const record = this.peek();
+    if (record === undefined) return undefined;
+    this.#rings[record.cpuId]!.skip(this.#cursors[record.cpuId]!);
+    this.#next[record.cpuId] = undefined;
+    return record;
+  }
+
+  isEmpty(): boolean {
+    return this.peek() === undefined;
   }
 }

@@ -61,6 +61,8 @@ export interface EventDefinition<Args extends readonly unknown[]> {
 /** First id given to an event: lower ones are Linux's built-in entry types (ftrace:print is 5). */
 export const FIRST_EVENT_ID = 20;
 
+function ignore(): void {}
+
 const NO_LISTENERS: readonly ExtTracePoint[] = [];
 
 export interface TracePoint<Args extends readonly unknown[] = readonly never[]> {
@@ -72,6 +74,8 @@ export interface TracePoint<Args extends readonly unknown[] = readonly never[]> 
 export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
   /** The gate: true while anything is attached. Call sites whose arguments are expensive may test it first. */
   enabled: boolean = false;
+  /** Told whenever `enabled` changes: for call sites that keep the gate elsewhere. */
+  onGate: (enabled: boolean) => void = ignore;
   readonly system: string;
   readonly name: string;
   readonly flags: number = 0;
@@ -197,12 +201,18 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
   attach(listener: ExtTracePoint): void {
     if (this.#attached.includes(listener)) return;
     this.#attached = [...this.#attached, listener];
-    this.enabled = true;
+    this.#setGate(true);
   }
 
   detach(listener: ExtTracePoint): void {
     this.#attached = this.#attached.filter((other) => other !== listener);
-    this.enabled = this.#attached.length > 0;
+    this.#setGate(this.#attached.length > 0);
+  }
+
+  #setGate(enabled: boolean): void {
+    if (this.enabled === enabled) return;
+    this.enabled = enabled;
+    this.onGate(enabled);
   }
 
   /** Is anything attached? The seed's `key_is_enabled`. */
