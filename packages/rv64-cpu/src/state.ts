@@ -26,8 +26,14 @@ export const STATE_TRAP_CAUSE = 0x218;
 export const STATE_FUEL = 0x21c;
 export const STATE_FFLAGS = 0x220;
 export const STATE_FRM = 0x224;
-/** 1 while the dynamic rounding mode is RNE and NX is already set: then plain wasm arithmetic has the right flags. */
+/** One of FP_*: whether plain wasm arithmetic has the right result and flags under the dynamic rounding mode. */
 export const STATE_FP_FAST = 0x228;
+/** frm is not RNE: never. */
+export const FP_SLOW = 0;
+/** RNE, and NX is already set: rounding changes nothing. */
+export const FP_RNE_INEXACT = 1;
+/** RNE, and NX is clear: only if the result is exact. */
+export const FP_RNE_EXACT = 2;
 /** Memory offset of the TLB bank in use. */
 export const STATE_TLB = 0x22c;
 /** Address of the LR reservation, or -1. */

@@ -6,7 +6,7 @@
  * even, finite normal result, and NX already set or the operation exact), else `softfloat.ts`.
  */
 import { INSTRUCTIONS } from "../isa/instructions.ts";
-import { STATE_A, STATE_B, STATE_C, STATE_FFLAGS, STATE_FP_FAST, STATE_FRM, STATE_RESULT } from "../state.ts";
+import { FP_RNE_EXACT, FP_RNE_INEXACT, FP_SLOW, STATE_A, STATE_B, STATE_C, STATE_FFLAGS, STATE_FP_FAST, STATE_FRM, STATE_RESULT } from "../state.ts";
 import * as soft from "./softfloat.ts";
 import { DOUBLE, FLAG_NV, FLAG_NX, type Format, flags, RM_DYN, RM_RNE, SINGLE } from "./softfloat.ts";
 
@@ -76,12 +76,14 @@ export class FpUnit {
     this.#i32 = new Int32Array(buffer, 0, 256);
     this.#f64 = new Float64Array(buffer, 0, 128);
     this.#i64 = new BigInt64Array(buffer, 0, 128);
+    this.updateMode();
   }
 
   /** Recomputes the fast-path flag; call after every change of fflags or frm. */
   updateMode(): void {
     const i32 = this.#i32;
-    i32[STATE_FP_FAST >> 2] = (i32[STATE_FFLAGS >> 2] & FLAG_NX) !== 0 && i32[STATE_FRM >> 2] === RM_RNE ? 1 : 0;
+    const inexact = (i32[STATE_FFLAGS >> 2] & FLAG_NX) !== 0;
+    i32[STATE_FP_FAST >> 2] = i32[STATE_FRM >> 2] !== RM_RNE ? FP_SLOW : inexact ? FP_RNE_INEXACT : FP_RNE_EXACT;
   }
 
   #accrue(value: number): void {
@@ -140,6 +142,11 @@ export class FpUnit {
         f64[RESULT >> 1] = r;
         return;
       }
+    }
+    // A zero factor: exact, and no flag if the other one is finite.
+    if (kind === K_MUL && (a === 0 || b === 0) && a - a === 0 && b - b === 0) {
+      f64[RESULT >> 1] = a * b;
+      return;
     }
     this.#arithmetic(kind, rm, DOUBLE, BigInt.asUintN(64, this.#i64[A >> 1]), BigInt.asUintN(64, this.#i64[B >> 1]), BigInt.asUintN(64, this.#i64[C >> 1]));
   }

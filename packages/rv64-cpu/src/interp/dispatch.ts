@@ -7,7 +7,7 @@
 import { decodeImmediate, findInstruction, IMM_B, IMM_CSR, IMM_J, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import { ST_HELPER, ST_SYSTEM } from "../isa/ir.ts";
+import { ST_FP, ST_SYSTEM } from "../isa/ir.ts";
 import { RECORD_BYTES, RECORD_IMM, RECORD_LENGTH, RECORD_OP, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_F, STATE_SINK } from "../state.ts";
 
 // Ops that are not instructions.
@@ -54,7 +54,7 @@ export const DISPATCH_OPS: readonly DispatchOp[] = ops;
 /** Instructions whose record keeps the raw bits in imm, because JavaScript executes them. */
 const keepsBits = new Uint8Array(INSTRUCTIONS.length);
 for (const row of INSTRUCTIONS) {
-  if (SEMANTICS[row.id].body.some((s) => s.kind === ST_HELPER || s.kind === ST_SYSTEM)) keepsBits[row.id] = 1;
+  if (SEMANTICS[row.id].body.some((s) => s.kind === ST_FP || s.kind === ST_SYSTEM)) keepsBits[row.id] = 1;
 }
 /** Which of rd rs1 rs2 are floating-point registers: bits 0 1 2. */
 const floatFields = new Uint8Array(INSTRUCTIONS.length);

@@ -14,13 +14,19 @@
  *           block OUT_OF_FUEL
  *             block op n ... block op 0
  */
+import { RM_DYN, RM_RTZ } from "../fp/softfloat.ts";
 import { CAUSE_ILLEGAL_INSTRUCTION } from "../isa/causes.ts";
-import { type Expr, FIELD_RS1, FIELD_RS2, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE, type Type } from "../isa/ir.ts";
+import { INSTRUCTIONS } from "../isa/instructions.ts";
+import {
+  CHECK_NOTHING, type Expr, type FastPath, FIELD_RS1, FIELD_RS2, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE, NEEDS_NOTHING, NEEDS_RNE, NEEDS_RTZ,
+  type Statement, type Type,
+} from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  CROSS_PAGE, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FUEL, STATE_PC,
+  CROSS_PAGE, FP_RNE_INEXACT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FUEL, STATE_PC,
   STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "../state.ts";
+import { addFloatFunctions, emitFailsCheck } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -72,6 +78,8 @@ const RECORD_SHIFT = 3; // bytes of records per byte of code, log2
 
 class InterpreterLowering extends Lowering {
   op: DispatchOp | null = null;
+  /** Function indices by FN_*. */
+  readonly internal: readonly number[];
   readonly functions: Readonly<Record<keyof InterpreterImports, number>>;
   EXIT = 0;
   FETCH = 0;
@@ -79,8 +87,9 @@ class InterpreterLowering extends Lowering {
   FAULT = 0;
   #types: readonly Type[] = [];
 
-  constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>) {
+  constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[]) {
     super(code);
+    this.internal = internal;
     this.functions = functions;
   }
 
@@ -289,22 +298,78 @@ class InterpreterLowering extends Lowering {
     code.memory(w.I64_STORE, STATE_TRAP_VALUE);
     this.br(this.FAULT);
   }
-  helper(index: number, id: number, a: Expr, b: Expr | null, c: Expr | null): void {
+  fp(statement: Statement): void {
     const { code } = this;
-    const operands: [Expr | null, number][] = [[a, STATE_A], [b, STATE_B], [c, STATE_C]];
+    const { fast } = statement;
+    const result = this.local(statement.index, I64);
+    if (fast === null) return this.#fpHelper(statement, result);
+    const done = this.block(w.BLOCK);
+    const slow = this.block(w.BLOCK);
+    if (fast.needs !== NEEDS_NOTHING) {
+      code.get(RP);
+      code.memory(w.I32_LOAD8_U, RECORD_RM);
+      code.i32Const(fast.needs === NEEDS_RTZ ? RM_RTZ : RM_DYN);
+      code.byte(w.I32_NE);
+      this.brIf(slow);
+    }
+    if (fast.guard !== null) {
+      this.expr(fast.guard);
+      code.byte(w.I32_EQZ);
+      this.brIf(slow);
+    }
+    if (fast.needs === NEEDS_RNE) this.#roundedOrExact(fast, slow);
+    else this.expr(fast.value);
+    code.set(result);
+    if (fast.check !== CHECK_NOTHING) {
+      emitFailsCheck(code, result, fast.check, resultIsDouble(INSTRUCTIONS[statement.mode].mnemonic));
+      code.byte(w.I32_EQZ);
+      this.brIf(done);
+    } else {
+      this.br(done);
+    }
+    this.end();
+    this.#fpHelper(statement, result);
+    this.end();
+  }
+  /** Pushes `value` or `exact`, as STATE_FP_FAST says, or goes to `slow`. */
+  #roundedOrExact(fast: FastPath, slow: number): void {
+    const { code } = this;
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, STATE_FP_FAST);
+    code.tee(STATUS);
+    code.byte(w.I32_EQZ);
+    this.brIf(slow);
+    code.get(STATUS);
+    code.i32Const(FP_RNE_INEXACT);
+    code.byte(w.I32_EQ);
+    code.byte(w.IF);
+    code.byte(I64);
+    this.depth++;
+    this.expr(fast.value);
+    code.byte(w.ELSE);
+    if (fast.exact === null) this.br(slow);
+    else this.expr(fast.exact);
+    this.end();
+  }
+  #fpHelper(statement: Statement, result: number): void {
+    const { code } = this;
+    const operands: [Expr | null, number][] = [[statement.a, STATE_A], [statement.b, STATE_B], [statement.c, STATE_C]];
     for (const [operand, slot] of operands) {
       if (operand === null) continue;
       code.i32Const(0);
       this.expr(operand);
       code.memory(w.I64_STORE, slot);
     }
-    code.i32Const(id);
+    code.i32Const(statement.mode);
     this.getBits();
     code.call(this.functions.fp);
     this.brIf(this.FAULT);
     code.i32Const(0);
     code.memory(w.I64_LOAD, STATE_RESULT);
-    code.set(this.local(index, I64));
+    code.set(result);
+  }
+  functionIndex(fn: number): number {
+    return this.internal[fn];
   }
   system(): void {
     const { code } = this;
@@ -370,6 +435,11 @@ class InterpreterLowering extends Lowering {
   }
 }
 
+/** True if a rounding instruction yields a double: the format comes right after the first dot. */
+export function resultIsDouble(mnemonic: string): boolean {
+  return mnemonic.split(".")[1] === "d";
+}
+
 /** The bytes of the interpreter module for a memory of `memoryPages` pages of 64 KiB. */
 export function buildInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
@@ -385,8 +455,9 @@ export function buildInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
     system: builder.importFunction("system", [I32], [I32]),
   };
   builder.importMemory(memoryPages);
+  const internal = addFloatFunctions(builder);
   const code = new Code();
-  const e = new InterpreterLowering(code, functions);
+  const e = new InterpreterLowering(code, functions, internal);
 
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_PC);

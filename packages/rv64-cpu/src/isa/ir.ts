@@ -36,6 +36,24 @@ export const OP_STATE = 0x108;
 /** The bits of the instruction, i32. */
 export const OP_BITS = 0x109;
 
+/** A call of internal function `index` (FN_*) with a, b, c: wasm only, inside the `fast` part of ST_FP. */
+export const OP_CALL = 0x10a;
+
+// Internal functions of the wasm back ends (`wasm/float.ts`), for D (f64) and S (f32). They return NaN where the case
+// is beyond their algorithm, the EXACT ones also where the result had to be rounded.
+export const FN_FMA_D = 0;
+export const FN_FMA_S = 1;
+export const FN_FMA_EXACT_D = 2;
+export const FN_FMA_EXACT_S = 3;
+export const FN_ADD_EXACT_D = 4;
+export const FN_ADD_EXACT_S = 5;
+export const FN_MUL_EXACT_D = 6;
+export const FN_MUL_EXACT_S = 7;
+export const FN_DIV_EXACT_D = 8;
+export const FN_DIV_EXACT_S = 9;
+export const FN_SQRT_EXACT_D = 10;
+export const FN_SQRT_EXACT_S = 11;
+
 export const FIELD_RD = 0;
 export const FIELD_RS1 = 1;
 export const FIELD_RS2 = 2;
@@ -71,7 +89,8 @@ export const ST_STORE = 4;
 export const ST_BRANCH = 5;
 export const ST_JUMP = 6;
 export const ST_TRAP = 7;
-export const ST_HELPER = 8;
+/** A floating-point operation: {@link Statement.fast} if its conditions hold, else helper `mode`. */
+export const ST_FP = 8;
 export const ST_IF = 9;
 export const ST_SET_STATE = 10;
 /** Leave the block for the host: a CSR or privileged instruction, done by the hart's JavaScript. */
@@ -79,16 +98,40 @@ export const ST_SYSTEM = 11;
 
 export interface Statement {
   readonly kind: number;
-  /** LET, LOAD, HELPER: the local that is written. SET_STATE: byte offset. TRAP: cause. SYSTEM: unused. */
+  /** LET, LOAD, FP: the local that is written. SET_STATE: byte offset. TRAP: cause. SYSTEM: unused. */
   readonly index: number;
   readonly a: Expr | null;
   readonly b: Expr | null;
   readonly c: Expr | null;
-  /** LOAD, STORE: see MEM_*. HELPER: helper number. */
+  /** LOAD, STORE: see MEM_*. FP: id of the instruction, which names the helper. */
   readonly mode: number;
   readonly then: readonly Statement[];
   readonly otherwise: readonly Statement[];
+  readonly fast: FastPath | null;
 }
+
+/**
+ * When plain wasm arithmetic does the same as the helper, flags included. Back ends may ignore it.
+ * The path is taken if `needs` and `guard` hold, and left again if the result fails `check`.
+ */
+export interface FastPath {
+  readonly needs: number;
+  readonly guard: Expr | null;
+  readonly value: Expr;
+  /** Instead of `value` while NX is clear (STATE_FP_FAST = FP_RNE_EXACT); null: the helper. */
+  readonly exact: Expr | null;
+  readonly check: number;
+}
+export const NEEDS_NOTHING = 0;
+/** Dynamic rounding mode and frm = RNE; NX already set for `value`, clear for `exact`. */
+export const NEEDS_RNE = 1;
+/** The instruction's rounding mode is RTZ. */
+export const NEEDS_RTZ = 2;
+export const CHECK_NOTHING = 0;
+/** The float result is normal, and above the smallest normal number, which may have been rounded up to. */
+export const CHECK_NORMAL = 1;
+/** Enough for sums: a tiny sum is always exact, and so is not an underflow. */
+export const CHECK_FINITE = 2;
 
 /** Memory access modes: log2 of the size in bits 1:0, then flags. */
 export const MEM_SIZE = 3;

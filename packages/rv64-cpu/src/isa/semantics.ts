@@ -11,12 +11,14 @@ import * as w from "../wasm/opcodes.ts";
 import { CAUSE_BREAKPOINT, CAUSE_ECALL_U } from "./causes.ts";
 import { INSTRUCTIONS, type Instruction } from "./instructions.ts";
 import {
-  type Effects, Expr, FIELD_RS1, FIELD_RS2, FIELD_RS3, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED,
-  OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
-  ST_BRANCH, ST_HELPER, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
+  CHECK_FINITE, CHECK_NORMAL, CHECK_NOTHING, type Effects, Expr, F32, F64, type FastPath, FIELD_RS1, FIELD_RS2, FIELD_RS3, 
+  FN_ADD_EXACT_D, FN_ADD_EXACT_S, FN_DIV_EXACT_D, FN_DIV_EXACT_S, FN_FMA_D, FN_FMA_EXACT_D, FN_FMA_EXACT_S, FN_FMA_S, FN_MUL_EXACT_D,
+  FN_MUL_EXACT_S, FN_SQRT_EXACT_D, FN_SQRT_EXACT_S, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED,
+  NEEDS_NOTHING, NEEDS_RNE, NEEDS_RTZ, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
+  ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
   type Statement, type Type,
 } from "./ir.ts";
-import { STATE_RESERVATION, STATE_RESERVED_VALUE } from "../state.ts";
+import { STATE_FFLAGS, STATE_RESERVATION, STATE_RESERVED_VALUE } from "../state.ts";
 
 type Binary = (a: Expr, b: Expr) => Expr;
 type Unary = (a: Expr) => Expr;
@@ -101,8 +103,8 @@ class Recipe implements Effects {
   body: Statement[] = [];
   readonly locals: Type[] = [];
 
-  #push(kind: number, index: number, a: Expr | null, b: Expr | null, c: Expr | null, mode: number, then: Statement[] = [], otherwise: Statement[] = []): void {
-    this.body.push({ kind, index, a, b, c, mode, then, otherwise });
+  #push(kind: number, index: number, a: Expr | null, b: Expr | null, c: Expr | null, mode: number, then: Statement[] = [], otherwise: Statement[] = [], fast: FastPath | null = null): void {
+    this.body.push({ kind, index, a, b, c, mode, then, otherwise, fast });
   }
 
   #local(type: Type): number {
@@ -141,9 +143,10 @@ class Recipe implements Effects {
   trap(cause: number, value: Expr): void {
     this.#push(ST_TRAP, cause, value, null, null, 0);
   }
-  helper(id: number, a: Expr, b: Expr | null = null, c: Expr | null = null): Expr {
+  /** The floating-point operation of row `id` on up to three raw operands. */
+  fp(id: number, operands: readonly Expr[], fast: FastPath | null): Expr {
     const index = this.#local(I64);
-    this.#push(ST_HELPER, index, a, b, c, id);
+    this.#push(ST_FP, index, operands[0], operands[1] ?? null, operands[2] ?? null, id, [], [], fast);
     return leaf(OP_LOCAL, I64, index);
   }
   setState(offset: number, value: Expr): void {
@@ -324,17 +327,91 @@ for (const [name, sign] of [["fsgnj", 0], ["fsgnjn", 1], ["fsgnjx", 2]] as const
     s.setF(box(sign === 2 ? xor32(a, and32(b, SIGN_S)) : or32(and32(a, MAGNITUDE_S), and32(other, SIGN_S))));
   });
 }
-// Everything else in F and D is a helper named by its row; the helper gets raw registers and unboxes singles itself.
-for (const row of INSTRUCTIONS) {
-  if ((row.extension !== "F" && row.extension !== "D") || DEFINITIONS.has(row.mnemonic)) continue;
-  define(row.mnemonic, (s) => {
-    const source = (letter: string): Expr | null =>
-      row.syntax.includes(letter) ? { S: f1, T: f2, U: f3, s: x1 }[letter as "S"] : null;
-    const result = s.helper(row.id, (source("S") ?? source("s")) as Expr, source("T"), source("U"));
-    if (row.syntax.includes("D")) s.setF(result);
-    else s.setX(result);
-  });
+
+// Rounded operations are helpers named by their row; a helper gets raw registers and unboxes singles itself. The fast
+// paths say when wasm's own arithmetic, which rounds to nearest even and raises no flags, is just as exact.
+const f64 = unary(w.F64_REINTERPRET_I64, F64);
+const f32 = unary(w.F32_REINTERPRET_I32, F32);
+const bits64 = unary(w.I64_REINTERPRET_F64, I64);
+const bits32 = unary(w.I32_REINTERPRET_F32, I32);
+const float64 = (value: number): Expr => new Expr(OP_CONST, F64, null, null, null, 0, value);
+
+/** What differs between the two formats. */
+const FORMATS = [
+  {
+    suffix: ".s", type: F32 as Type, fns: { add: FN_ADD_EXACT_S, mul: FN_MUL_EXACT_S, div: FN_DIV_EXACT_S, sqrt: FN_SQRT_EXACT_S, fmaExact: FN_FMA_EXACT_S },
+    in1: f32(unbox(f1)), in2: f32(unbox(f2)), in3: f32(unbox(f3)), out: (v: Expr): Expr => box(bits32(v)), fma: FN_FMA_S,
+    neg: unary(w.F32_NEG, F32), wide: (v: Expr): Expr => unary(w.F64_PROMOTE_F32, F64)(v),
+    ops: { fadd: w.F32_ADD, fsub: w.F32_SUB, fmul: w.F32_MUL, fdiv: w.F32_DIV, fmin: w.F32_MIN, fmax: w.F32_MAX }, sqrt: w.F32_SQRT,
+    compare: { feq: w.F32_EQ, flt: w.F32_LT, fle: w.F32_LE },
+    from: { w: w.F32_CONVERT_I32_S, wu: w.F32_CONVERT_I32_U, l: w.F32_CONVERT_I64_S, lu: w.F32_CONVERT_I64_U },
+  },
+  {
+    suffix: ".d", type: F64 as Type, fns: { add: FN_ADD_EXACT_D, mul: FN_MUL_EXACT_D, div: FN_DIV_EXACT_D, sqrt: FN_SQRT_EXACT_D, fmaExact: FN_FMA_EXACT_D },
+    in1: f64(f1), in2: f64(f2), in3: f64(f3), out: bits64, fma: FN_FMA_D,
+    neg: unary(w.F64_NEG, F64), wide: (v: Expr): Expr => v,
+    ops: { fadd: w.F64_ADD, fsub: w.F64_SUB, fmul: w.F64_MUL, fdiv: w.F64_DIV, fmin: w.F64_MIN, fmax: w.F64_MAX }, sqrt: w.F64_SQRT,
+    compare: { feq: w.F64_EQ, flt: w.F64_LT, fle: w.F64_LE },
+    from: { w: w.F64_CONVERT_I32_S, wu: w.F64_CONVERT_I32_U, l: w.F64_CONVERT_I64_S, lu: w.F64_CONVERT_I64_U },
+  },
+] as const;
+
+for (const { suffix, type, fns, in1, in2, in3, out, fma, neg, wide, ops, sqrt, compare, from } of FORMATS) {
+  const equal = binary(compare.feq, I32);
+  const fp = (name: string, operands: readonly Expr[], fast: FastPath | null, integer = false): void =>
+    define(name, (s, row) => {
+      const result = s.fp(row.id, operands, fast);
+      if (integer) s.setX(result);
+      else s.setF(result);
+    });
+  const rounded = (value: Expr, exact: Expr, check = CHECK_NORMAL): FastPath => ({ needs: NEEDS_RNE, guard: null, value: out(value), exact: out(exact), check });
+  const arithmetic = (name: "fadd" | "fsub" | "fmul" | "fdiv"): Expr => binary(ops[name], type)(in1, in2);
+  const call = (fn: number, a: Expr, b: Expr | null = null, c: Expr | null = null): Expr => new Expr(OP_CALL, type, a, b, c, fn, 0);
+  const ordered = and32(equal(in1, in1), equal(in2, in2));
+  fp(`fadd${suffix}`, [f1, f2], rounded(arithmetic("fadd"), call(fns.add, in1, in2), CHECK_FINITE));
+  fp(`fsub${suffix}`, [f1, f2], rounded(arithmetic("fsub"), call(fns.add, in1, neg(in2)), CHECK_FINITE));
+  fp(`fmul${suffix}`, [f1, f2], rounded(arithmetic("fmul"), call(fns.mul, in1, in2)));
+  fp(`fdiv${suffix}`, [f1, f2], rounded(arithmetic("fdiv"), call(fns.div, in1, in2)));
+  for (const name of ["fmin", "fmax"] as const)
+    fp(name + suffix, [f1, f2], { needs: NEEDS_NOTHING, guard: ordered, value: out(binary(ops[name], type)(in1, in2)), exact: null, check: CHECK_NOTHING });
+  fp(`fsqrt${suffix}`, [f1], rounded(unary(sqrt, type)(in1), call(fns.sqrt, in1)));
+  for (const [name, a, c] of [["fmadd", in1, in3], ["fmsub", in1, neg(in3)], ["fnmsub", neg(in1), in3], ["fnmadd", neg(in1), neg(in3)]] as const)
+    fp(name + suffix, [f1, f2, f3], rounded(call(fma, a, in2, c), call(fns.fmaExact, a, in2, c)));
+  for (const name of ["feq", "flt", "fle"] as const)
+    fp(name + suffix, [f1, f2], { needs: NEEDS_NOTHING, guard: ordered, value: zext(binary(compare[name], I32)(in1, in2)), exact: null, check: CHECK_NOTHING }, true);
+  fp(`fclass${suffix}`, [f1], null, true);
+
+  // To integer, truncating (a C cast): in range, and either exact or NX already set.
+  const wideIn = wide(in1);
+  const lt = binary(w.F64_LT, I32);
+  const gt = binary(w.F64_GT, I32);
+  const or32 = binary(w.I32_OR, I32);
+  const nx = and32(leaf(OP_STATE, I32, STATE_FFLAGS), c32(1));
+  const quiet = or32(nx, binary(w.F64_EQ, I32)(unary(w.F64_TRUNC, F64)(wideIn), wideIn));
+  const toInteger = (name: string, low: number, high: number, value: Expr): void =>
+    fp(`fcvt.${name}${suffix}`, [f1], {
+      needs: NEEDS_RTZ, guard: and32(and32(gt(wideIn, float64(low)), lt(wideIn, float64(high))), quiet), value, exact: null, check: CHECK_NOTHING,
+    }, true);
+  toInteger("w", -(2 ** 31) - 1, 2 ** 31, sext(unary(w.I32_TRUNC_F64_S, I32)(wideIn)));
+  toInteger("wu", -1, 2 ** 32, sext(wrap(unary(w.I64_TRUNC_F64_S, I64)(wideIn))));
+  // -2^63 itself is in range but has no neighbour below; the helper takes it.
+  toInteger("l", -(2 ** 63), 2 ** 63, unary(w.I64_TRUNC_F64_S, I64)(wideIn));
+  toInteger("lu", -1, 2 ** 64, unary(w.I64_TRUNC_F64_U, I64)(wideIn));
+
+  for (const name of ["w", "wu", "l", "lu"] as const) {
+    const value = unary(from[name], type)(name === "w" || name === "wu" ? w1 : x1);
+    fp(`fcvt${suffix}.${name}`, [x1], { needs: NEEDS_RNE, guard: null, value: out(value), exact: null, check: CHECK_NOTHING });
+  }
 }
+define("fcvt.d.s", (s, row) => {
+  const single = f32(unbox(f1));
+  const value = bits64(unary(w.F64_PROMOTE_F32, F64)(single));
+  s.setF(s.fp(row.id, [f1], { needs: NEEDS_NOTHING, guard: binary(w.F32_EQ, I32)(single, single), value, exact: null, check: CHECK_NOTHING }));
+});
+define("fcvt.s.d", (s, row) => {
+  const value = box(bits32(unary(w.F32_DEMOTE_F64, F32)(f64(f1))));
+  s.setF(s.fp(row.id, [f1], { needs: NEEDS_RNE, guard: null, value, exact: null, check: CHECK_NORMAL }));
+});
 
 // --- Zicsr and privileged: the hart's JavaScript ------------------------------------------------------------------------
 for (const name of ["csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "mret", "sret", "wfi", "sfence.vma"]) define(name, (s) => s.system());

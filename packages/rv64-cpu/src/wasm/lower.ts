@@ -6,8 +6,8 @@
  * named by the depth at which its block was opened.
  */
 import {
-  type Expr, I32, I64, OP_BITS, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
-  ST_BRANCH, ST_HELPER, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
+  type Expr, F32, F64, I32, I64, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
+  ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
   type Statement, type Type,
 } from "../isa/ir.ts";
 import type { Code } from "./module.ts";
@@ -41,7 +41,9 @@ export abstract class Lowering {
   abstract branch(cond: Expr): void;
   abstract jump(target: Expr | null): void;
   abstract trap(cause: number, value: Expr): void;
-  abstract helper(index: number, id: number, a: Expr, b: Expr | null, c: Expr | null): void;
+  abstract fp(statement: Statement): void;
+  /** The index of internal function FN_*. */
+  abstract functionIndex(fn: number): number;
   abstract system(): void;
 
   // --- blocks ------------------------------------------------------------------------------------------------------------
@@ -68,6 +70,8 @@ export abstract class Lowering {
     switch (e.op) {
       case OP_CONST:
         if (e.type === I32) code.i32Const(e.value as number);
+        else if (e.type === F64) code.f64Const(e.value as number);
+        else if (e.type === F32) code.f32Const(e.value as number);
         else code.i64Const(e.value);
         return;
       case OP_LOCAL: return code.get(this.local(e.index, e.type));
@@ -99,7 +103,8 @@ export abstract class Lowering {
     if (e.a !== null) this.expr(e.a);
     if (e.b !== null) this.expr(e.b);
     if (e.c !== null) this.expr(e.c);
-    code.byte(e.op);
+    if (e.op === OP_CALL) code.call(this.functionIndex(e.index));
+    else code.byte(e.op);
   }
 
   // --- statements --------------------------------------------------------------------------------------------------------
@@ -120,7 +125,7 @@ export abstract class Lowering {
       case ST_BRANCH: return this.branch(a);
       case ST_JUMP: return this.jump(s.a);
       case ST_TRAP: return this.trap(s.index, a);
-      case ST_HELPER: return this.helper(s.index, s.mode, a, s.b, s.c);
+      case ST_FP: return this.fp(s);
       case ST_SET_STATE:
         this.code.i32Const(0);
         this.expr(a);
