@@ -79,14 +79,16 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
   readonly system: string;
   readonly name: string;
   readonly flags: number = 0;
-  readonly schema: RecordLayout;
   readonly printFmt: string;
-  /** Offsets of the int fields that set_event_pid looks at besides common_pid. */
-  readonly pidOffsets: readonly number[];
   /** Arguments of the call site. */
   readonly argumentCount: number;
   /** Hits lost because tracepoints nested deeper than four. */
   recursionLost: number = 0;
+  // Laid out at first use: a kernel defines hundreds of events and hits a few.
+  #layout: RecordLayout | undefined = undefined;
+  #pidOffsets: readonly number[] | undefined = undefined;
+  readonly #fields: readonly FieldSpec[];
+  readonly #pidFields: readonly string[];
   #id: number;
   #attached: readonly ExtTracePoint[] = NO_LISTENERS;
   #formatter: RecordFormatter | undefined = undefined;
@@ -99,18 +101,30 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
         throw new TypeError(`"${key}" expected an identifier, got ${JSON.stringify(definition[key])}`);
     this.system = definition.system;
     this.name = definition.name;
-    this.schema = layoutRecord(definition.fields);
+    this.#fields = definition.fields;
+    this.#pidFields = definition.pidFields ?? [];
     this.printFmt = definition.print;
     this.#id = definition.builtinId ?? 0;
     this.#assign = definition.assign as ((entry: EntryWriter, ...args: never[]) => void) | undefined;
     this.#text = definition.text;
-    this.argumentCount = definition.assign === undefined ? this.schema.fields.length : definition.assign.length - 1;
-    this.pidOffsets = (definition.pidFields ?? []).map((name) => {
+    this.argumentCount = definition.assign === undefined ? definition.fields.length : definition.assign.length - 1;
+  }
+
+  /** The record's layout. Throws TypeError, here or when the event is first used, for a declaration it does not know. */
+  get schema(): RecordLayout {
+    this.#layout ??= layoutRecord(this.#fields);
+    return this.#layout;
+  }
+
+  /** Offsets of the int fields that set_event_pid looks at besides common_pid. */
+  get pidOffsets(): readonly number[] {
+    this.#pidOffsets ??= this.#pidFields.map((name) => {
       const field = this.schema.byName.get(name);
       if (field === undefined)
         throw new TypeError(`"pidFields" expected a field of ${this.name}, got ${JSON.stringify(name)}`);
       return field.offset;
     });
+    return this.#pidOffsets;
   }
 
   /** Number in `events/SYSTEM/NAME/id` and in common_type; 0 until `globalInitEvents` has given one. */
