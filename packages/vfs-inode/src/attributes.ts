@@ -48,7 +48,7 @@ export function isFrozen(inode: Inode, appendIsFine: boolean): boolean {
 
 function apply(vfs: Vfs, path: Path, changes: AttributeChanges): number {
   const error = path.inode.setattr(changes);
-  if (error === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0);
+  if (error === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0, path.dentry);
   return error;
 }
 
@@ -134,7 +134,7 @@ export function truncatePath(vfs: Vfs, context: FsContext, path: Path, size: num
   const result = vfs.resizeNode(path.node, size);
   if (result !== 0) return result;
   dropPrivileges(vfs, context.credentials, inode);
-  vfs.notify?.(path.node, IN_MODIFY, null, 0);
+  vfs.notify?.(path.node, IN_MODIFY, null, 0, path.dentry);
   return 0;
 }
 
@@ -177,7 +177,7 @@ export function setXattr(
   const error = checkXattr(context, path.inode, name, MAY_WRITE);
   if (error !== 0) return error;
   const result = path.inode.setxattr(name, value, flags);
-  if (result === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0);
+  if (result === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0, path.dentry);
   return result;
 }
 
@@ -187,7 +187,7 @@ export function removeXattr(vfs: Vfs, context: FsContext, path: Path, name: stri
   const error = checkXattr(context, path.inode, name, MAY_WRITE);
   if (error !== 0) return error;
   const result = path.inode.removexattr(name);
-  if (result === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0);
+  if (result === 0) vfs.notify?.(path.node, IN_ATTRIB, null, 0, path.dentry);
   return result;
 }
 

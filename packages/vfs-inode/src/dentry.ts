@@ -27,9 +27,10 @@ export class VfsNode {
   writeDenials = 0;
   /** Seconds since 1970 of the last relatime decision that needed no update; NaN: decide again. */
   atimeDecided: number = Number.NaN;
-  /** File locks and watches, owned by the kernel layer. */
+  /** File locks, watches and the source of mapped pages, owned by the kernel layer. */
   locks: object | null = null;
   watches: object | null = null;
+  mapping: object | null = null;
 
   constructor(inode: Inode) {
     this.inode = inode;

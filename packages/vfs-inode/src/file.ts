@@ -160,7 +160,7 @@ export class File {
   /** After `n` > 0 bytes were stored: watchers, O_SYNC. Returns `n` or an error of the synchronisation. */
   afterWrite(n: number): number {
     this.node.atimeDecided = Number.NaN;
-    this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
+    this.vfs.notify?.(this.node, IN_MODIFY, null, 0, this.path.dentry);
     if ((this.flags & O_DSYNC) === 0) return n;
     const error = this.vfs.syncNode(this.node, (this.flags & O_SYNC) !== O_SYNC);
     return error < 0 ? error : n;
@@ -169,7 +169,7 @@ export class File {
   /** After `n` ≥ 0 bytes were read: atime, watchers. */
   afterRead(n: number): void {
     this.accessed();
-    if (n > 0) this.vfs.notify?.(this.node, IN_ACCESS, null, 0);
+    if (n > 0) this.vfs.notify?.(this.node, IN_ACCESS, null, 0, this.path.dentry);
   }
 
   /** lseek(2): the new position or -errno. */
@@ -230,7 +230,7 @@ export class File {
     const error = this.vfs.resizeNode(this.node, size);
     if (error !== 0) return error;
     dropPrivileges(this.vfs, this.#credentials, this.inode);
-    this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
+    this.vfs.notify?.(this.node, IN_MODIFY, null, 0, this.path.dentry);
     return 0;
   }
 
@@ -243,7 +243,7 @@ export class File {
     if (this.#type !== S_IFREG) return -ENODEV;
     if (offset + byteLength > Number.MAX_SAFE_INTEGER) return -EFBIG;
     if (isFrozen(this.inode, false)) return -EPERM;
-    if (this.#cached && (mode & ~FALLOC_FL_KEEP_SIZE) !== 0) {
+    if ((mode & ~FALLOC_FL_KEEP_SIZE) !== 0) {
       // Collapse and insert move everything behind them.
       const error = this.vfs.pageCache.invalidate(this.node, offset, Math.max(byteLength, this.inode.size - offset));
       if (error !== 0) return error;
@@ -251,7 +251,7 @@ export class File {
     const result = this.inode.fallocate(mode, offset, byteLength);
     if (result !== 0) return result;
     dropPrivileges(this.vfs, this.#credentials, this.inode);
-    this.vfs.notify?.(this.node, IN_MODIFY, null, 0);
+    this.vfs.notify?.(this.node, IN_MODIFY, null, 0, this.path.dentry);
     return 0;
   }
 
@@ -296,7 +296,7 @@ export class File {
     if (this.writable && this.#type === S_IFREG) this.node.writers--;
     if ((this.flags & O_PATH) === 0 && this.vfs.notify !== null) {
       const bit = this.#type === S_IFDIR ? IN_ISDIR : 0;
-      this.vfs.notify(this.node, (this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE) | bit, null, 0);
+      this.vfs.notify(this.node, (this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE) | bit, null, 0, this.path.dentry);
     }
     this.special?.release();
     this.path.unpin();

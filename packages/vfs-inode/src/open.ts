@@ -133,10 +133,10 @@ export function openPlace(vfs: Vfs, context: FsContext, path: Path, flags: numbe
     const error = vfs.resizeNode(path.node, 0);
     if (error !== 0) return error;
     dropPrivileges(vfs, context.credentials, inode);
-    vfs.notify?.(path.node, IN_MODIFY, null, 0);
+    vfs.notify?.(path.node, IN_MODIFY, null, 0, path.dentry);
   }
   const file = new File(vfs, context.credentials, path, flags, special);
-  vfs.notify?.(path.node, type === S_IFDIR ? IN_OPEN | IN_ISDIR : IN_OPEN, null, 0);
+  vfs.notify?.(path.node, type === S_IFDIR ? IN_OPEN | IN_ISDIR : IN_OPEN, null, 0, path.dentry);
   return file;
 }
 

@@ -202,7 +202,7 @@ export class PageCache {
       const error = this.#fillSingly(file, index, wanted);
       if (error !== 0) return error;
     }
-    return file.pages.get(index) as CachedPage;
+    return file.pages.get(index) ?? -ENOMEM; // evicted at once: memory is all but gone
   }
 
   /** Reads straight into contiguous frames. 0: not possible here; 1: done; -errno. */

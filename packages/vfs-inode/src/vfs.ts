@@ -16,7 +16,7 @@ import { EACCES, EBUSY, EINVAL, ENOENT, EROFS, MS_NOEXEC, S_IFDIR, S_IFMT, S_IFR
 import * as attributes from "./attributes.ts";
 import * as create from "./create.ts";
 import { type Credentials, MAY_EXEC, MAY_WRITE, ROOT_CREDENTIALS, checkPermission } from "./credentials.ts";
-import { DentryCache, type VfsNode } from "./dentry.ts";
+import { type Dentry, DentryCache, type VfsNode } from "./dentry.ts";
 import type { File } from "./file.ts";
 import type { Attributes, FileSystem, FileSystemStatus, Inode, SpecialFile, Timespec } from "./inode.ts";
 import { type Mount, MountNamespace, MountTable } from "./mount.ts";
@@ -28,9 +28,9 @@ import { type FsContext, LOOKUP_DIRECTORY, LOOKUP_EMPTY, LOOKUP_FOLLOW, Walker }
 
 /**
  * What inotify hears of. `name` is set when the event concerns an entry of the directory `node`. `mask` is IN_*;
- * `cookie` joins the two halves of a rename.
+ * `cookie` joins the two halves of a rename. `dentry`: the name by which the node was reached, for watches of its directory.
  */
-export type Notify = (node: VfsNode, mask: number, name: string | null, cookie: number) => void;
+export type Notify = (node: VfsNode, mask: number, name: string | null, cookie: number, dentry?: Dentry) => void;
 
 export interface VfsOptions {
   /** Fills in the present time. Default: the epoch. */
@@ -321,7 +321,7 @@ export class Vfs {
   /** Cuts or extends a regular file and its cached pages, without permission checks. */
   resizeNode(node: VfsNode, size: number): number {
     const inode = node.inode;
-    if (inode.fs.usesPageCache) this.pageCache.resize(node, size);
+    this.pageCache.resize(node, size);
     const error = inode.truncate(size);
     if (error === 0) node.atimeDecided = Number.NaN;
     return error;
