@@ -22,10 +22,9 @@ export interface PerformanceHost {
 
 /** The host's time. `hostClock(globalThis)`. */
 export function hostClock(host: PerformanceHost): Clock {
-  const { performance } = host;
   return {
-    monotonicNs: () => Math.floor(performance.now() * 1e6),
-    realtimeNs: () => Math.floor((performance.timeOrigin + performance.now()) * 1e6),
+    monotonicNs: () => Math.floor(host.performance.now() * 1e6),
+    realtimeNs: () => Math.floor((host.performance.timeOrigin + host.performance.now()) * 1e6),
     skip: () => false,
   };
 }

@@ -166,8 +166,8 @@ export function loopHost(global: TimerHost): LoopHost {
 }
 
 function deferOf(global: TimerHost): (callback: () => void) => void {
-  const { setImmediate, MessageChannel } = global;
-  if (setImmediate !== undefined) return (callback) => void setImmediate(callback);
+  const { setImmediate: immediate, MessageChannel } = global;
+  if (immediate !== undefined) return (callback) => void immediate(callback);
   if (MessageChannel === undefined) return (callback) => void global.setTimeout(callback, 0);
   const { port1, port2 } = new MessageChannel();
   const queue: (() => void)[] = [];
