@@ -1,1 +1,15 @@
-export {};
+/**
+ * ext4: mount, read, write, journal.
+ *
+ * `Ext4FileSystem` mounts a device; `rootDir()` is the seeds' path-based face, `root()` the VFS inode. `openVolume` and the
+ * functions on a Volume are the layer below.
+ */
+export { Ext4Error, type Ext4ErrorDetail, type Ext4ErrorKind } from "./errors.ts";
+export { type Feature, FEATURES, featureNames, findFeature } from "./features.ts";
+export { closeVolume, openVolume } from "./mount.ts";
+export { type InodeType, PathInode } from "./path-inode.ts";
+export { type VolumeStatus, volumeStatus } from "./statfs.ts";
+export { EXT4_SUPER_MAGIC, Superblock } from "./superblock.ts";
+export { Ext4FileSystem, type Ext4Options } from "./vfs/file-system.ts";
+export { Ext4Inode } from "./vfs/inode.ts";
+export { type Time, Volume, type VolumeOptions } from "./volume.ts";

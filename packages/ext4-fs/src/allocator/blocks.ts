@@ -1,0 +1,144 @@
+/**
+ * Allocating and freeing blocks.
+ *
+ * The caller names a goal (where the run would best begin) and how many blocks it could use; it gets one contiguous run, perhaps
+ * shorter. Order of preference: at the goal; a long enough run in the goal's group, then in the following ones; else the
+ * longest run seen. Bits freed by the running transaction stay taken until it commits: a crash before that brings their old
+ * owner back.
+ */
+import { ENOSPC, EUCLEAN } from "linux-abi";
+import { allBits, clearBits, nextOne, nextZero, setBits, testBit } from "../bitmap.ts";
+import { groupBlocks, groupStart } from "../geometry.ts";
+import type { Volume } from "../volume.ts";
+
+export interface Run {
+  /** First block; 0 = nothing found. */
+  start: number;
+  count: number;
+}
+
+/** Groups to look through for a run of full length before the best one so far is taken. */
+const GOOD_ENOUGH_GROUPS = 16;
+
+/** A run of this many blocks at the goal is taken even when more were wanted. */
+const SHORT_RUN = 8;
+
+const $best: Run = { start: 0, count: 0 }; // scratch
+
+/**
+ * Allocates up to `wanted` (≥ 1) blocks in one run into `out`. 0, -ENOSPC, -EIO. When space waits for the running
+ * transaction to commit and nothing else is left, -ENOSPC with `heldSpace(volume)` true: the caller may commit and try again.
+ */
+export function allocateBlocks(volume: Volume, goal: number, wanted: number, out: Run): number {
+  const { geometry: g, groups } = volume;
+  $best.start = 0;
+  $best.count = 0;
+  const goalBlock = goal > g.firstDataBlock && goal < g.blocksCount ? goal : g.firstDataBlock;
+  const firstGroup = groups.groupOfBlock(goalBlock);
+  let looked = 0;
+  for (let i = 0; i < g.groupCount; i++) {
+    const group = (firstGroup + i) % g.groupCount;
+    const free = groups.descriptors[group].freeBlocks;
+    if (free === 0 || free <= $best.count || groups.bad.has(group)) continue;
+    const bitmap = groups.blockBitmap(group);
+    if (typeof bitmap === "number") {
+      if (bitmap === -EUCLEAN) continue; // noted as bad
+      return bitmap;
+    }
+    if (searchGroup(volume, group, bitmap.data, i === 0 ? goalBlock - groupStart(g, group) : 0, wanted)) break;
+    if ($best.count > 0 && ++looked >= GOOD_ENOUGH_GROUPS) break;
+  }
+  if ($best.count === 0) return -ENOSPC;
+  out.start = $best.start;
+  out.count = Math.min(wanted, $best.count);
+  return take(volume, out.start, out.count);
+}
+
+/** Improves `$best` from one group's bitmap; true when it is as good as can be. */
+function searchGroup(volume: Volume, group: number, bits: Uint8Array, goalBit: number, wanted: number): boolean {
+  const { geometry: g, groups } = volume;
+  const held = groups.held.get(group);
+  const limit = groupBlocks(g, group);
+  if (goalBit > 0 && isFree(bits, held, goalBit)) {
+    // Right at the goal even a short run is worth having: it continues what is there.
+    const end = nextOne(bits, held, goalBit, Math.min(limit, goalBit + wanted));
+    if (end - goalBit >= Math.min(wanted, SHORT_RUN)) return keep(groupStart(g, group), goalBit, end);
+  }
+  const hint = groups.blockHint[group];
+  const from = Math.max(goalBit, hint);
+  if (scan(volume, group, bits, held, from, limit, wanted)) return true;
+  return from > hint && scan(volume, group, bits, held, hint, from, wanted);
+}
+
+function scan(volume: Volume, group: number, bits: Uint8Array, held: Uint8Array | undefined, from: number, to: number, wanted: number): boolean {
+  const { geometry: g, groups } = volume;
+  const limit = groupBlocks(g, group);
+  const base = groupStart(g, group);
+  let bit = nextZero(bits, held, from, to);
+  if (from === groups.blockHint[group] && held === undefined) groups.blockHint[group] = bit; // nothing is free below
+  while (bit < to) {
+    const end = nextOne(bits, held, bit, Math.min(limit, bit + wanted));
+    if (end - bit > $best.count) keep(base, bit, end);
+    if ($best.count >= wanted) return true;
+    bit = nextZero(bits, held, end, to);
+  }
+  return false;
+}
+
+function isFree(bits: Uint8Array, held: Uint8Array | undefined, bit: number): boolean {
+  return !testBit(bits, bit) && (held === undefined || !testBit(held, bit));
+}
+
+function keep(base: number, bit: number, end: number): true {
+  $best.start = base + bit;
+  $best.count = end - bit;
+  return true;
+}
+
+function take(volume: Volume, start: number, count: number): number {
+  const { geometry: g, groups } = volume;
+  const group = groups.groupOfBlock(start);
+  const bitmap = groups.blockBitmap(group);
+  if (typeof bitmap === "number") return bitmap;
+  setBits(bitmap.data, start - groupStart(g, group), count);
+  const gd = groups.descriptors[group];
+  if (gd.freeBlocks < count) return volume.corrupt(`group ${group}: more blocks are free than its count says`, 0, start);
+  gd.freeBlocks -= count;
+  volume.freeBlocks -= count;
+  groups.touchBlockBitmap(group, bitmap);
+  volume.countsChanged();
+  return 0;
+}
+
+/** Whether blocks wait for the running transaction to commit before they can be used again. */
+export function heldSpace(volume: Volume): boolean {
+  return volume.groups.held.size > 0;
+}
+
+/**
+ * Frees `count` blocks from `start` on. `metadata`: the blocks were logged by the journal, which must forget them.
+ * 0, -EUCLEAN (not all were in use, or they do not lie on the volume), -EIO.
+ */
+export function freeBlocks(volume: Volume, start: number, count: number, metadata: boolean): number {
+  const { geometry: g, groups } = volume;
+  if (start <= g.firstDataBlock || start + count > g.blocksCount) return volume.corrupt(`freeing ${count} blocks at ${start}`, 0, start);
+  for (let done = 0; done < count; ) {
+    const group = groups.groupOfBlock(start + done);
+    const bit = start + done - groupStart(g, group);
+    const part = Math.min(count - done, groupBlocks(g, group) - bit);
+    const bitmap = groups.blockBitmap(group);
+    if (typeof bitmap === "number") return bitmap;
+    if (!allBits(bitmap.data, bit, part, true)) return volume.corrupt(`freeing blocks at ${start} that are free already`, 0, start);
+    clearBits(bitmap.data, bit, part);
+    const gd = groups.descriptors[group];
+    gd.freeBlocks += part;
+    volume.freeBlocks += part;
+    if (bit < groups.blockHint[group]) groups.blockHint[group] = bit;
+    groups.hold(group, bit, part);
+    groups.touchBlockBitmap(group, bitmap);
+    done += part;
+  }
+  volume.countsChanged();
+  if (metadata) for (let i = 0; i < count; i++) volume.forgetBlock(start + i);
+  return 0;
+}

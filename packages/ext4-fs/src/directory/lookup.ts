@@ -1,0 +1,288 @@
+/**
+ * Finding names and listing directories.
+ */
+import { DT_DIR, ENOENT, ENOTDIR, EUCLEAN } from "linux-abi";
+import type { Buffer } from "../buffer-cache.ts";
+import { type Mapping, mapBlocks } from "../extents/map.ts";
+import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
+import { S_DEF_HASH_VERSION } from "../superblock.ts";
+import type { Volume } from "../volume.ts";
+import { dirTypeOfFileType, entriesEnd, findEntry, leafBlock, recordLength } from "./entry.ts";
+import { isKnownHash, type NameHash } from "./hash.ts";
+import {
+  BAD_HTREE,
+  descend,
+  directoryBlock,
+  effectiveHash,
+  hashOf,
+  type HtreePath,
+  leafOf,
+  nextLeaf,
+  nextLeafHash,
+  openRoot,
+} from "./htree.ts";
+
+/** Where a name was found; reused, read before the next lookup. */
+export interface FoundEntry {
+  buffer: Buffer | null;
+  /** Offset of the entry in the block. */
+  at: number;
+  ino: number;
+  fileType: number;
+}
+
+const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
+const $hash: NameHash = { major: 0, minor: 0 }; // scratch
+const $path: HtreePath = { frames: [], hashVersion: 0 }; // scratch of lookups
+
+/** Finds `name`: 0 with `out` filled, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO. */
+export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+  if (!dir.isDirectory) return -ENOTDIR;
+  if (dir.size % volume.blockSize !== 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
+  const isDot = name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
+  if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot) {
+    const result = findIndexed(volume, dir, name, out);
+    if (result !== BAD_HTREE) return result;
+  }
+  return findLinear(volume, dir, name, out, isDot ? 1 : dir.size / volume.blockSize);
+}
+
+function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+  let error = openRoot(volume, dir, $path);
+  if (error < 0) return error;
+  hashOf(volume, $path.hashVersion, name, 0, name.length, $hash);
+  const hash = $hash.major;
+  error = descend(volume, dir, hash, $path);
+  if (error < 0) return error;
+  for (;;) {
+    const block = directoryBlock(volume, dir, leafOf($path));
+    if (block < 0) return block;
+    const buffer = leafBlock(volume, dir, block);
+    if (typeof buffer === "number") return buffer;
+    const at = findEntry(volume, buffer, name);
+    if (at >= 0) return fill(out, buffer, at);
+    // Names with this very hash may continue in the next leaf.
+    const next = nextLeafHash($path);
+    if (next < 0 || (next & ~1) >>> 0 !== hash) return -ENOENT;
+    const moved = nextLeaf(volume, dir, $path);
+    if (moved <= 0) return moved === 0 ? -ENOENT : moved;
+  }
+}
+
+function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry, blocks: number): number {
+  for (let fileBlock = 0; fileBlock < blocks; ) {
+    const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, $map);
+    if (error < 0) return error;
+    const { block: first, count } = $map;
+    if (first === 0) {
+      fileBlock += count; // a hole holds no names
+      continue;
+    }
+    for (let i = 0; i < count; i++) {
+      // The index root of an htree directory reads as "." and ".." only, and its nodes as empty blocks; they have no leaf tail.
+      if (dir.hasFlag(EXT4_INDEX_FL) && isIndexBlock(volume, first + i, fileBlock + i)) {
+        if (fileBlock + i === 0) {
+          const at = dotEntry(volume, dir, name, out);
+          if (at <= 0) return at;
+        }
+        continue;
+      }
+      const buffer = leafBlock(volume, dir, first + i);
+      if (typeof buffer === "number") return buffer;
+      const at = findEntry(volume, buffer, name);
+      if (at >= 0) return fill(out, buffer, at);
+    }
+    fileBlock += count;
+  }
+  return -ENOENT;
+}
+
+/** Whether a block of an indexed directory looks like root or node of the index. */
+function isIndexBlock(volume: Volume, block: number, fileBlock: number): boolean {
+  if (fileBlock === 0) return true;
+  const buffer = volume.cache.get(block);
+  return typeof buffer !== "number" && buffer.view.getUint32(0, true) === 0 && recordLength(buffer.view, 0) === volume.blockSize;
+}
+
+/** "." and ".." in the index root: 0 found, 1 not asked for, -errno. */
+function dotEntry(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+  if (name[0] !== 0x2e || name.length > 2 || (name.length === 2 && name[1] !== 0x2e)) return 1;
+  const error = openRoot(volume, dir, $path);
+  if (error < 0) return error === BAD_HTREE ? -EUCLEAN : error;
+  return fill(out, $path.frames[0].buffer, name.length === 1 ? 0 : 12);
+}
+
+function fill(out: FoundEntry, buffer: Buffer, at: number): number {
+  out.buffer = buffer;
+  out.at = at;
+  out.ino = buffer.view.getUint32(at, true);
+  out.fileType = buffer.view.getUint8(at + 7);
+  return 0;
+}
+
+/** Receives one entry; `name` is a view into the block. Returns false to stop. `next` is the cookie behind this entry. */
+export type EmitEntry = (name: Uint8Array, ino: number, dirType: number, next: number) => boolean;
+
+/**
+ * Lists entries from `cookie` on. Directories that are or can become indexed are listed by hash, as Linux does, so that a cookie
+ * survives the splitting of blocks; others by position.
+ *
+ * Hash cookies: 0 ".", 1 "..", then 2 + (31 bits of the major hash, 21 bits of the minor one).
+ */
+export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+  if (!dir.isDirectory) return -ENOTDIR;
+  if (dir.size % volume.blockSize !== 0 || dir.size === 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
+  volume.enter();
+  if (volume.hasDirIndex) {
+    const indexed = dir.hasFlag(EXT4_INDEX_FL);
+    if (indexed || dir.size === volume.blockSize) {
+      const result = listByHash(volume, dir, cookie, emit, indexed);
+      if (result !== BAD_HTREE) return result;
+    }
+  }
+  return listLinear(volume, dir, cookie, emit);
+}
+
+interface Listed {
+  readonly key: number;
+  readonly name: Uint8Array;
+  readonly ino: number;
+  readonly dirType: number;
+}
+
+const HASH_BASE = 2;
+const MINOR_SPAN = 2 ** 21;
+
+function listByHash(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry, indexed: boolean): number {
+  const path: HtreePath = { frames: [], hashVersion: 0 };
+  if (indexed) {
+    const error = openRoot(volume, dir, path);
+    if (error < 0) return error;
+  } else {
+    const version = volume.superblock.u8(S_DEF_HASH_VERSION);
+    path.hashVersion = effectiveHash(volume, version);
+    if (!isKnownHash(path.hashVersion)) return BAD_HTREE;
+  }
+  const firstBlock = directoryBlock(volume, dir, 0);
+  if (firstBlock < 0) return firstBlock;
+  if (cookie < HASH_BASE) {
+    const buffer = indexed ? volume.cache.get(firstBlock) : leafBlock(volume, dir, firstBlock);
+    if (typeof buffer === "number") return buffer;
+    const dot = Uint8Array.of(0x2e);
+    if (cookie === 0 && !emit(dot, buffer.view.getUint32(0, true), DT_DIR, 1)) return 0;
+    if (!emit(Uint8Array.of(0x2e, 0x2e), buffer.view.getUint32(12, true), DT_DIR, HASH_BASE)) return 0;
+  }
+  const from = Math.max(cookie, HASH_BASE) - HASH_BASE;
+  if (!indexed) {
+    const entries: Listed[] = [];
+    const error = collectLeaf(volume, dir, firstBlock, path.hashVersion, from, entries);
+    if (error < 0) return error;
+    emitSorted(entries, emit);
+    return 0;
+  }
+  const error = descend(volume, dir, Math.floor(from / MINOR_SPAN) * 2, path);
+  if (error < 0) return error;
+  const mostLeaves = dir.size / volume.blockSize;
+  for (let leaves = 0; leaves <= mostLeaves; ) {
+    const entries: Listed[] = [];
+    // Leaves that share a hash are listed together.
+    for (let more = true; more && leaves <= mostLeaves; leaves++) {
+      const block = directoryBlock(volume, dir, leafOf(path));
+      if (block < 0) return block;
+      const failed = collectLeaf(volume, dir, block, path.hashVersion, from, entries);
+      if (failed < 0) return failed;
+      const next = nextLeafHash(path);
+      const moved = nextLeaf(volume, dir, path);
+      if (moved < 0) return moved === BAD_HTREE ? -EUCLEAN : moved;
+      if (moved === 0) {
+        emitSorted(entries, emit);
+        return 0;
+      }
+      more = (next & 1) !== 0;
+    }
+    if (!emitSorted(entries, emit)) return 0;
+  }
+  return volume.corrupt("the htree has more leaves than blocks", dir.ino, 0);
+}
+
+function collectLeaf(volume: Volume, dir: CoreInode, block: number, hashVersion: number, from: number, out: Listed[]): number {
+  const buffer = leafBlock(volume, dir, block);
+  if (typeof buffer === "number") return buffer;
+  const { view, data } = buffer;
+  const end = entriesEnd(volume);
+  for (let at = 0; at < end; at += recordLength(view, at)) {
+    const ino = view.getUint32(at, true);
+    const length = data[at + 6];
+    if (ino === 0 || isDots(data, at + 8, length)) continue;
+    hashOf(volume, hashVersion, data, at + 8, length, $hash);
+    const key = ($hash.major >>> 1) * MINOR_SPAN + ($hash.minor >>> 11);
+    if (key >= from) out.push({ key, name: data.slice(at + 8, at + 8 + length), ino, dirType: dirTypeOfFileType(data[at + 7]) });
+  }
+  return 0;
+}
+
+function emitSorted(entries: Listed[], emit: EmitEntry): boolean {
+  entries.sort((a, b) => a.key - b.key);
+  for (const entry of entries) if (!emit(entry.name, entry.ino, entry.dirType, entry.key + 1 + HASH_BASE)) return false;
+  return true;
+}
+
+function isDots(data: Uint8Array, at: number, length: number): boolean {
+  return data[at] === 0x2e && (length === 1 || (length === 2 && data[at + 1] === 0x2e));
+}
+
+/** Cookies are byte positions; one that fell into a merged record continues at the next one. */
+function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+  const blockSize = volume.blockSize;
+  const end = entriesEnd(volume);
+  const blocks = dir.size / blockSize;
+  for (let fileBlock = Math.floor(cookie / blockSize); fileBlock < blocks; fileBlock++) {
+    const error = mapBlocks(volume, dir, fileBlock, 1, $map);
+    if (error < 0) return error;
+    const block = $map.block;
+    if (block === 0) continue;
+    if (dir.hasFlag(EXT4_INDEX_FL) && isIndexBlock(volume, block, fileBlock)) {
+      if (fileBlock === 0) {
+        const listed = listRootDots(volume, block, cookie, emit);
+        if (listed <= 0) return listed;
+      }
+      continue;
+    }
+    const buffer = leafBlock(volume, dir, block);
+    if (typeof buffer === "number") return buffer;
+    const { view, data } = buffer;
+    for (let at = 0; at < end; ) {
+      const step = recordLength(view, at);
+      if (step < 12) break;
+      const position = fileBlock * blockSize + at;
+      const next = at + step >= end ? (fileBlock + 1) * blockSize : position + step;
+      const ino = view.getUint32(at, true);
+      if (position >= cookie && ino !== 0) {
+        const name = data.slice(at + 8, at + 8 + data[at + 6]);
+        if (!emit(name, ino, dirTypeOfFileType(data[at + 7]), next)) return 0;
+      }
+      at += step;
+    }
+  }
+  return 0;
+}
+
+/** "." and ".." of an index root: 1 to go on, 0 stopped, -errno. */
+function listRootDots(volume: Volume, block: number, cookie: number, emit: EmitEntry): number {
+  const buffer = volume.cache.get(block);
+  if (typeof buffer === "number") return buffer;
+  if (cookie === 0 && !emit(Uint8Array.of(0x2e), buffer.view.getUint32(0, true), DT_DIR, 12)) return 0;
+  if (cookie <= 12 && !emit(Uint8Array.of(0x2e, 0x2e), buffer.view.getUint32(12, true), DT_DIR, volume.blockSize)) return 0;
+  return 1;
+}
+
+/** Whether a directory holds nothing but "." and "..": 1, 0 or -errno. */
+export function isEmptyDirectory(volume: Volume, dir: CoreInode): number {
+  let empty = 1;
+  const error = listLinear(volume, dir, 0, (name) => {
+    if (isDots(name, 0, name.length)) return true;
+    empty = 0;
+    return false;
+  });
+  return error < 0 ? error : empty;
+}

@@ -1,0 +1,304 @@
+/**
+ * Writing file data, truncation, fallocate.
+ *
+ * Data goes straight from the caller's buffer to the device, one call per contiguous run, before the metadata that makes it
+ * visible commits (ordered mode): after a crash a file never shows blocks that were not written. Only partial blocks
+ * take the way through `volume.scratch`.
+ *
+ * Invariant: bytes between the end of the file and the end of its last block are zero on disk.
+ */
+import {
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENOSPC,
+  EOPNOTSUPP,
+  EPERM,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+} from "linux-abi";
+import { allocateBlocks, freeBlocks, heldSpace, type Run } from "./allocator/blocks.ts";
+import { insertExtent, setWritten } from "./extents/insert.ts";
+import { type Mapping, mapBlocks } from "./extents/map.ts";
+import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
+import { removeExtents } from "./extents/remove.ts";
+import { groupStart } from "./geometry.ts";
+import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
+import { addOrphan, removeOrphan } from "./orphan.ts";
+import type { Volume } from "./volume.ts";
+
+const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
+const $run: Run = { start: 0, count: 0 }; // scratch
+
+/** Largest file: 2^32 − 1 blocks, and what a double holds exactly. */
+export function maxFileSize(volume: Volume): number {
+  return Math.min(EXT_MAX_BLOCKS * volume.blockSize, Number.MAX_SAFE_INTEGER);
+}
+
+/** Writes buf at `offset`, extending the file: the count (short when the volume fills up), or -ENOSPC, -EFBIG, -EROFS, -EIO ... */
+export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
+  if (inode.isDirectory) return -EISDIR;
+  if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
+  const limit = maxFileSize(volume);
+  if (offset >= limit && buf.length > 0) return -EFBIG;
+  const length = Math.min(buf.length, limit - offset);
+  if (length === 0) return 0;
+  const started = volume.begin();
+  if (started < 0) return started;
+  let error = offset > inode.size ? clearTail(volume, inode) : 0;
+  let done = 0;
+  while (error === 0 && done < length) {
+    const moved = writeRun(volume, inode, offset + done, buf, done, length);
+    if (moved < 0) error = moved;
+    else done += moved;
+    if (done > 0 && done < length && error === 0) {
+      growTo(inode, offset + done);
+      error = volume.dirtyInode(inode);
+      if (error === 0) error = volume.breathe();
+    }
+  }
+  if (done > 0) {
+    growTo(inode, offset + done);
+    const failed = touchTimes(volume, inode);
+    if (failed < 0) error = failed;
+  }
+  return volume.end(done > 0 && error !== 0 && error === -ENOSPC ? done : error < 0 ? error : done);
+}
+
+function growTo(inode: CoreInode, end: number): void {
+  if (end > inode.size) inode.size = end;
+}
+
+/** Sets mtime and ctime to the operation's time. */
+export function touchTimes(volume: Volume, inode: CoreInode): number {
+  inode.writeTime("mtime", volume.time.sec, volume.time.nsec);
+  inode.writeTime("ctime", volume.time.sec, volume.time.nsec);
+  return volume.dirtyInode(inode);
+}
+
+/** Writes as much as lies in one run at `position`; gives the byte count. */
+function writeRun(volume: Volume, inode: CoreInode, position: number, buf: Uint8Array, at: number, end: number): number {
+  const blockSize = volume.blockSize;
+  const within = position % blockSize;
+  const fileBlock = (position - within) / blockSize;
+  const wanted = Math.min(Math.ceil((within + end - at) / blockSize), EXT_UNWRITTEN_MAX_LEN);
+  const error = mapBlocks(volume, inode, fileBlock, wanted, $map);
+  if (error < 0) return error;
+  if ($map.block === 0) return writeNew(volume, inode, fileBlock, within, $map.count, buf, at, end);
+  const { block, count, unwritten } = $map;
+  const byteLength = Math.min(end - at, count * blockSize - within);
+  const failed = writeBytes(volume, block, within, buf, at, byteLength, unwritten);
+  if (failed < 0) return failed;
+  if (unwritten) {
+    const converted = setWritten(volume, inode, fileBlock, Math.ceil((within + byteLength) / blockSize), true);
+    if (converted < 0) return converted;
+  }
+  return byteLength;
+}
+
+/** Fills (the front of) a hole of `count` blocks. */
+function writeNew(
+  volume: Volume,
+  inode: CoreInode,
+  fileBlock: number,
+  within: number,
+  count: number,
+  buf: Uint8Array,
+  at: number,
+  end: number,
+): number {
+  const error = allocateForFile(volume, inode, fileBlock, count);
+  if (error < 0) return error;
+  const { start, count: got } = $run;
+  const byteLength = Math.min(end - at, got * volume.blockSize - within);
+  let failed = writeBytes(volume, start, within, buf, at, byteLength, true);
+  if (failed === 0) failed = insertExtent(volume, inode, fileBlock, start, got, false);
+  if (failed < 0) {
+    freeBlocks(volume, start, got, false);
+    return failed;
+  }
+  inode.addBlocks(got, volume.blockSize);
+  inode.allocationGoal = start + got;
+  return byteLength;
+}
+
+/** Allocates up to `count` blocks for `fileBlock` into `$run`; commits once when only freed-but-held space is left. */
+function allocateForFile(volume: Volume, inode: CoreInode, fileBlock: number, count: number): number {
+  const goal = allocationGoal(volume, inode, fileBlock);
+  const error = allocateBlocks(volume, goal, count, $run);
+  if (error !== -ENOSPC || !heldSpace(volume)) return error;
+  const committed = volume.commit();
+  return committed < 0 ? committed : allocateBlocks(volume, goal, count, $run);
+}
+
+/** Behind the block before it; else in the inode's group. */
+export function allocationGoal(volume: Volume, inode: CoreInode, fileBlock: number): number {
+  if (inode.allocationGoal === 0 && fileBlock > 0 && mapBlocks(volume, inode, fileBlock - 1, 1, $map) === 0 && $map.block !== 0) {
+    inode.allocationGoal = $map.block + 1;
+  }
+  if (inode.allocationGoal !== 0) return inode.allocationGoal;
+  return groupStart(volume.geometry, Math.floor((inode.ino - 1) / volume.geometry.inodesPerGroup));
+}
+
+/** Writes bytes into a run of blocks; `fresh`: what was there counts as zeros. */
+function writeBytes(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, byteLength: number, fresh: boolean): number {
+  const blockSize = volume.blockSize;
+  let target = block;
+  let done = 0;
+  if (within > 0 || byteLength < blockSize) {
+    done = Math.min(byteLength, blockSize - within);
+    const error = writePartial(volume, target, within, buf, at, done, fresh);
+    if (error < 0) return error;
+    target++;
+  }
+  const whole = byteLength - done - ((byteLength - done) % blockSize);
+  if (whole > 0) {
+    const from = at + done;
+    const error = volume.writeBlocks(target, from === 0 && whole === buf.length ? buf : buf.subarray(from, from + whole));
+    if (error < 0) return error;
+    target += whole / blockSize;
+    done += whole;
+  }
+  return done < byteLength ? writePartial(volume, target, 0, buf, at + done, byteLength - done, fresh) : 0;
+}
+
+function writePartial(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, byteLength: number, fresh: boolean): number {
+  const scratch = volume.scratch;
+  if (fresh) {
+    scratch.fill(0);
+  } else {
+    const error = volume.readBlocks(block, scratch);
+    if (error < 0) return error;
+  }
+  scratch.set(buf.subarray(at, at + byteLength), within);
+  return volume.writeBlocks(block, scratch);
+}
+
+/** Zeroes [within, end) of a block that holds written data; holes and unwritten blocks are zero already. */
+function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within: number, end: number): number {
+  const error = mapBlocks(volume, inode, fileBlock, 1, $map);
+  if (error < 0) return error;
+  if ($map.block === 0 || $map.unwritten) return 0;
+  const failed = volume.readBlocks($map.block, volume.scratch);
+  if (failed < 0) return failed;
+  volume.scratch.fill(0, within, end);
+  return volume.writeBlocks($map.block, volume.scratch);
+}
+
+/** Makes sure that what lies behind the end in the last block is zero, before the file grows over it. */
+function clearTail(volume: Volume, inode: CoreInode): number {
+  const within = inode.size % volume.blockSize;
+  return within === 0 ? 0 : zeroInBlock(volume, inode, Math.floor(inode.size / volume.blockSize), within, volume.blockSize);
+}
+
+/** Sets the size. Shrinking frees blocks; growing leaves a hole. */
+export function truncateFile(volume: Volume, inode: CoreInode, size: number): number {
+  if (inode.isDirectory) return -EISDIR;
+  if (!inode.isRegular) return -EINVAL;
+  if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (!Number.isSafeInteger(size) || size < 0) return -EINVAL;
+  if (size > maxFileSize(volume)) return -EFBIG;
+  const started = volume.begin();
+  if (started < 0) return started;
+  return volume.end(changeSize(volume, inode, size));
+}
+
+function changeSize(volume: Volume, inode: CoreInode, size: number): number {
+  const oldSize = inode.size;
+  const within = Math.min(size, oldSize) % volume.blockSize;
+  if (within !== 0) {
+    const error = zeroInBlock(volume, inode, Math.floor(Math.min(size, oldSize) / volume.blockSize), within, volume.blockSize);
+    if (error < 0) return error;
+  }
+  const shrinks = size < oldSize;
+  const wasOrphan = inode.orphan;
+  if (shrinks && !wasOrphan) {
+    const error = addOrphan(volume, inode);
+    if (error < 0) return error;
+  }
+  inode.size = size;
+  let error = touchTimes(volume, inode);
+  // Also without shrinking: blocks kept behind the end (fallocate) go when the size is set.
+  if (error === 0 && size <= oldSize) error = freeFrom(volume, inode, Math.ceil(size / volume.blockSize), false);
+  if (error === 0 && shrinks && !wasOrphan) error = removeOrphan(volume, inode);
+  return error;
+}
+
+/** Frees all blocks from file block `from` on. */
+export function freeFrom(volume: Volume, inode: CoreInode, from: number, metadata: boolean): number {
+  inode.allocationGoal = 0;
+  return removeExtents(volume, inode, from, EXT_MAX_BLOCKS, metadata);
+}
+
+/** fallocate(2): default and KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; -EOPNOTSUPP for the rest. */
+export function allocateRange(volume: Volume, inode: CoreInode, mode: number, offset: number, byteLength: number): number {
+  if (offset < 0 || byteLength <= 0) return -EINVAL;
+  if (!inode.isRegular) return inode.isDirectory ? -EISDIR : -EOPNOTSUPP;
+  if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
+  if (offset + byteLength > maxFileSize(volume)) return -EFBIG;
+  const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
+  const what = mode & ~FALLOC_FL_KEEP_SIZE;
+  if (what !== 0 && what !== FALLOC_FL_PUNCH_HOLE && what !== FALLOC_FL_ZERO_RANGE) return -EOPNOTSUPP;
+  if (what === FALLOC_FL_PUNCH_HOLE && !keep) return -EOPNOTSUPP;
+  const started = volume.begin();
+  if (started < 0) return started;
+  let error: number;
+  if (what === FALLOC_FL_PUNCH_HOLE) error = punch(volume, inode, offset, Math.min(offset + byteLength, inode.size));
+  else {
+    error = what === FALLOC_FL_ZERO_RANGE ? punch(volume, inode, offset, Math.min(offset + byteLength, inode.size)) : 0;
+    if (error === 0) error = reserve(volume, inode, offset, offset + byteLength, keep);
+  }
+  if (error === 0) error = touchTimes(volume, inode);
+  return volume.end(error);
+}
+
+/** Makes [from, to) read as zeros; whole blocks are freed. */
+function punch(volume: Volume, inode: CoreInode, from: number, to: number): number {
+  if (to <= from) return 0;
+  const blockSize = volume.blockSize;
+  const firstWhole = Math.ceil(from / blockSize);
+  // A last block that the file does not fill counts as whole.
+  const endWhole = to === inode.size ? Math.ceil(to / blockSize) : Math.floor(to / blockSize);
+  if (firstWhole > endWhole || (firstWhole === endWhole && firstWhole * blockSize > to)) {
+    return zeroInBlock(volume, inode, Math.floor(from / blockSize), from % blockSize, to - Math.floor(from / blockSize) * blockSize);
+  }
+  let error = from % blockSize === 0 ? 0 : zeroInBlock(volume, inode, firstWhole - 1, from % blockSize, blockSize);
+  if (error === 0 && endWhole * blockSize < to) error = zeroInBlock(volume, inode, endWhole, 0, to - endWhole * blockSize);
+  if (error === 0 && endWhole > firstWhole) {
+    inode.allocationGoal = 0;
+    error = removeExtents(volume, inode, firstWhole, endWhole, false);
+  }
+  return error;
+}
+
+/** Allocates unwritten blocks for every hole in [from, to). */
+function reserve(volume: Volume, inode: CoreInode, from: number, to: number, keepSize: boolean): number {
+  const blockSize = volume.blockSize;
+  let error = !keepSize && to > inode.size ? clearTail(volume, inode) : 0;
+  const end = Math.ceil(to / blockSize);
+  let fileBlock = Math.floor(from / blockSize);
+  while (error === 0 && fileBlock < end) {
+    error = mapBlocks(volume, inode, fileBlock, Math.min(end - fileBlock, EXT_UNWRITTEN_MAX_LEN), $map);
+    if (error < 0) break;
+    let count = $map.count;
+    if ($map.block === 0) {
+      error = allocateForFile(volume, inode, fileBlock, count);
+      if (error < 0) break;
+      const { start, count: got } = $run;
+      error = insertExtent(volume, inode, fileBlock, start, got, true);
+      if (error < 0) {
+        freeBlocks(volume, start, got, false);
+        break;
+      }
+      inode.addBlocks(got, blockSize);
+      inode.allocationGoal = start + got;
+      count = got;
+      error = volume.dirtyInode(inode);
+      if (error === 0) error = volume.breathe();
+    }
+    fileBlock += count;
+  }
+  if (!keepSize && error === 0 && to > inode.size) inode.size = to;
+  return error;
+}

@@ -1,0 +1,87 @@
+/**
+ * ext4 as a file system of the VFS.
+ *
+ *   const fs = Ext4FileSystem.mount(device, { now });   // or Ext4Error, for a kernel's mount(2)
+ *   const fs = new Ext4FileSystem(disk);                // throws the Ext4Error, as the seed's constructor panics
+ */
+import { type BlockDevice, Disk } from "blockdev-disk";
+import { EIO } from "linux-abi";
+import type { FileSystem, FileSystemStatus } from "vfs-inode";
+import { Ext4Error } from "../errors.ts";
+import { closeVolume, openVolume, setReadOnly } from "../mount.ts";
+import { PathInode } from "../path-inode.ts";
+import { volumeStatus } from "../statfs.ts";
+import { EXT4_ROOT_INO } from "../superblock.ts";
+import { Volume, type VolumeOptions } from "../volume.ts";
+import { Ext4Inode } from "./inode.ts";
+
+export interface Ext4Options extends VolumeOptions {
+  /** st_dev of the files, in new_encode_dev form. Default 0. */
+  readonly deviceNumber?: number;
+}
+
+export class Ext4FileSystem implements FileSystem {
+  readonly type: string = "ext4";
+  readonly deviceNumber: number;
+  readonly cacheable: boolean = true;
+  readonly usesPageCache: boolean = true;
+  /** The state below, for the tools of this package. */
+  readonly volume: Volume;
+  readonly #root: Ext4Inode;
+
+  /** @throws Ext4Error when the volume cannot be mounted. */
+  constructor(source: Disk | BlockDevice | Volume, options: Ext4Options = {}) {
+    const volume = source instanceof Volume ? source : openVolume(source instanceof Disk ? source.device : source, options);
+    if (volume instanceof Ext4Error) throw volume;
+    const root = volume.inode(EXT4_ROOT_INO);
+    if (typeof root === "number") throw new Ext4Error("corrupt", "the root inode cannot be read", { inode: EXT4_ROOT_INO });
+    this.volume = volume;
+    this.deviceNumber = options.deviceNumber ?? 0;
+    volume.ref(root); // the mount itself uses it
+    this.#root = Ext4Inode.of(this, volume, root);
+  }
+
+  /** Mounts without throwing: the error as a value. */
+  static mount(device: BlockDevice, options: Ext4Options = {}): Ext4FileSystem | Ext4Error {
+    const volume = openVolume(device, options);
+    return volume instanceof Ext4Error ? volume : new Ext4FileSystem(volume, options);
+  }
+
+  get readOnly(): boolean {
+    return this.volume.readOnly;
+  }
+
+  root(): Ext4Inode {
+    return this.#root;
+  }
+
+  /** The seed's face of the root directory, which takes paths. */
+  rootDir(): PathInode {
+    return new PathInode(this, "/");
+  }
+
+  statfs(): FileSystemStatus {
+    return volumeStatus(this.volume);
+  }
+
+  /** Commits and writes everything to its home. 0 or -errno. */
+  sync(): number {
+    return this.volume.mounted ? this.volume.sync(true) : -EIO;
+  }
+
+  mountOptions(): string {
+    return "";
+  }
+
+  remount(readOnly: boolean): number {
+    return this.volume.mounted ? setReadOnly(this.volume, readOnly) : -EIO;
+  }
+
+  unmount(): number {
+    return closeVolume(this.volume);
+  }
+
+  [Symbol.dispose](): void {
+    this.unmount();
+  }
+}

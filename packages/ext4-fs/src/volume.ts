@@ -1,0 +1,480 @@
+/**
+ * A mounted volume: the state that everything else works on.
+ *
+ * It owns the device, the superblock, the group table, the buffer and inode caches and the running transaction. The operations
+ * (extent tree, directories, files, names) are functions in their own files that take a Volume and CoreInodes.
+ *
+ * Transactions: an operation that changes anything runs between `begin` and `end`. Changed blocks collect in the running
+ * transaction over many operations; `commit` gives them their checksums and writes them to the journal (without one, straight
+ * home). Committed blocks are written to their homes by `checkpoint`. Long operations call `breathe` at points where what
+ * they have done so far is consistent, so that a transaction never outgrows the journal.
+ *
+ * After a device error or a contradiction found half-way through a change, the volume stops writing for good (`abort`):
+ * what the journal holds is consistent.
+ */
+import type { BlockDevice } from "blockdev-disk";
+import { EIO, EROFS, ESTALE, EUCLEAN } from "linux-abi";
+import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_SUPERBLOCK } from "./buffer-cache.ts";
+import { updateBlockChecksum } from "./checksum/metadata-checksum.ts";
+import { EXT4_FEATURE_COMPAT_DIR_INDEX } from "./features.ts";
+import type { Geometry } from "./geometry.ts";
+import { GroupTable } from "./groups.ts";
+import { CoreInode, GOOD_OLD_INODE_SIZE } from "./inode.ts";
+import type { Journal } from "./journal/journal.ts";
+import type { OrphanFile } from "./orphan.ts";
+import {
+  EXT2_FLAGS_UNSIGNED_HASH,
+  EXT4_ERROR_FS,
+  S_ERROR_COUNT,
+  S_FIRST_ERROR_BLOCK,
+  S_FIRST_ERROR_INO,
+  S_FIRST_ERROR_TIME,
+  S_FLAGS,
+  S_FREE_BLOCKS_COUNT_HI,
+  S_FREE_BLOCKS_COUNT_LO,
+  S_FREE_INODES_COUNT,
+  S_HASH_SEED,
+  S_LAST_ERROR_BLOCK,
+  S_LAST_ERROR_INO,
+  S_LAST_ERROR_TIME,
+  S_STATE,
+  S_WTIME,
+  SUPERBLOCK_OFFSET,
+  SUPERBLOCK_SIZE,
+  Superblock,
+} from "./superblock.ts";
+
+/** Seconds and nanoseconds since 1970. */
+export interface Time {
+  sec: number;
+  nsec: number;
+}
+
+export interface VolumeOptions {
+  /** Write nothing. A journal that needs replay is replayed in memory. Default false; implied by a read-only device. */
+  readonly readOnly?: boolean;
+  /** Clock for timestamps and the commit interval. Default: always 0. */
+  readonly now?: () => Time;
+  /** Clean metadata blocks to keep in memory. Default: 16 MiB worth. */
+  readonly cacheBlocks?: number;
+  /** Inodes to keep in memory. Default 8192. */
+  readonly cacheInodes?: number;
+  /** Commit when the running transaction is older, in seconds; 0 = only on sync or when it is large. Default 5. */
+  readonly commitInterval?: number;
+  /** Receives one line per problem found on the medium. */
+  readonly log?: (message: string) => void;
+}
+
+/** Blocks that one operation may change between two calls of `breathe`. */
+export const OPERATION_BLOCKS = 64;
+/** Without a journal: blocks to collect before they are written home. */
+const UNJOURNALED_BLOCKS = 2048;
+/** Committed blocks to keep before they are written home, whatever room the journal has. */
+const MAX_PENDING = 8192;
+
+export class Volume {
+  readonly device: BlockDevice;
+  readonly geometry: Geometry;
+  readonly blockSize: number;
+  readonly superblock: Superblock;
+  readonly cache: BufferCache;
+  readonly groups: GroupTable;
+  readonly options: VolumeOptions;
+  /** Seed of checksums not tied to an inode. */
+  readonly csumSeed: number;
+  readonly hasMetadataCsum: boolean;
+  readonly hasDirIndex: boolean;
+  /** s_hash_seed, and what s_flags adds to a hash version: 3 where names count as unsigned bytes. */
+  readonly hashSeed: Int32Array;
+  readonly hashUnsigned: number;
+  /** Work space for one partial block of file data. */
+  readonly scratch: Uint8Array;
+  /** Free counts; the superblock's are brought up to date at commit. */
+  freeBlocks: number;
+  freeInodes: number;
+  readOnly: boolean;
+  aborted = false;
+  mounted = true;
+  journal: Journal | undefined = undefined;
+  /** The on-disk orphan list, oldest first: s_last_orphan is the last of these. */
+  readonly orphans: CoreInode[] = [];
+  orphanFile: OrphanFile | undefined = undefined;
+  /** Slots of the orphan file in use. */
+  readonly orphanSlots: Set<number> = new Set();
+  /** Time of the operation under way; set by `begin`. */
+  readonly time: Time = { sec: 0, nsec: 0 };
+  /** Next i_generation to give out. */
+  nextGeneration = 1;
+  readonly #superblockBuffer: Buffer;
+  readonly #unit: number; // device blocks per file system block
+  readonly #inodes = new Map<number, CoreInode>();
+  readonly #inodeLimit: number;
+  #depth = 0;
+  #operationChanged = false; // the operation under way has changed metadata
+  #changed: Buffer[] = [];
+  #changedInodes: CoreInode[] = [];
+  #revoked = new Set<number>();
+  readonly #pending = new Set<Buffer>();
+  #transactionStart = 0;
+  #countsChanged = false;
+
+  /** Use `openVolume`. `superblockBytes` are the 1024 bytes read from the device. */
+  constructor(device: BlockDevice, geometry: Geometry, superblockBlock: Uint8Array, options: VolumeOptions) {
+    this.device = device;
+    this.geometry = geometry;
+    this.options = options;
+    this.blockSize = geometry.blockSize;
+    this.#unit = geometry.blockSize / device.blockSize;
+    const at = geometry.blockSize === 1024 ? 0 : SUPERBLOCK_OFFSET;
+    this.#superblockBuffer = new Buffer(geometry.blockSize === 1024 ? 1 : 0, superblockBlock);
+    this.superblock = new Superblock(superblockBlock.subarray(at, at + SUPERBLOCK_SIZE));
+    this.readOnly = options.readOnly === true || device.readOnly;
+    this.csumSeed = this.superblock.checksumSeed();
+    this.hasMetadataCsum = this.superblock.hasMetadataCsum;
+    this.hasDirIndex = this.superblock.hasCompat(EXT4_FEATURE_COMPAT_DIR_INDEX);
+    const sb = this.superblock;
+    this.hashSeed = Int32Array.of(0, 4, 8, 12).map((at) => sb.u32(S_HASH_SEED + at));
+    this.hashUnsigned = (sb.u32(S_FLAGS) & EXT2_FLAGS_UNSIGNED_HASH) !== 0 ? 3 : 0;
+    this.scratch = new Uint8Array(geometry.blockSize);
+    this.freeBlocks = this.superblock.freeBlocksCount;
+    this.freeInodes = this.superblock.u32(S_FREE_INODES_COUNT);
+    const cacheBlocks = Math.max(256, options.cacheBlocks ?? (16 << 20) / geometry.blockSize);
+    this.cache = new BufferCache(geometry.blockSize, cacheBlocks, (block, data) => this.readBlocks(block, data));
+    this.#inodeLimit = Math.max(64, options.cacheInodes ?? 8192);
+    this.groups = new GroupTable(this);
+  }
+
+  // ---- device ----
+
+  /** Reads data.length / blockSize blocks. 0 or -errno; a range outside the volume is -EUCLEAN (only a bad pointer asks for it). */
+  readBlocks(block: number, data: Uint8Array): number {
+    if (block + data.length / this.blockSize > this.geometry.blocksCount) return this.corrupt(`block ${block} lies outside`, 0, block);
+    const error = this.device.readBlock(block * this.#unit, data);
+    if (error < 0) this.log(`read error ${error} at block ${block}`);
+    return error < 0 ? error : 0;
+  }
+
+  writeBlocks(block: number, data: Uint8Array): number {
+    if (this.aborted) return -EIO;
+    if (block + data.length / this.blockSize > this.geometry.blocksCount) return this.corrupt(`block ${block} lies outside`, 0, block);
+    const error = this.device.writeBlock(block * this.#unit, data);
+    if (error < 0) this.log(`write error ${error} at block ${block}`);
+    return error < 0 ? error : 0;
+  }
+
+  flushDevice(): number {
+    const error = this.device.flush();
+    return error < 0 ? error : 0;
+  }
+
+  log(message: string): void {
+    this.options.log?.(`ext4: ${message}`);
+  }
+
+  /** Records a contradiction on the medium and gives -EUCLEAN. */
+  corrupt(message: string, inode: number, block: number): number {
+    this.log(`corrupt: ${message}${inode !== 0 ? ` (inode ${inode})` : ""}`);
+    if (!this.readOnly && !this.aborted) {
+      const sb = this.superblock;
+      const now = this.now();
+      sb.setU16(S_STATE, sb.u16(S_STATE) | EXT4_ERROR_FS);
+      if (sb.u32(S_ERROR_COUNT) === 0) {
+        sb.setU32(S_FIRST_ERROR_TIME, now.sec >>> 0);
+        sb.setU32(S_FIRST_ERROR_INO, inode);
+        sb.setU32(S_FIRST_ERROR_BLOCK, block >>> 0);
+      }
+      sb.setU32(S_LAST_ERROR_TIME, now.sec >>> 0);
+      sb.setU32(S_LAST_ERROR_INO, inode);
+      sb.setU32(S_LAST_ERROR_BLOCK, block >>> 0);
+      sb.setU32(S_ERROR_COUNT, sb.u32(S_ERROR_COUNT) + 1);
+      this.dirtySuperblock();
+    }
+    return -EUCLEAN;
+  }
+
+  now(): Time {
+    return this.options.now?.() ?? { sec: 0, nsec: 0 };
+  }
+
+  // ---- operations and transactions ----
+
+  /** To be called first by every operation that only reads: keeps the caches within bounds. */
+  enter(): void {
+    if (this.#depth !== 0) return;
+    this.cache.trim();
+    if (this.#inodes.size > this.#inodeLimit) this.#trimInodes();
+  }
+
+  /** Starts a changing operation: 0, or -errno and it must not go on. Operations nest. */
+  begin(): number {
+    if (this.#depth > 0) {
+      this.#depth++;
+      return 0;
+    }
+    if (!this.mounted || this.aborted) return -EIO;
+    if (this.readOnly) return -EROFS;
+    const now = this.now();
+    this.time.sec = now.sec;
+    this.time.nsec = now.nsec;
+    const interval = this.options.commitInterval ?? 5;
+    const old = interval > 0 && this.#changed.length > 0 && now.sec - this.#transactionStart >= interval;
+    const error = old ? this.commit() : this.breathe();
+    if (error < 0) return error;
+    this.enter();
+    this.#depth = 1;
+    this.#operationChanged = false;
+    return 0;
+  }
+
+  /** Ends an operation; passes `result` through. A change that failed half-way for a reason of the medium stops all writing. */
+  end<T>(result: T): T {
+    this.#depth--;
+    if ((result as unknown) === -EUCLEAN || (result as unknown) === -EIO) this.#changeFailed();
+    return result;
+  }
+
+  #changeFailed(): void {
+    if (this.#operationChanged) this.abort("a change failed half-way");
+  }
+
+  /** Commits when the running transaction could not take another operation. What was done so far must be consistent. */
+  breathe(): number {
+    const limit = this.journal?.maxTransactionBlocks ?? UNJOURNALED_BLOCKS;
+    const size = this.#changed.length + (this.#revoked.size >> 7);
+    return size + OPERATION_BLOCKS > limit ? this.commit() : 0;
+  }
+
+  /** Announces that `buffer` has been or will at once be changed. */
+  dirtyBuffer(buffer: Buffer, kind: number, seed: number): void {
+    buffer.kind = kind;
+    buffer.seed = seed;
+    buffer.verifiedAs = kind;
+    if (kind !== KIND_SUPERBLOCK) this.#operationChanged = true;
+    if (buffer.dirty) return;
+    buffer.dirty = true;
+    if (this.#changed.length === 0) this.#transactionStart = this.time.sec;
+    this.#changed.push(buffer);
+    if (this.#revoked.size > 0) this.#revoked.delete(buffer.block);
+  }
+
+  dirtySuperblock(): void {
+    this.dirtyBuffer(this.#superblockBuffer, KIND_SUPERBLOCK, 0);
+  }
+
+  /** Notes that free counts changed, so that the superblock goes into this transaction. */
+  countsChanged(): void {
+    this.#countsChanged = true;
+  }
+
+  /** Announces that the raw bytes of `inode` have been or will at once be changed. 0 or -errno. */
+  dirtyInode(inode: CoreInode): number {
+    this.#operationChanged = true;
+    if (inode.dirty) return 0;
+    const buffer = this.cache.get(this.inodeBlock(inode.ino));
+    if (typeof buffer === "number") return buffer;
+    this.dirtyBuffer(buffer, KIND_INODE_TABLE, 0);
+    inode.buffer = buffer;
+    inode.dirty = true;
+    this.#changedInodes.push(inode);
+    return 0;
+  }
+
+  /** A metadata block has been freed: no older copy of it may ever be written to its home again. */
+  forgetBlock(block: number): void {
+    const buffer = this.cache.peek(block);
+    if (buffer !== undefined) {
+      buffer.dirty = false; // commit skips it
+      buffer.pending = false;
+      this.#pending.delete(buffer);
+      this.cache.drop(block);
+    }
+    if (this.journal?.holds(block)) this.#revoked.add(block);
+  }
+
+  get hasChanges(): boolean {
+    return this.#changed.length > 0 || this.#revoked.size > 0;
+  }
+
+  /** Makes the running transaction durable. 0 or -errno (then nothing more is written). */
+  commit(): number {
+    if (this.aborted) return -EIO;
+    if (!this.hasChanges) return 0;
+    for (const inode of this.#changedInodes) this.#storeInode(inode);
+    this.#changedInodes.length = 0;
+    this.groups.updateChecksums();
+    if (this.#countsChanged) {
+      this.superblock.setSplit(S_FREE_BLOCKS_COUNT_LO, S_FREE_BLOCKS_COUNT_HI, this.freeBlocks);
+      this.superblock.setU32(S_FREE_INODES_COUNT, this.freeInodes);
+      this.superblock.setU32(S_WTIME, this.time.sec >>> 0);
+      this.dirtySuperblock();
+      this.#countsChanged = false;
+    }
+    const buffers = this.#changed.filter((buffer) => buffer.dirty);
+    for (const buffer of buffers) updateBlockChecksum(this, buffer);
+    const error = this.journal !== undefined ? this.journal.commit(buffers, this.#revoked) : this.#writeHome(buffers);
+    if (error < 0) return this.abort(`commit failed with ${error}`);
+    for (const buffer of buffers) {
+      buffer.dirty = false;
+      if (this.journal !== undefined && !buffer.pending) {
+        buffer.pending = true;
+        this.#pending.add(buffer);
+      }
+    }
+    this.#changed = [];
+    this.#revoked = new Set();
+    this.groups.held.clear();
+    if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom())) return this.checkpoint();
+    return 0;
+  }
+
+  /** Writes all committed blocks home and empties the journal. Must not be called with a running transaction. */
+  checkpoint(): number {
+    if (this.aborted) return -EIO;
+    if (this.journal === undefined || this.journal.isEmpty) return 0;
+    let error = this.#writeHome([...this.#pending]);
+    if (error === 0) error = this.journal.markEmpty();
+    if (error < 0) return this.abort(`checkpoint failed with ${error}`);
+    for (const buffer of this.#pending) buffer.pending = false;
+    this.#pending.clear();
+    return 0;
+  }
+
+  /** Everything durable; with `home`, also written to its home and the journal empty. */
+  sync(home: boolean = false): number {
+    if (this.readOnly) return 0;
+    if (this.aborted) return -EIO;
+    const hadChanges = this.hasChanges;
+    let error = this.commit();
+    if (error === 0 && home) error = this.checkpoint();
+    if (error === 0 && (!hadChanges || home)) error = this.flushDevice();
+    return error;
+  }
+
+  /** Stops all writing. Gives -EIO. */
+  abort(reason: string): number {
+    if (!this.aborted) {
+      this.log(`${reason}; no more writes, the volume is now read-only`);
+      this.journal?.recordAbort();
+      this.aborted = true;
+      this.readOnly = true;
+    }
+    return -EIO;
+  }
+
+  /** Writes the superblock straight home: for mount and unmount, outside any transaction. */
+  writeSuperblock(): number {
+    updateBlockChecksum(this, this.#withKind(this.#superblockBuffer, KIND_SUPERBLOCK));
+    return this.writeBlocks(this.#superblockBuffer.block, this.#superblockBuffer.data);
+  }
+
+  #withKind(buffer: Buffer, kind: number): Buffer {
+    buffer.kind = kind;
+    return buffer;
+  }
+
+  /** Writes buffers to their homes, neighbours in one go, and flushes. */
+  #writeHome(buffers: Buffer[]): number {
+    if (buffers.length === 0) return 0;
+    buffers.sort((a, b) => a.block - b.block);
+    const maxRun = Math.max(1, (1 << 20) / this.blockSize);
+    const staging = new Uint8Array(Math.min(maxRun, buffers.length) * this.blockSize);
+    for (let i = 0; i < buffers.length; ) {
+      let count = 1;
+      while (i + count < buffers.length && count < maxRun && buffers[i + count].block === buffers[i].block + count) count++;
+      let error: number;
+      if (count === 1) {
+        error = this.writeBlocks(buffers[i].block, buffers[i].data);
+      } else {
+        for (let k = 0; k < count; k++) staging.set(buffers[i + k].data, k * this.blockSize);
+        error = this.writeBlocks(buffers[i].block, staging.subarray(0, count * this.blockSize));
+      }
+      if (error < 0) return error;
+      i += count;
+    }
+    return this.flushDevice();
+  }
+
+  // ---- inodes ----
+
+  /** The inode-table block that holds an inode. */
+  inodeBlock(ino: number): number {
+    const g = this.geometry;
+    const group = Math.floor((ino - 1) / g.inodesPerGroup);
+    const index = (ino - 1) % g.inodesPerGroup;
+    return this.groups.descriptors[group].inodeTable + Math.floor(index / g.inodesPerBlock);
+  }
+
+  #inodeOffset(ino: number): number {
+    const g = this.geometry;
+    return (((ino - 1) % g.inodesPerGroup) % g.inodesPerBlock) * g.inodeSize;
+  }
+
+  /** The inode, the same object for the same number. -ESTALE when it is not in use, -EUCLEAN, -EIO. */
+  inode(ino: number): CoreInode | number {
+    const found = this.#inodes.get(ino);
+    if (found !== undefined) {
+      found.touched = true;
+      return found.deleted ? -ESTALE : found;
+    }
+    if (!(ino >= 1 && ino <= this.geometry.inodesCount)) return this.corrupt(`inode number ${ino} is out of range`, 0, 0);
+    const buffer = this.cache.get(this.inodeBlock(ino));
+    if (typeof buffer === "number") return buffer;
+    const at = this.#inodeOffset(ino);
+    const inode = new CoreInode(ino, buffer.data.slice(at, at + this.geometry.inodeSize));
+    if (inode.raw.length > GOOD_OLD_INODE_SIZE && (inode.extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (inode.extraIsize & 3) !== 0)) {
+      return this.corrupt(`extra size ${inode.extraIsize}`, ino, buffer.block);
+    }
+    inode.setSeed(this.csumSeed);
+    if (inode.mode === 0 && inode.links === 0) return -ESTALE;
+    if (this.hasMetadataCsum && !inode.checksumIsValid()) return this.corrupt("inode checksum is wrong", ino, buffer.block);
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  /** Registers the object of a newly allocated inode (raw bytes zeroed). */
+  newInode(ino: number): CoreInode {
+    const inode = new CoreInode(ino, new Uint8Array(this.geometry.inodeSize));
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  /** Forgets the object of an inode that has been freed on disk. */
+  dropInode(inode: CoreInode): void {
+    inode.deleted = true;
+    if (this.#inodes.get(inode.ino) === inode) this.#inodes.delete(inode.ino);
+  }
+
+  /** Inodes in memory. */
+  get cachedInodes(): number {
+    return this.#inodes.size;
+  }
+
+  #storeInode(inode: CoreInode): void {
+    const buffer = inode.buffer;
+    if (buffer === null) return;
+    if (this.hasMetadataCsum) inode.updateChecksum();
+    buffer.data.set(inode.raw, this.#inodeOffset(inode.ino));
+    inode.dirty = false;
+    inode.buffer = null;
+  }
+
+  #trimInodes(): void {
+    const target = this.#inodeLimit - (this.#inodeLimit >> 3);
+    for (const [ino, inode] of this.#inodes) {
+      if (this.#inodes.size <= target) return;
+      if (inode.dirty || inode.refs > 0 || inode.orphan) continue;
+      if (inode.touched) {
+        inode.touched = false;
+        continue;
+      }
+      this.#inodes.delete(ino);
+    }
+  }
+
+  /** Counts a user of `inode`. */
+  ref(inode: CoreInode): void {
+    inode.refs++;
+    if (!inode.deleted && !this.#inodes.has(inode.ino)) this.#inodes.set(inode.ino, inode); // was evicted while nobody used it
+  }
+}
+
