@@ -169,6 +169,7 @@ export class DeviceQueue {
   /** Maps the three areas. False, with `fault` set, if they cannot be a split virtqueue in RAM. */
   start(hasIndirect: boolean, hasEventIdx: boolean): boolean {
     const size = this.size;
+    this.#mapped = false;
     this.#hasIndirect = hasIndirect;
     this.#hasEventIdx = hasEventIdx;
     if (size === 0 || size > this.maxSize || (size & (size - 1)) !== 0) return this.#broken(`queue size ${size}`);
@@ -337,13 +338,13 @@ export class DeviceQueue {
   }
 
   #broken(reason: string): boolean {
-    this.#mapped = false;
     this.fault = reason;
     return false;
   }
 
+  /** The areas stay mapped: chains pushed before are still to be notified. */
   #popBroken(reason: string): number {
-    this.#broken(reason);
+    this.fault = reason;
     return POP_BROKEN;
   }
 }
