@@ -28,6 +28,7 @@ import {
 } from "virtio-drivers";
 import type { Kernel } from "../kernel.ts";
 import { PAGE_SIZE } from "../mm/frame-allocator.ts";
+import { TracedBlockDevice } from "../trace/block-device.ts";
 import { HardwareRandom } from "./hardware-random.ts";
 
 /** QEMU's `virt` board: slot n at VIRTIO_BASE + n * VIRTIO_STRIDE, interrupt source VIRTIO_IRQ + n. */
@@ -110,7 +111,7 @@ function diskName(index: number): string {
 }
 
 function addDisk(kernel: Kernel, blk: VirtIOBlk, index: number): void {
-  const device = new BlockDeviceAdapter(blk);
+  const device = new TracedBlockDevice(kernel, new BlockDeviceAdapter(blk), VIRTBLK_MAJOR, index * MINORS_PER_DISK);
   const name = diskName(index);
   kernel.blockDevices.set(name, { name, rdev: makedev(VIRTBLK_MAJOR, index * MINORS_PER_DISK), device });
   kernel.log("info", `virtio_blk: ${name}: ${blk.capacity()} 512-byte logical blocks${blk.readOnly ? ", read-only" : ""}`);

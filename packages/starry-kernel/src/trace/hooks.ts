@@ -6,6 +6,7 @@
  * src/trace connects these to ktracepoint; without it every switch stays false.
  */
 import type { Task } from "../task/task.ts";
+import type { BlockRequest } from "./events.ts";
 
 export class TraceHooks {
   sysEnterOn = false;
@@ -35,6 +36,10 @@ export class TraceHooks {
   pageFaultOn = false;
   /** exceptions:page_fault_user. */
   pageFault: (task: Task, address: number, cause: number) => void = nothing;
+  blockOn = false;
+  /** block:block_rq_issue and, with 0 or a negative errno, block_rq_complete. */
+  blockIssue: (request: BlockRequest) => void = nothing;
+  blockComplete: (request: BlockRequest, error: number) => void = nothing;
 }
 
 function nothing(): void {}

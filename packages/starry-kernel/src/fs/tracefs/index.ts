@@ -1,0 +1,52 @@
+/**
+ * tracefs: Linux's tracing directory over ktracepoint.
+ *
+ *   const tracing = tracepointInit(kernel);
+ *   installTracefs(kernel, tracing);              // mount -t tracefs nodev /sys/kernel/tracing
+ *   debugfsRoot.add("tracing", initTracingDir(debugfs, tracing));
+ */
+import { EINVAL, TRACEFS_MAGIC } from "linux-abi";
+import { SimpleFs } from "vfs-inode/pseudofs";
+import type { Kernel } from "../../kernel.ts";
+import type { KernelTracing } from "../../trace/tracing.ts";
+import { initTracingDir } from "./tracing-dir.ts";
+
+export { initEvents } from "./events-dir.ts";
+export { initTracingDir } from "./tracing-dir.ts";
+
+/** A tracefs. All of them show the same tracing state. `data` is mount(2)'s: uid=, gid=, mode= of the root directory; -EINVAL for others. */
+export function createTracefs(kernel: Kernel, tracing: KernelTracing, data: string): SimpleFs | number {
+  const options = new Map<string, number>();
+  for (const option of data.split(",")) {
+    if (option === "") continue;
+    const match = /^(?:(uid|gid)=(\d{1,9})|(mode)=([0-7]{1,5}))$/.exec(option);
+    if (match === null) return -EINVAL;
+    if (match[1] !== undefined) options.set(match[1], Number(match[2]));
+    else options.set("mode", Number.parseInt(match[4] as string, 8) & 0o7777);
+  }
+  const fs = new SimpleFs({
+    type: "tracefs",
+    magic: TRACEFS_MAGIC,
+    deviceNumber: kernel.fs.nextDevice(),
+    mutableAttributes: true,
+    mountOptions: [...options]
+      .map(([name, value]) => `${name}=${name === "mode" ? value.toString(8) : value}`)
+      .join(","),
+    now: (out) => kernel.fs.now(out),
+  });
+  const root = initTracingDir(fs, tracing);
+  root.uid = options.get("uid") ?? 0;
+  root.gid = options.get("gid") ?? 0;
+  const mode = options.get("mode");
+  if (mode !== undefined) root.mode = (root.mode & ~0o7777) | mode;
+  return fs.setRoot(root);
+}
+
+/** Makes the type "tracefs" mountable. */
+export function installTracefs(kernel: Kernel, tracing: KernelTracing): void {
+  kernel.fileSystemTypes.set("tracefs", {
+    name: "tracefs",
+    requiresDevice: false,
+    mount: (self, _device, _flags, data) => createTracefs(self, tracing, data),
+  });
+}

@@ -1,0 +1,146 @@
+/**
+ * The tracing directory itself: control files, buffers, events/, per_cpu/, options/ and, at the top, instances/.
+ *
+ * The modes of the seed's files are the seed's: saved_cmdlines_size 0640, trace_pipe 0440, saved_cmdlines 0440, trace 0640, and in events/
+ * enable 0640, format 0440, id 0440, filter 0640.
+ */
+import { ENAMETOOLONG, S_IFDIR } from "linux-abi";
+import type { Inode, NewNode, SpecialFile } from "vfs-inode";
+import {
+  DirMapping,
+  type DirectorySource,
+  SimpleDir,
+  type SimpleFs,
+  SpecialFileBase,
+  type SpecialFileOps,
+  SpecialFsFile,
+} from "vfs-inode/pseudofs";
+import type { KernelTracing, TraceInstance } from "../../trace/tracing.ts";
+import { addRows, directory, initEvents } from "./events-dir.ts";
+import {
+  bufferSizeRow,
+  controlRows,
+  MODE_CONTROL,
+  MODE_DIRECTORY,
+  MODE_SINK,
+  MODE_VIEW,
+  optionRows,
+  topRows,
+} from "./root-files.ts";
+import { TraceCmdLineFile, TraceFile } from "./trace-file.ts";
+import { TracePipeFile, TracePipeRawFile } from "./trace-pipe-file.ts";
+
+/** A file that only takes bytes: trace_marker, trace_marker_raw. */
+class Sink implements SpecialFileOps {
+  readonly #take: (bytes: Uint8Array) => number;
+
+  constructor(take: (bytes: Uint8Array) => number) {
+    this.#take = take;
+  }
+
+  open(_flags: number): SpecialFile {
+    return new SinkFile(this.#take);
+  }
+}
+
+class SinkFile extends SpecialFileBase {
+  readonly #take: (bytes: Uint8Array) => number;
+
+  constructor(take: (bytes: Uint8Array) => number) {
+    super();
+    this.#take = take;
+  }
+
+  override get stream(): boolean {
+    return true;
+  }
+
+  read(_offset: number, _buf: Uint8Array): number {
+    return 0;
+  }
+
+  write(_offset: number, buf: Uint8Array): number {
+    return this.#take(buf);
+  }
+}
+
+/** Everything that the top-level directory and an instance have in common. */
+function instanceMapping(fs: SimpleFs, instance: TraceInstance): DirMapping {
+  const { array } = instance;
+  const root = new DirMapping();
+  const file = (name: string, ops: SpecialFileOps, mode: number): void =>
+    void root.add(name, SpecialFsFile.newRegularWithPerm(fs, ops, mode));
+  addRows(fs, root, controlRows(array));
+  file("trace", new TraceFile(instance), MODE_CONTROL);
+  file("trace_pipe", new TracePipeFile(instance), MODE_VIEW);
+  file("trace_marker", new Sink((bytes) => array.writeMarker(bytes)), MODE_SINK);
+  file("trace_marker_raw", new Sink((bytes) => array.writeMarkerRaw(bytes)), MODE_SINK);
+  root.add("events", initEvents(fs, instance));
+  root.add("per_cpu", perCpuDirectory(fs, instance));
+  const options = new DirMapping();
+  addRows(fs, options, optionRows(array));
+  root.add("options", directory(fs, options));
+  return root;
+}
+
+function perCpuDirectory(fs: SimpleFs, instance: TraceInstance): SimpleDir {
+  const { array } = instance;
+  const mapping = new DirMapping();
+  for (let cpu = 0; cpu < array.host.cpuCount; cpu++) {
+    const files = new DirMapping();
+    files.add("trace", SpecialFsFile.newRegularWithPerm(fs, new TraceFile(instance, cpu), MODE_CONTROL));
+    files.add("trace_pipe", SpecialFsFile.newRegularWithPerm(fs, new TracePipeFile(instance, cpu), MODE_VIEW));
+    files.add("trace_pipe_raw", SpecialFsFile.newRegularWithPerm(fs, new TracePipeRawFile(instance, cpu), MODE_VIEW));
+    addRows(fs, files, [
+      { name: "stats", mode: MODE_VIEW, read: () => array.statsText(cpu) },
+      bufferSizeRow(array, cpu),
+    ]);
+    mapping.add(`cpu${cpu}`, directory(fs, files));
+  }
+  return directory(fs, mapping);
+}
+
+/** `instances/`: mkdir makes a trace array with files of its own, rmdir removes it. */
+class InstancesDir extends SimpleDir {
+  readonly #tracing: KernelTracing;
+  readonly #directories: Map<string, SimpleDir>;
+
+  constructor(fs: SimpleFs, tracing: KernelTracing) {
+    const directories = new Map<string, SimpleDir>();
+    const source: DirectorySource = {
+      lookup: (name) => directories.get(name),
+      list: function* (fromKey) {
+        for (const [name, node] of directories)
+          if (node.ino >= fromKey) yield { name, key: node.ino, ino: node.ino, type: S_IFDIR };
+      },
+    };
+    super(fs, new DirMapping(), { permission: MODE_DIRECTORY, source });
+    this.#tracing = tracing;
+    this.#directories = directories;
+  }
+
+  override mkdir(name: string, _node: NewNode): Inode | number {
+    if (name.length > 255) return -ENAMETOOLONG;
+    const instance = this.#tracing.createInstance(name);
+    if (typeof instance === "number") return instance;
+    const made = directory(this.fs, instanceMapping(this.fs, instance));
+    this.#directories.set(name, made);
+    return made;
+  }
+
+  override rmdir(name: string): number {
+    const error = this.#tracing.removeInstance(name);
+    if (error === 0) this.#directories.delete(name);
+    return error;
+  }
+}
+
+/** The tracing directory as a directory of `fs`: the root of tracefs, or debugfs's `tracing`. */
+export function initTracingDir(fs: SimpleFs, tracing: KernelTracing): SimpleDir {
+  const { top } = tracing;
+  const root = instanceMapping(fs, top);
+  root.add("saved_cmdlines", SpecialFsFile.newRegularWithPerm(fs, new TraceCmdLineFile(top), MODE_VIEW));
+  addRows(fs, root, topRows(top.array));
+  root.add("instances", new InstancesDir(fs, tracing));
+  return directory(fs, root);
+}
