@@ -13,14 +13,15 @@
  * The border allocates nothing: registers are int32 pairs in the hart's memory, and traps are read from slots of it.
  */
 import { CodeCache } from "./code-cache.ts";
-import { CsrFile } from "./csr-file.ts";
+import { CSR_WORDS, CsrFile, SYSTEM_DONE, SYSTEM_ILLEGAL, SYSTEM_WAIT } from "./csr-file.ts";
 import { FpUnit } from "./fp/unit.ts";
-import { buildInterpreter, EXIT_FUEL, EXIT_TRAP, type InterpreterImports } from "./interp/wasm-interpreter.ts";
+import { createJsInterpreter } from "./interp/js-runtime.ts";
+import { buildInterpreter, EXIT_TRAP, type InterpreterImports } from "./interp/wasm-interpreter.ts";
 import { CAUSE_ILLEGAL_INSTRUCTION } from "./isa/causes.ts";
 import { type DeviceBus, Mmu } from "./mmu.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  STATE_END, STATE_F, STATE_FFLAGS, STATE_FRM, STATE_FUEL, STATE_PC, STATE_RESERVATION, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_X, TLB_BANKS,
+  STATE_END, STATE_F, STATE_FFLAGS, STATE_FRM, STATE_FUEL, STATE_PC, STATE_RESERVATION, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_X, TLB_BANKS,
 } from "./state.ts";
 
 /** The guest trapped: trapCause, trapValue and pc tell. */
@@ -29,12 +30,16 @@ export const STOP_TRAP = 1;
 export const STOP_FUEL = 2;
 /** requestStop() was called. */
 export const STOP_INTERRUPT = 3;
+/** Architectural mode: the hart waits for an interrupt (WFI) and none is pending. Call run() again after one is. */
+export const STOP_WFI = 4;
 /** The same trap came back {@link TRAP_LOOP_LIMIT} times and no instruction retired in between. */
 export const STOP_TRAP_LOOP = 5;
 
 /** Identical traps without progress after which the hart gives up. */
 export const TRAP_LOOP_LIMIT = 10_000;
 
+/** In architectural mode interrupts are looked for this often. */
+const ARCHITECTURAL_SLICE = 100_000;
 /** V8 has no on-stack replacement for wasm: a longer stay would keep the loop in its first, slow compilation. */
 const SLICE = 1_000_000;
 
@@ -43,9 +48,26 @@ export interface HartOptions {
   readonly ram: HartRam;
   /** The `time` CSR: ticks at 10 MHz, up to 2^53. Default: retired instructions / 100. */
   readonly timeSource?: () => number;
+  /**
+   * "hosted" (default): user mode only, run() returns every trap. "architectural": starts in machine mode at the base
+   * of RAM, traps and interrupts vector through mtvec and stvec.
+   */
+  readonly mode?: "hosted" | "architectural";
+  /**
+   * What executes instructions: "wasm", or "js" (30 times slower), which needs no run-time compilation. Default: wasm,
+   * or js where the environment forbids to compile WebAssembly.
+   */
+  readonly backend?: "wasm" | "js";
+  /** mhartid. Default 0. */
+  readonly hartId?: number;
   /** What answers outside RAM. Default: access faults. */
   readonly bus?: DeviceBus;
 }
+
+// A saved state: magic with version, flags, instret, the state area, the CSRs.
+const SAVED_MAGIC = 0x0001_5672;
+const SAVED_HEADER = 16;
+const SAVED_BYTES: number = SAVED_HEADER + STATE_END + CSR_WORDS * 4;
 
 type RunFunction = (fuel: number) => number;
 
@@ -65,6 +87,8 @@ export class Hart {
   /** Fuel given to the current wasm call, 0 outside. */
   #slice = 0;
   #stopRequested = false;
+  readonly #architectural: boolean;
+  #waiting = false;
   // The last trap, for loop detection.
   #lastCause = -1;
   #lastPc = 0;
@@ -84,14 +108,19 @@ export class Hart {
     this.#code = new CodeCache(ram);
     this.#mmu = new Mmu(ram, this.#code, options.bus ?? null);
     this.#fp = new FpUnit(buffer);
-    const timeSource = options.timeSource ?? ((): number => Math.floor(this.instret / 100));
-    this.#csrs = new CsrFile(this.#i32, this.#fp, timeSource, () => this.#retiredInside());
+    this.#architectural = options.mode === "architectural";
     this.#mmu.select(0, -2, -1, true, false, false);
-    this.#run = this.#instantiate();
     this.pc = ram.base;
+    this.#csrs = new CsrFile(this.#i32, this.#fp, this.#mmu, {
+      architectural: this.#architectural,
+      hartId: options.hartId ?? 0,
+      time: options.timeSource ?? ((): number => Math.floor(this.instret / 100)),
+      retired: () => this.#retiredInside(),
+    });
+    this.#run = this.#instantiate(options.backend);
   }
 
-  #instantiate(): RunFunction {
+  #instantiate(backend: "wasm" | "js" | undefined): RunFunction {
     const mmu = this.#mmu;
     const code = this.#code;
     const imports: InterpreterImports = {
@@ -101,12 +130,30 @@ export class Hart {
       load: (lo, hi, mode) => mmu.load(lo, hi, mode),
       store: (lo, hi, mode) => mmu.store(lo, hi, mode),
       fp: (id, bits) => (this.#fp.execute(id, bits) ? 0 : this.#illegal(bits)),
-      system: (bits) => (this.#csrs.execute(bits) ? 0 : this.#illegal(bits)),
+      system: (bits) => this.#system(bits),
+      off: (lo, hi) => {
+        this.#illegal(mmu.instructionBits(lo, hi));
+      },
     };
-    const pages = this.ram.memory.buffer.byteLength / 65536;
-    const module = new WebAssembly.Module(buildInterpreter(pages));
-    const instance = new WebAssembly.Instance(module, { e: { ...imports, memory: this.ram.memory } });
-    return instance.exports.run as RunFunction;
+    const { memory } = this.ram;
+    if (backend === "js") return createJsInterpreter(memory.buffer, imports);
+    try {
+      const module = new WebAssembly.Module(buildInterpreter({ memoryPages: memory.buffer.byteLength / 65536, floatGate: this.#architectural }));
+      const instance = new WebAssembly.Instance(module, { e: { ...imports, memory } });
+      return instance.exports.run as RunFunction;
+    } catch (error) {
+      // A content security policy without wasm-unsafe-eval shows as a CompileError.
+      if (backend === "wasm" || (error as Error).name !== "CompileError") throw error;
+      return createJsInterpreter(memory.buffer, imports);
+    }
+  }
+
+  /** The wasm import: 0 go on, 1 trap, 2 leave. */
+  #system(bits: number): number {
+    const result = this.#csrs.execute(bits);
+    if (result === SYSTEM_ILLEGAL) return this.#illegal(bits);
+    if (result === SYSTEM_WAIT) this.#waiting = true;
+    return result === SYSTEM_DONE ? 0 : 2;
   }
 
   #illegal(bits: number): number {
@@ -195,12 +242,26 @@ export class Hart {
     this.#stopRequested = true;
   }
 
+  /** Current privilege: 0 user, 1 supervisor, 3 machine. Hosted mode: always 0. */
+  get privilege(): number {
+    return this.#csrs.privilege;
+  }
+
+  /**
+   * Drives an interrupt line of the hart (a bit of mip; IRQ_*). Architectural mode only; idempotent. It is taken at the
+   * next poll: at most 100,000 instructions later, at once after a device access or a CSR write.
+   */
+  setInterrupt(irq: number, high: boolean): void {
+    this.#csrs.setPending(irq, high);
+  }
+
   /**
    * Runs up to `maxInstructions` (1..2^53).
    * @returns one of STOP_*. A request to stop that was made before is honoured at once.
    */
   run(maxInstructions: number): number {
     let left = maxInstructions;
+    const longest = this.#architectural ? ARCHITECTURAL_SLICE : SLICE;
     // The caller may have switched threads: a reservation must not survive that.
     this.#i32[STATE_RESERVATION >> 2] = -1;
     this.#i32[(STATE_RESERVATION >> 2) + 1] = -1;
@@ -209,17 +270,81 @@ export class Hart {
         this.#stopRequested = false;
         return STOP_INTERRUPT;
       }
+      if (this.#architectural && !this.#poll()) return STOP_WFI;
       if (left <= 0) return STOP_FUEL;
-      const slice = left < SLICE ? left : SLICE;
+      const slice = left < longest ? left : longest;
       this.#slice = slice;
       const exit = this.#run(slice);
       const retired = slice - this.#i32[STATE_FUEL >> 2];
       this.#slice = 0;
       this.#instret += retired;
       left -= retired;
-      if (exit === EXIT_TRAP) return this.#progress() ? STOP_TRAP : STOP_TRAP_LOOP;
-      if (exit === EXIT_FUEL) continue;
+      if (exit !== EXIT_TRAP) continue;
+      if (!this.#progress()) return STOP_TRAP_LOOP;
+      if (!this.#architectural) return STOP_TRAP;
+      this.#csrs.takeTrap();
     }
+  }
+
+  /** Architectural mode: takes a pending interrupt. False if the hart waits for one. */
+  #poll(): boolean {
+    if (this.#waiting) {
+      if (!this.#csrs.hasWakeup()) return false;
+      this.#waiting = false;
+    }
+    const irq = this.#csrs.deliverable();
+    if (irq >= 0) this.#csrs.takeInterrupt(irq);
+    return true;
+  }
+
+  /**
+   * Copies guest memory at virtual address `va` into a new array, for debuggers: nothing is faulted in and no access
+   * right is checked. Shorter than asked if the rest is not mapped to RAM.
+   */
+  peek(va: number, byteLength: number): Uint8Array<ArrayBuffer> {
+    const out = new Uint8Array(byteLength);
+    const memory = new Uint8Array(this.ram.memory.buffer);
+    for (let n = 0; n < byteLength; ) {
+      const at = va + n;
+      const host = this.#mmu.peek(at | 0, Math.floor(at / 0x1_0000_0000) | 0);
+      if (host < 0) return out.slice(0, n);
+      const count = Math.min(4096 - (host % 4096), byteLength - n);
+      out.set(memory.subarray(host, host + count), n);
+      n += count;
+    }
+    return out;
+  }
+
+  /** Everything of the hart except its RAM: registers, CSRs, counters. Restore on a hart of the same mode and version. */
+  saveState(): Uint8Array<ArrayBuffer> {
+    const out = new Uint8Array(SAVED_BYTES);
+    const view = new DataView(out.buffer);
+    view.setUint32(0, SAVED_MAGIC, true);
+    view.setUint32(4, this.#waiting ? 1 : 0, true);
+    view.setFloat64(8, this.#instret, true);
+    out.set(new Uint8Array(this.ram.memory.buffer, 0, STATE_END), SAVED_HEADER);
+    const words = this.#csrs.words;
+    for (let n = 0; n < CSR_WORDS; n++) view.setInt32(SAVED_HEADER + STATE_END + n * 4, words[n], true);
+    return out;
+  }
+
+  /**
+   * Puts a saved state back. The address space of hosted mode is not part of it: call setAddressSpace again.
+   * @throws TypeError if `saved` is not from saveState of this version.
+   */
+  restoreState(saved: Uint8Array): void {
+    const view = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
+    if (saved.length !== SAVED_BYTES || view.getUint32(0, true) !== SAVED_MAGIC) throw new TypeError('"saved" expected the result of saveState');
+    const bank = this.#i32[STATE_TLB >> 2];
+    this.#waiting = view.getUint32(4, true) === 1;
+    this.#instret = view.getFloat64(8, true);
+    new Uint8Array(this.ram.memory.buffer, 0, STATE_END).set(saved.subarray(SAVED_HEADER, SAVED_HEADER + STATE_END));
+    this.#i32[STATE_TLB >> 2] = bank;
+    const words = this.#csrs.words;
+    for (let n = 0; n < CSR_WORDS; n++) words[n] = view.getInt32(SAVED_HEADER + STATE_END + n * 4, true);
+    this.#csrs.restored();
+    this.#mmu.flushAll();
+    this.#code.dropAll();
   }
 
   /** False once the same trap has repeated TRAP_LOOP_LIMIT times without a retired instruction. */

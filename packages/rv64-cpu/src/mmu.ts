@@ -60,6 +60,14 @@ export class Mmu {
   #user = true;
   #sum = false;
   #mxr = false;
+  /** Data is translated, code is not (MPRV). */
+  #fetchBare = false;
+  /** True once a superpage was cached, whose entries lie anywhere in the TLB. */
+  #superpages = false;
+  /** Levels of the page table: 3 for Sv39, 4 for Sv48. */
+  levels = 3;
+  /** Svadu: the hart sets A and D itself; otherwise it faults (Svade). */
+  hardwareAd = true;
   /** What each bank holds: a key made by the caller. */
   readonly #bankKeys: number[] = new Array<number>(TLB_BANKS).fill(-1);
   /** Physical address of the last DEVICE translation. */
@@ -83,6 +91,7 @@ export class Mmu {
    */
   select(bank: number, key: number, root: number, user: boolean, sum: boolean, mxr: boolean): void {
     this.#root = root;
+    this.#fetchBare = false;
     this.#user = user;
     this.#sum = sum;
     this.#mxr = mxr;
@@ -93,7 +102,13 @@ export class Mmu {
     }
   }
 
+  /** Until the next select(), code is fetched untranslated. */
+  fetchBare(): void {
+    this.#fetchBare = true;
+  }
+
   flushAll(): void {
+    this.#superpages = false;
     this.#i32.fill(-1, TLB_BASE >> 2, (TLB_BASE + TLB_BANKS * TLB_BANK_BYTES) >> 2);
   }
 
@@ -104,6 +119,7 @@ export class Mmu {
 
   /** Empties the entries for one page, in every bank. */
   flushPage(vaLo: number): void {
+    if (this.#superpages) return this.flushAll();
     for (let bank = 0; bank < TLB_BANKS; bank++) {
       const entry = (TLB_BASE + bank * TLB_BANK_BYTES + ((vaLo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
       for (let array = 0; array < 3; array++) {
@@ -125,7 +141,7 @@ export class Mmu {
   translate(vaLo: number, vaHi: number, access: number): number {
     const { base, size, offset } = this.#ram;
     let paddr: number;
-    if (this.#root < 0) {
+    if (this.#root < 0 || (this.#fetchBare && access === ACCESS_FETCH)) {
       paddr = (vaHi >>> 0) * 0x1_0000_0000 + (vaLo >>> 0);
     } else {
       paddr = this.#walk(vaLo, vaHi, access);
@@ -158,13 +174,14 @@ export class Mmu {
 
   /** Physical address by Sv39, or FAULT with the trap set. */
   #walk(vaLo: number, vaHi: number, access: number): number {
-    // Volume II 11.4: bits 63:39 must equal bit 38.
-    if (vaHi >> 6 !== 0 && vaHi >> 6 !== -1) return this.#trap(PAGE_FAULT[access], vaLo, vaHi);
+    // Volume II 11.4: bits 63:39 must equal bit 38; 11.5: 63:48 and bit 47.
+    const extension = vaHi >> (this.levels === 4 ? 15 : 6);
+    if (extension !== 0 && extension !== -1) return this.#trap(PAGE_FAULT[access], vaLo, vaHi);
     const { base, size, offset } = this.#ram;
     const i32 = this.#i32;
     let table = this.#root * 4096;
-    for (let level = 2; level >= 0; level--) {
-      const vpn = level === 2 ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30) : level === 1 ? (vaLo >>> 21) & 511 : (vaLo >>> 12) & 511;
+    for (let level = this.levels - 1; level >= 0; level--) {
+      const vpn = level === 3 ? (vaHi >>> 7) & 511 : level === 2 ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30) : level === 1 ? (vaLo >>> 21) & 511 : (vaLo >>> 12) & 511;
       const address = table + vpn * 8 - base;
       if (address < 0 || address >= size) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
       const at = (offset + address) >>> 2;
@@ -178,13 +195,17 @@ export class Mmu {
         table = ppn * 4096;
         continue;
       }
-      const span = level === 2 ? 0x3ffff : level === 1 ? 0x1ff : 0;
+      const span = level === 3 ? 0x7ff_ffff : level === 2 ? 0x3ffff : level === 1 ? 0x1ff : 0;
       if ((ppn & span) !== 0) break; // misaligned superpage
       if (!this.#allowed(lo, access)) break;
+      if (level > 0) this.#superpages = true;
       const want = access === ACCESS_WRITE ? lo | PTE_A | PTE_D : lo | PTE_A;
-      if (want !== lo) i32[at] = want; // Svadu: the hart sets A and D
+      if (want !== lo) {
+        if (!this.hardwareAd) break;
+        i32[at] = want;
+      }
       // A clean page must take the slow path at its first write, so only a write fills the WRITE TLB.
-      return (ppn + (((vaLo >>> 12) | ((vaHi & 0x7f) << 20)) & span)) * 4096 + (vaLo & 0xfff);
+      return (ppn + (((vaLo >>> 12) | (vaHi << 20)) & span)) * 4096 + (vaLo & 0xfff);
     }
     return this.#trap(PAGE_FAULT[access], vaLo, vaHi);
   }
@@ -349,5 +370,40 @@ export class Mmu {
     if (second < 0) return 1;
     this.#code.decodeCross(this.#view.getUint16(first, true) | (this.#view.getUint16(second, true) << 16));
     return 0;
+  }
+
+  /** Memory offset of a virtual address in RAM, for a debugger: no rights, no side effects. -1 if not mapped to RAM. */
+  peek(vaLo: number, vaHi: number): number {
+    const { base, size, offset } = this.#ram;
+    let paddr = (vaHi >>> 0) * 0x1_0000_0000 + (vaLo >>> 0);
+    if (this.#root >= 0) {
+      let table = this.#root * 4096;
+      let level = this.levels - 1;
+      for (; level >= 0; level--) {
+        const vpn = level === 3 ? (vaHi >>> 7) & 511 : level === 2 ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30) : (vaLo >>> (12 + 9 * level)) & 511;
+        const address = table + vpn * 8 - base;
+        if (address < 0 || address >= size) return -1;
+        const lo = this.#i32[(offset + address) >>> 2];
+        if ((lo & PTE_V) === 0) return -1;
+        table = ((lo >>> 10) + (this.#i32[(offset + address + 4) >>> 2] & 0x3f_ffff) * 0x40_0000) * 4096;
+        if ((lo & (PTE_R | PTE_X)) !== 0) break;
+      }
+      if (level < 0) return -1;
+      const span = 4096 * 512 ** level;
+      paddr = table + (((vaHi & 0xffff) * 0x1_0000_0000 + (vaLo >>> 0)) % span);
+    }
+    const inRam = paddr - base;
+    return inRam >= 0 && inRam < size ? offset + inRam : -1;
+  }
+
+  /** The bits of the instruction at pc, which has been fetched before; 16 of them if it is compressed. */
+  instructionBits(pcLo: number, pcHi: number): number {
+    const first = this.translate(pcLo, pcHi, ACCESS_FETCH);
+    if (first < 0) return 0;
+    const low = this.#view.getUint16(first, true);
+    if ((low & 3) !== 3) return low;
+    const nextLo = (pcLo + 2) | 0;
+    const second = this.translate(nextLo, nextLo === 0 ? (pcHi + 1) | 0 : pcHi, ACCESS_FETCH);
+    return second < 0 ? low : low | (this.#view.getUint16(second, true) << 16);
   }
 }

@@ -44,6 +44,8 @@ export const STATE_A = 0x240;
 export const STATE_B = 0x248;
 export const STATE_C = 0x250;
 export const STATE_RESULT = 0x258;
+/** 0 while mstatus.FS is Off and floating-point instructions are illegal. */
+export const STATE_FS = 0x260;
 /** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
 export const STATE_END = 0x280;
 

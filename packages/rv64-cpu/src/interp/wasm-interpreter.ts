@@ -23,7 +23,7 @@ import {
 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  CROSS_PAGE, FP_RNE_INEXACT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FUEL, STATE_PC,
+  CROSS_PAGE, FP_RNE_INEXACT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
   STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "../state.ts";
 import { addFloatFunctions, emitFailsCheck } from "../wasm/float.ts";
@@ -54,6 +54,8 @@ export interface InterpreterImports {
   fp(id: number, bits: number): number;
   /** A CSR or privileged instruction. 0 go on, 1 trap set, 2 leave: STATE_PC says where to go on. */
   system(bits: number): number;
+  /** Sets the illegal-instruction trap for the instruction at pc. */
+  off(pcLo: number, pcHi: number): void;
 }
 
 // Locals of run(); 0 is the parameter.
@@ -85,6 +87,7 @@ class InterpreterLowering extends Lowering {
   FETCH = 0;
   NEXT = 0;
   FAULT = 0;
+  floatGate = false;
   #types: readonly Type[] = [];
 
   constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[]) {
@@ -426,8 +429,22 @@ class InterpreterLowering extends Lowering {
     code.call(target);
   }
 
+  /** Lets the host find the bits and raise the illegal-instruction trap if the unit is off. */
+  #gate(): void {
+    const { code } = this;
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, STATE_FS);
+    code.byte(w.I32_EQZ);
+    this.block(w.IF);
+    this.setPcHere();
+    this.callWithPc(this.functions.off);
+    this.br(this.FAULT);
+    this.end();
+  }
+
   instruction(op: DispatchOp): void {
     this.op = op;
+    if (this.floatGate && (op.row.extension === "F" || op.row.extension === "D")) this.#gate();
     const { body, locals } = SEMANTICS[op.row.id];
     this.#types = locals;
     this.statements(body);
@@ -440,8 +457,15 @@ export function resultIsDouble(mnemonic: string): boolean {
   return mnemonic.split(".")[1] === "d";
 }
 
-/** The bytes of the interpreter module for a memory of `memoryPages` pages of 64 KiB. */
-export function buildInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
+export interface InterpreterOptions {
+  /** Size of the memory in pages of 64 KiB. */
+  readonly memoryPages: number;
+  /** Floating-point instructions are illegal while STATE_FS is 0. */
+  readonly floatGate: boolean;
+}
+
+/** The bytes of the interpreter module. */
+export function buildInterpreter({ memoryPages, floatGate }: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
   const two = [I32, I32];
   const three = [I32, I32, I32];
@@ -453,6 +477,7 @@ export function buildInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
     store: builder.importFunction("store", three, [I32]),
     fp: builder.importFunction("fp", two, [I32]),
     system: builder.importFunction("system", [I32], [I32]),
+    off: builder.importFunction("off", two, []),
   };
   builder.importMemory(memoryPages);
   const internal = addFloatFunctions(builder);
@@ -510,6 +535,7 @@ export function buildInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
   code.memory(w.I64_LOAD32_U, RECORD_IMM);
   code.memory(w.I64_STORE, STATE_TRAP_VALUE);
   e.br(e.FAULT);
+  e.floatGate = floatGate;
   for (const op of DISPATCH_OPS) {
     e.end();
     e.instruction(op);

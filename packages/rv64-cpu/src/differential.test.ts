@@ -1,0 +1,62 @@
+/// <reference types="node" />
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { runLinux } from "../test/linux-user.ts";
+import { randomProgram } from "../test/random-program.ts";
+import { generate } from "../scripts/gen-js-interpreter.ts";
+
+const QEMU = "qemu-riscv64";
+const hasQemu = ((): boolean => {
+  try {
+    execFileSync(QEMU, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    console.log(`skipped: comparison with QEMU (${QEMU} is not installed)`);
+    return false;
+  }
+})();
+
+test("the JavaScript back end is generated from the present semantics", () => {
+  expect(readFileSync(new URL("./interp/js-interpreter.gen.ts", import.meta.url), "utf8")).toBe(generate());
+});
+
+test("wasm and JavaScript back ends agree on random programs, to the instruction", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const elf = randomProgram(seed, { instructions: 600, forQemu: false });
+    const wasm = runLinux(elf, ["x"], { size: 1 << 20, backend: "wasm" });
+    const js = runLinux(elf, ["x"], { size: 1 << 20, backend: "js" });
+    expect(js.stdout === wasm.stdout, `seed ${seed}`).toBe(true);
+    expect(js.instructions).toBe(wasm.instructions);
+  }
+});
+
+describe.skipIf(!hasQemu)("against QEMU", () => {
+  const qemu = (elf: Uint8Array): string => {
+    const folder = mkdtempSync(join(tmpdir(), "diff-"));
+    try {
+      const path = join(folder, "program");
+      writeFileSync(path, elf);
+      chmodSync(path, 0o755);
+      return execFileSync(QEMU, [path]).toString("latin1");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+
+  test("random programs end in the same registers, flags and memory", () => {
+    for (let seed = 1000; seed < 1080; seed++) {
+      const elf = randomProgram(seed, { instructions: 1000 });
+      expect(runLinux(elf, ["x"], { size: 1 << 20 }).stdout === qemu(elf), `seed ${seed}`).toBe(true);
+    }
+  });
+
+  test("random floating-point programs do too", () => {
+    for (let seed = 2000; seed < 2060; seed++) {
+      const elf = randomProgram(seed, { instructions: 1000, only: (row) => row.extension === "F" || row.extension === "D" });
+      expect(runLinux(elf, ["x"], { size: 1 << 20 }).stdout === qemu(elf), `seed ${seed}`).toBe(true);
+    }
+  });
+});
