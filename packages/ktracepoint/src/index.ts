@@ -38,6 +38,7 @@ export {
   TraceEntry,
 } from "./entry.ts";
 export { ErrorLog } from "./error-log.ts";
+export { TRACE_FORMATS, type TraceExportOptions, type TraceFormat, traceFormatOf } from "./export.ts";
 export { EventSelection } from "./event-select.ts";
 export { type ChromeTraceOptions, exportChromeTrace } from "./export-chrome.ts";
 export { clockText, exportTraceDat, type TraceDatOptions } from "./export-dat.ts";

@@ -3,12 +3,14 @@ import {
   defineEvent,
   type EntryWriter,
   exportChromeTrace,
+  TRACE_FORMATS,
+  traceFormatOf,
   TraceArray,
   TraceEventFunc,
   type TracePoint,
 } from "./index.ts";
 import { FakeHost } from "../test/fake-host.ts";
-import { encodeUtf8 } from "./utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
 interface Task {
   readonly comm: string;
@@ -355,4 +357,19 @@ test("Chrome JSON: slices for system calls and for what runs on a CPU, instants 
     "i:print",
   ]);
   expect(traceEvents.find((event) => event.ph === "X")!.dur).toBe(5);
+});
+
+test("a file's name chooses the format of an export", () => {
+  const { array, exit } = setUp();
+  array.selection.setEvent("sys_exit");
+  exit.trace(1, 1);
+  expect(["a.txt", "b.dat", "c.json", "d.png"].map((name) => traceFormatOf(name)?.name)).toEqual([
+    "text",
+    "dat",
+    "chrome",
+    undefined,
+  ]);
+  expect(decodeUtf8(traceFormatOf("a.txt")!.export(array, {}))).toBe(array.readText());
+  for (const format of TRACE_FORMATS) expect(format.export(array, {}).length).toBeGreaterThan(100);
+  expect(array.pipe.eventCount()).toBe(1);
 });

@@ -3,7 +3,9 @@
  */
 import type { AnyTracePoint } from "ktracepoint";
 import type { UserCpu } from "../platform.ts";
-import type { KernelEvents } from "./events.ts";
+import { NO_RESULT } from "../syscall/result.ts";
+import { EXIT_DEAD } from "../task/task.ts";
+import { A0, type KernelEvents } from "./events.ts";
 import type { TraceHooks } from "./hooks.ts";
 import type { SyscallEvents } from "./syscall-events.ts";
 
@@ -35,9 +37,15 @@ export function connectHooks(
     syscalls[nr]?.enter.trace(cpu.x, nr);
   };
   gate(hooks, "sysExitOn", [events.sysExit, ...known.map((pair) => pair.exit)]);
-  hooks.sysExit = (_task, nr, result) => {
-    events.sysExit.trace(nr, result);
-    syscalls[nr]?.exit.trace(nr, result);
+  hooks.sysExit = (task, nr, result) => {
+    let value = result;
+    if (result === NO_RESULT) {
+      if (task.state >= EXIT_DEAD) return; // exit(2) does not return
+      // execve and rt_sigreturn have set a0 themselves
+      value = (cpu.x[A0 + 1] as number) * 4294967296 + ((cpu.x[A0] as number) >>> 0);
+    }
+    events.sysExit.trace(nr, value);
+    syscalls[nr]?.exit.trace(nr, value);
   };
   gate(hooks, "schedSwitchOn", [events.schedSwitch]);
   hooks.schedSwitch = (previous, next, state) => events.schedSwitch.trace(previous, next, state);

@@ -6,9 +6,10 @@ import type { TraceArray } from "ktracepoint";
 import { IoBuffer } from "../../io-buffer.ts";
 import { AT_POSITION, readFile } from "../../io-wait.ts";
 import type { Kernel } from "../../kernel.ts";
+import { NO_RESULT } from "../../syscall/result.ts";
 import { full, row } from "../../syscall/row.ts";
 import { SyscallTable } from "../../syscall/table.ts";
-import type { Task } from "../../task/task.ts";
+import { EXIT_ZOMBIE, type Task } from "../../task/task.ts";
 import { MEMORY_BASE, TestKernel } from "../../testing/test-kernel.ts";
 import { type KernelTracing, tracepointInit } from "../../trace/tracing.ts";
 import { VfsFile } from "../vfs-file.ts";
@@ -245,6 +246,16 @@ test("raw and named system call events from the registers", () => {
   );
   echo("", "/set_event");
   expect([kernel.trace.sysEnterOn, kernel.trace.sysExitOn]).toEqual([false, false]);
+});
+
+test("execve and rt_sigreturn show the a0 they have set, exit shows no return", () => {
+  echo("raw_syscalls:sys_exit", "/set_event");
+  x.set([-1, -1], 20);
+  kernel.trace.sysExit(bash, 139, NO_RESULT);
+  bash.state = EXIT_ZOMBIE;
+  kernel.trace.sysExit(bash, 93, NO_RESULT);
+  expect(cat("/trace")).toContain("sys_exit: NR 139 = -1\n");
+  expect(cat("/trace")).toContain("written: 1/1");
 });
 
 test("every hook reaches its event", () => {
