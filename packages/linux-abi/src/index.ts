@@ -19,6 +19,7 @@ export * from "./sched.ts";
 export * from "./signal.ts";
 export * from "./socket.ts";
 export * from "./structs.ts";
+export * from "./syscall-names.ts";
 export * from "./syscall-numbers.ts";
 export * from "./termios.ts";
 export * from "./time.ts";

@@ -245,6 +245,7 @@ export const SYS_rt_tgsigqueueinfo = 240;
 export const SYS_perf_event_open = 241;
 export const SYS_accept4 = 242;
 export const SYS_recvmmsg = 243;
+export const SYS_riscv_hwprobe = 258;
 export const SYS_riscv_flush_icache = 259;
 export const SYS_wait4 = 260;
 export const SYS_prlimit64 = 261;

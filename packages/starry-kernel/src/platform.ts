@@ -24,6 +24,9 @@ export const STOP_FUEL = 2;
 /** `run()` saw `requestStop()`. */
 export const STOP_INTERRUPT = 3;
 
+/** The same trap came back again and again although no instruction retired: the kernel's handling of it is wrong. */
+export const STOP_TRAP_LOOP = 5;
+
 /** A hart in hosted mode: it runs user code until something needs the kernel. */
 export interface UserCpu {
   /** x0..x31, each as two int32: low half at 2n, high half at 2n + 1. Live state. */

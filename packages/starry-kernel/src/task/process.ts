@@ -7,6 +7,7 @@ import type { Kernel } from "../kernel.ts";
 import { PollSet } from "../poll-set.ts";
 import { SignalQueue } from "../signal/queue.ts";
 import { ResourceLimits } from "./limits.ts";
+import { ProcessTimers } from "./process-timers.ts";
 import type { ProcessGroup, Session } from "./session.ts";
 import type { Task } from "./task.ts";
 import { Usage } from "./usage.ts";
@@ -26,6 +27,7 @@ export class Process {
   /** Signals sent to the process as a whole. */
   readonly pending: SignalQueue = new SignalQueue();
   readonly limits: ResourceLimits;
+  readonly timers: ProcessTimers;
   /** Signal sent to the parent on exit: SIGCHLD, another or 0. */
   exitSignal: number;
 
@@ -35,7 +37,9 @@ export class Process {
   exiting = false;
   /** All threads are gone, the parent has not waited yet. */
   zombie = false;
-  /** Signal that stopped the whole process, or 0. */
+  /** A stop signal that the threads are following, until SIGCONT; 0 none. */
+  stopSignal = 0;
+  /** Signal by which the whole process has stopped, or 0. */
   stoppedBy = 0;
   /** A stop or continue that wait4 has not reported: WAIT_STOPPED, WAIT_CONTINUED or 0. */
   waitEvent = 0;
@@ -65,6 +69,7 @@ export class Process {
     this.kernel = kernel;
     this.pid = pid;
     this.limits = limits;
+    this.timers = new ProcessTimers(this);
     this.exitSignal = exitSignal;
     this.startNs = startNs;
   }

@@ -4,6 +4,7 @@
  *
  * The registers of the running task live in the hart (`platform.cpu`); those of all others here.
  */
+import { decodeName, encodeName } from "linux-abi";
 import type { FdTable } from "../fd-table.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AddressSpace } from "../mm/address-space.ts";
@@ -26,6 +27,9 @@ export const TASK_UNINTERRUPTIBLE = 2;
 export const TASK_STOPPED = 4;
 export const EXIT_DEAD = 16;
 export const EXIT_ZOMBIE = 32;
+
+/** TASK_COMM_LEN without the NUL. */
+const COMM_BYTES = 15;
 
 export class Task implements PollListener {
   readonly kernel: Kernel;
@@ -51,11 +55,14 @@ export class Task implements PollListener {
   state: number = TASK_RUNNING;
   /** In the run queue or on the hart. */
   queued = false;
+  nextInQueue: Task | null = null;
   /** Remaining instructions of the time slice. */
   slice = 0;
   /** −20..19 */
   nice = 0;
   policy = 0;
+  /** SCHED_RESET_ON_FORK */
+  resetPolicyOnFork = false;
   realtimePriority = 0;
 
   // What it waits for.
@@ -78,12 +85,19 @@ export class Task implements PollListener {
   savedMaskLo = 0;
   savedMaskHi = 0;
   restoreMask = false;
+  /** Blocked signals that sigtimedwait waits for: they wake the task but are not delivered. */
+  awaitedLo = 0;
+  awaitedHi = 0;
   /** sigaltstack: base, size in bytes, SS_* flags. */
   altStackBase = 0;
   altStackSize = 0;
   altStackFlags = 2; // SS_DISABLE
   /** Something must be looked at before returning to user mode: signals, stop, exit. */
   attention = false;
+  /** The next signal is a fault of the task's own: even init dies of it. */
+  forced = false;
+  /** Restart code (ERESTART*) of the system call that a signal has ended, 0 none. */
+  restartCode = 0;
   /** Parent's death signal (PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
 
@@ -92,6 +106,8 @@ export class Task implements PollListener {
   robustList = 0;
   /** Task that waits in vfork for this one to exec or exit. */
   vforkParent: Task | null = null;
+  /** The vfork child that this task waits for has called execve or ended. */
+  vforkDone = false;
 
   noNewPrivileges = false;
   keepCapabilities = false;
@@ -128,6 +144,11 @@ export class Task implements PollListener {
     this.handlers = shared.handlers;
     this.startNs = startNs;
     this.sleepTimer = new Timer(() => this.wake(WAKE_TIMEOUT));
+  }
+
+  /** Sets `comm`, cut to 15 bytes. */
+  setComm(name: string): void {
+    this.comm = encodeName(name).length <= COMM_BYTES ? name : decodeName(encodeName(name).subarray(0, COMM_BYTES));
   }
 
   /** PollListener: an object this task waits on may be ready. */
