@@ -234,7 +234,10 @@ function maxRecordOf(maxRecord: number): number {
   return maxRecord;
 }
 
-/** The records of some rings, walked through from the oldest; may be rewound. Consumes nothing of the rings. */
+/**
+ * The records of some rings, walked through from the oldest; may be rewound. Consumes nothing of the rings. What was overwritten before shows in
+ * `written`, not as a loss before the first record: that is for consuming readers, as on Linux.
+ */
 export class TracePipeSnapshot implements TracePipeOps {
   readonly #rings: readonly RingBuffer[];
   #cursors: RingCursor[];
@@ -263,8 +266,7 @@ export class TracePipeSnapshot implements TracePipeOps {
     if (record === undefined) {
       const ring = this.#rings[cpu]!;
       const cursor = this.#cursors[cpu]!;
-      const isFirst = cursor.sequence === ring.firstSequence && cursor.offset === ring.headCursor.offset;
-      record = ring.decode(cursor) ? recordOf(ring, cursor, cpu, isFirst ? ring.lostEvents : 0) : null;
+      record = ring.decode(cursor) ? recordOf(ring, cursor, cpu, 0) : null;
       this.#next[cpu] = record;
     }
     return record;

@@ -39,7 +39,7 @@ export type FieldValue<S> = S extends `__data_loc char[] ${string}`
 /** The arguments of `trace()` for an event without `assign`: one value per field. */
 export type FieldValues<F extends readonly FieldSpec[]> = { [I in keyof F]: FieldValue<F[I]> };
 
-/** How an event is defined. `Args` are the arguments of its call site (TP_PROTO). */
+/** How an event is defined; `fields` and `print` are read at first use and may be getters. `Args` are the arguments of its call site (TP_PROTO). */
 export interface EventDefinition<Args extends readonly unknown[]> {
   /** Directory under events/, e.g. "sched". */
   readonly system: string;
@@ -79,7 +79,6 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
   readonly system: string;
   readonly name: string;
   readonly flags: number = 0;
-  readonly printFmt: string;
   /** Arguments of the call site. */
   readonly argumentCount: number;
   /** Hits lost because tracepoints nested deeper than four. */
@@ -87,8 +86,7 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
   // Laid out at first use: a kernel defines hundreds of events and hits a few.
   #layout: RecordLayout | undefined = undefined;
   #pidOffsets: readonly number[] | undefined = undefined;
-  readonly #fields: readonly FieldSpec[];
-  readonly #pidFields: readonly string[];
+  readonly #definition: EventDefinition<never>;
   #id: number;
   #attached: readonly ExtTracePoint[] = NO_LISTENERS;
   #formatter: RecordFormatter | undefined = undefined;
@@ -101,9 +99,7 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
         throw new TypeError(`"${key}" expected an identifier, got ${JSON.stringify(definition[key])}`);
     this.system = definition.system;
     this.name = definition.name;
-    this.#fields = definition.fields;
-    this.#pidFields = definition.pidFields ?? [];
-    this.printFmt = definition.print;
+    this.#definition = definition as unknown as EventDefinition<never>;
     this.#id = definition.builtinId ?? 0;
     this.#assign = definition.assign as ((entry: EntryWriter, ...args: never[]) => void) | undefined;
     this.#text = definition.text;
@@ -112,13 +108,18 @@ export class TracePoint<Args extends readonly unknown[] = readonly never[]> {
 
   /** The record's layout. Throws TypeError, here or when the event is first used, for a declaration it does not know. */
   get schema(): RecordLayout {
-    this.#layout ??= layoutRecord(this.#fields);
+    this.#layout ??= layoutRecord(this.#definition.fields);
     return this.#layout;
+  }
+
+  /** The print fmt in C. */
+  get printFmt(): string {
+    return this.#definition.print;
   }
 
   /** Offsets of the int fields that set_event_pid looks at besides common_pid. */
   get pidOffsets(): readonly number[] {
-    this.#pidOffsets ??= this.#pidFields.map((name) => {
+    this.#pidOffsets ??= (this.#definition.pidFields ?? []).map((name) => {
       const field = this.schema.byName.get(name);
       if (field === undefined)
         throw new TypeError(`"pidFields" expected a field of ${this.name}, got ${JSON.stringify(name)}`);

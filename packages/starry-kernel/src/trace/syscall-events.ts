@@ -6,7 +6,7 @@
  */
 import { defineEvent, type EntryWriter, type FieldSpec, readInteger, type TracePoint } from "ktracepoint";
 import { ARGUMENT_TYPES, WIDTH_I32, WIDTH_I64, WIDTH_U32 } from "../syscall/argument-types.ts";
-import type { SyscallRow } from "../syscall/row.ts";
+import type { SyscallArgument, SyscallRow } from "../syscall/row.ts";
 import { A0 } from "./events.ts";
 
 /** C types that say more than the width does. */
@@ -60,31 +60,38 @@ export interface SyscallEvents {
 }
 
 export function defineSyscallEvents(row: SyscallRow): SyscallEvents {
-  const names = row.args.map((argument) => fieldName(argument.name));
+  const { args, name } = row;
+  const names = (): string[] => args.map((argument) => fieldName(argument.name));
+  // Getters: there are hundreds of these events, and most are never looked at.
   const enter = defineEvent({
     system: "syscalls",
-    name: `sys_enter_${row.name}`,
-    fields: ["int __syscall_nr", ...row.args.map((argument, i) => argumentField(names[i] as string, argument.type))],
-    print: [
-      `"${names.map((name) => `${name}: 0x%08lx`).join(", ")}"`,
-      ...names.map((name) => `((unsigned long)(REC->${name}))`),
-    ].join(", "),
-    text: (record) => {
-      const args = names.map((name, i) => `${name}: ${hex(record, 16 + 8 * i)}`);
-      return `sys_${row.name}(${args.join(", ")})`;
+    name: `sys_enter_${name}`,
+    get fields() {
+      return [
+        "int __syscall_nr",
+        ...names().map((field, i) => argumentField(field, (args[i] as SyscallArgument).type)),
+      ];
     },
+    get print() {
+      const formats = names().map((field) => `${field}: 0x%08lx`);
+      return [`"${formats.join(", ")}"`, ...names().map((field) => `((unsigned long)(REC->${field}))`)].join(", ");
+    },
+    text: (record) =>
+      `sys_${name}(${names()
+        .map((field, i) => `${field}: ${hex(record, 16 + 8 * i)}`)
+        .join(", ")})`,
     assign(entry: EntryWriter, registers: Int32Array, nr: number) {
       entry.number(nr);
-      for (let i = 0; i < names.length; i++)
+      for (let i = 0; i < args.length; i++)
         entry.number64(registers[A0 + 2 * i] as number, registers[A0 + 2 * i + 1] as number);
     },
   });
   const exit = defineEvent({
     system: "syscalls",
-    name: `sys_exit_${row.name}`,
+    name: `sys_exit_${name}`,
     fields: ["int __syscall_nr", "long ret"],
     print: '"0x%lx", REC->ret',
-    text: (record) => `sys_${row.name} -> 0x${hex(record, 16)}`,
+    text: (record) => `sys_${name} -> 0x${hex(record, 16)}`,
     assign(entry: EntryWriter, nr: number, result: number) {
       entry.number(nr);
       entry.number(result);

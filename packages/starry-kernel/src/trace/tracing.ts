@@ -7,7 +7,13 @@
  * A record is queued where it happens, in the middle of a context switch or a signal. Whoever waits for it on a pipe is woken later, from the
  * main step, by the notify worker (`TraceNotify`): waking there and then would run the scheduler within the scheduler.
  */
-import { type AnyTracePoint, TraceArray, type TraceArrayOptions, type TraceHost } from "ktracepoint";
+import {
+  type AnyTracePoint,
+  type ExtTracePoint,
+  TraceArray,
+  type TraceArrayOptions,
+  type TraceHost,
+} from "ktracepoint";
 import { EBUSY, EEXIST, ENOENT } from "linux-abi";
 import type { Kernel } from "../kernel.ts";
 import { Timer } from "../timer-queue.ts";
@@ -142,6 +148,16 @@ export class KernelTracing {
 
   #newInstance(options: TraceArrayOptions): TraceInstance {
     return new TraceInstance(new TraceArray(this.#host, this.points, options), this.#notify);
+  }
+
+  /** The event whose number is `id` (events/SYSTEM/NAME/id), as the guest's tracefs sees it. */
+  lookupExtTracepoint(id: number): ExtTracePoint | undefined {
+    return this.top.array.registry.lookupExtTracepoint(id);
+  }
+
+  /** The first event of that name, or the one of `system`. */
+  findExtTracepointByName(name: string, system?: string): ExtTracePoint | undefined {
+    return this.top.array.registry.findExtTracepointByName(name, system);
   }
 
   /** mkdir in instances/. */

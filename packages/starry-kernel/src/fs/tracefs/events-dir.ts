@@ -24,7 +24,7 @@ export function directory(fs: SimpleFs, mapping: DirMapping): SimpleDir {
 }
 
 /** A child that is made once, when it is first wanted. */
-function once(make: () => Inode): () => Inode {
+export function once(make: () => Inode): () => Inode {
   let node: Inode | undefined;
   return () => {
     node ??= make();

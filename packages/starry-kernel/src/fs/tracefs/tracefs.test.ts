@@ -123,6 +123,14 @@ test("the seed's files have the seed's modes, directories 0750", () => {
   });
 });
 
+test("an event is found by the number in its id file and by name", () => {
+  const id = Number(cat("/events/sched/sched_switch/id"));
+  expect(id).toBeGreaterThanOrEqual(20);
+  expect(tracing.lookupExtTracepoint(id)).toBe(tracing.findExtTracepointByName("sched_switch"));
+  expect(tracing.lookupExtTracepoint(1)).toBeUndefined();
+  expect(tracing.findExtTracepointByName("sched_switch", "irq")).toBeUndefined();
+});
+
 test("a switch away from bash reads as on Linux; the idle task is swapper/0", () => {
   expect(kernel.trace.schedSwitchOn).toBe(false);
   expect(echo("1", "/events/sched/sched_switch/enable")).toBe(0);

@@ -16,7 +16,7 @@ import {
   SpecialFsFile,
 } from "vfs-inode/pseudofs";
 import type { KernelTracing, TraceInstance } from "../../trace/tracing.ts";
-import { addRows, directory, initEvents } from "./events-dir.ts";
+import { addRows, directory, initEvents, once } from "./events-dir.ts";
 import {
   bufferSizeRow,
   controlRows,
@@ -75,12 +75,25 @@ function instanceMapping(fs: SimpleFs, instance: TraceInstance): DirMapping {
   file("trace_pipe", new TracePipeFile(instance), MODE_VIEW);
   file("trace_marker", new Sink((bytes) => array.writeMarker(bytes)), MODE_SINK);
   file("trace_marker_raw", new Sink((bytes) => array.writeMarkerRaw(bytes)), MODE_SINK);
-  root.add("events", initEvents(fs, instance));
-  root.add("per_cpu", perCpuDirectory(fs, instance));
-  const options = new DirMapping();
-  addRows(fs, options, optionRows(array));
-  root.add("options", directory(fs, options));
+  root.addDynamic(
+    "events",
+    once(() => initEvents(fs, instance)),
+  );
+  root.addDynamic(
+    "per_cpu",
+    once(() => perCpuDirectory(fs, instance)),
+  );
+  root.addDynamic(
+    "options",
+    once(() => optionsDirectory(fs, instance)),
+  );
   return root;
+}
+
+function optionsDirectory(fs: SimpleFs, instance: TraceInstance): SimpleDir {
+  const mapping = new DirMapping();
+  addRows(fs, mapping, optionRows(instance.array));
+  return directory(fs, mapping);
 }
 
 function perCpuDirectory(fs: SimpleFs, instance: TraceInstance): SimpleDir {
