@@ -6,6 +6,8 @@
  */
 export { Ext4Error, type Ext4ErrorDetail, type Ext4ErrorKind } from "./errors.ts";
 export { type Feature, FEATURES, featureNames, findFeature } from "./features.ts";
+export { mkfs } from "./mkfs/mkfs.ts";
+export type { MkfsOptions } from "./mkfs/options.ts";
 export { closeVolume, openVolume } from "./mount.ts";
 export { type InodeType, PathInode } from "./path-inode.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";

@@ -45,7 +45,7 @@ import { Volume, type VolumeOptions } from "./volume.ts";
 
 /** Opens the ext4 volume that begins at the device's first byte. */
 export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Volume | Ext4Error {
-  let volume = prepare(device, options);
+  let volume = prepareVolume(device, options);
   if (volume instanceof Ext4Error) return volume;
   let log: JournalLog | undefined;
   if (volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
@@ -75,8 +75,8 @@ export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Vo
   return volume;
 }
 
-/** Everything up to the group descriptors, without looking at the journal. */
-function prepare(device: BlockDevice, options: VolumeOptions): Volume | Ext4Error {
+/** Everything up to the group descriptors, without looking at journal or root. */
+export function prepareVolume(device: BlockDevice, options: VolumeOptions): Volume | Ext4Error {
   const block = readSuperblock(device);
   if (block instanceof Ext4Error) return block;
   const { superblock: sb, bytes } = block;
@@ -166,7 +166,7 @@ function recover(volume: Volume): Volume | Ext4Error {
 
 /** The journal must be replayed even on volumes that features make read-only. */
 function prepareForReplay(device: BlockDevice, options: VolumeOptions): Volume | Ext4Error {
-  const volume = prepare(device, options);
+  const volume = prepareVolume(device, options);
   if (volume instanceof Volume) volume.readOnly = false;
   return volume;
 }

@@ -38,7 +38,7 @@ export function volumeStatus(volume: Volume): VolumeStatus {
 }
 
 /** Blocks that no file can have: superblocks, descriptors, bitmaps, inode tables, journal. */
-function overheadBlocks(volume: Volume): number {
+export function overheadBlocks(volume: Volume): number {
   const { superblock: sb, geometry: g } = volume;
   const stored = sb.u32(S_OVERHEAD_CLUSTERS);
   if (stored > 0 && stored < g.blocksCount) return stored;
