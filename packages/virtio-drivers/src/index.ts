@@ -2,7 +2,8 @@
 export * from "./error.ts";
 export { VirtIOConsole, type VirtIOConsoleOptions } from "./console.ts";
 export { VirtIORng, type VirtIORngOptions } from "./rng.ts";
-export { BlockDeviceAdapter, VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
+export { BlockDeviceAdapter } from "./block-device-adapter.ts";
+export { VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
 export {
   type BufferDirection,
   type DmaRegion,
