@@ -11,7 +11,8 @@
  *    "." and ".." never reach an inode: path walk resolves them.
  *  - Permission checks are the VFS's; an inode only enforces what the medium demands (read-only, full, immutable).
  *  - An Inode object is unique per (file system, ino): the same file found by two names is the same object,
- *    so caches and locks can hang on its identity. `ref`/`unref` count its users (dentries, open files, mappings); when the last
+ *    so caches and locks can hang on its identity. An inode that a method returns is lent: who keeps it beyond the next
+ *    call takes a reference. `ref`/`unref` count its users (dentries, open files, mappings); when the last
  *    one leaves, the file system may evict it, and frees the blocks of a file whose link count is 0.
  *    `lookup`, `create`, ... return the inode without adding a reference: a caller that keeps it calls `ref` before its next
  *    call into this file system. Unlinking a file that nobody references frees it within `unlink`.

@@ -102,6 +102,8 @@ export class Mount {
 /** The tree of mounts that a set of processes sees. */
 export class MountNamespace {
   readonly #table: MountTable;
+  /** Distinguishes the namespaces of one table; the first is 1. */
+  readonly id: number;
   /** Set by the first mount. */
   root: Mount | null = null;
   /** In the order of mounting, as /proc/mounts lists them. */
@@ -111,6 +113,7 @@ export class MountNamespace {
 
   constructor(table: MountTable) {
     this.#table = table;
+    this.id = table.nextNamespaceId();
   }
 
   /** CLONE_NEWNS: the same tree, private from now on. Returns also how old mounts correspond to new ones. */
@@ -151,6 +154,7 @@ export class MountTable {
   /** A file system is shown by no mount any more: write back; `fs.unmount()` follows. */
   readonly #onShutdown: (superblock: Superblock) => void;
   #nextId = 1;
+  #lastNamespaceId = 0;
 
   constructor(dentries: DentryCache, onShutdown: (superblock: Superblock) => void) {
     this.#dentries = dentries;
@@ -159,6 +163,10 @@ export class MountTable {
 
   get superblocks(): IterableIterator<Superblock> {
     return this.#superblocks.values();
+  }
+
+  nextNamespaceId(): number {
+    return ++this.#lastNamespaceId;
   }
 
   superblockOf(fs: FileSystem): Superblock {
