@@ -58,19 +58,21 @@ export class RunLoop {
     const { scheduler, trace } = this.#kernel;
     const current = scheduler.current;
     if (current !== null && current.state === TASK_RUNNING && !current.queued) {
-      if (current.slice > 0 && !scheduler.preempts(current)) return true;
-      if (scheduler.queued === 0) {
-        current.slice = sliceOf(current);
+      if (scheduler.queued === 0 || (current.slice > 0 && !scheduler.preempts(current))) {
+        if (current.slice <= 0) current.slice = sliceOf(current);
+        this.#switchTo(current);
         return true;
       }
       current.usage.involuntarySwitches++;
       scheduler.enqueue(current);
     } else if (current !== null) current.usage.voluntarySwitches++;
     const next = scheduler.take();
-    if (next !== current) {
+    const previous = current ?? scheduler.dead;
+    if (next !== previous) {
       scheduler.switches++;
-      if (trace.schedSwitchOn) trace.schedSwitch(current, next, current?.state ?? 0);
+      if (trace.schedSwitchOn) trace.schedSwitch(previous, next, previous?.state ?? 0);
     }
+    scheduler.dead = null;
     scheduler.current = next;
     if (next === null) return false;
     if (next.slice <= 0) next.slice = sliceOf(next);
@@ -91,6 +93,12 @@ export class RunLoop {
     if (previous === null || previous.memory !== next.memory) memory.activate(next.memory);
   }
 
+  /** Takes the hart away from the task whose registers are in it: somebody else is about to set them. */
+  unload(): void {
+    if (this.#loaded !== null) this.save(this.#loaded);
+    this.#loaded = null;
+  }
+
   /** Copies the hart's registers to the task they belong to. */
   save(task: Task): void {
     const { cpu } = this.#kernel;
@@ -106,7 +114,7 @@ export class RunLoop {
     const { cpu, scheduler, clock } = kernel;
     let used = 0;
     for (let traps = 0; traps < TRAPS_PER_POLL; traps++) {
-      if (task.wait !== null) resumeSyscall(kernel, task);
+      if (task.wait !== null && task.state === TASK_RUNNING) resumeSyscall(kernel, task);
       if (task.attention && task.state === TASK_RUNNING && scheduler.current === task) deliverSignals(task);
       if (scheduler.current !== task || task.state !== TASK_RUNNING || kernel.halted !== null) break;
       const enteredNs = clock.monotonicNs();

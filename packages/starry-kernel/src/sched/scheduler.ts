@@ -26,6 +26,8 @@ const LOAD_DECAY = [1, 5, 15].map((minutes) => Math.exp(-5 / (60 * minutes)));
 export class Scheduler {
   /** The task whose registers are in the hart and that is (or was last) running. */
   current: Task | null = null;
+  /** The task that ran until it died, until the next switch: what happens meanwhile is its doing, for trace records. */
+  dead: Task | null = null;
   readonly #realtime: TaskQueue = new TaskQueue();
   readonly #normal: TaskQueue = new TaskQueue();
   readonly #idle: TaskQueue = new TaskQueue();

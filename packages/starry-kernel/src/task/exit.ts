@@ -8,17 +8,7 @@
  *
  * A sibling that sleeps is ended where it is: its wait is resumed with WAKE_SIGNAL once, so that it drops what it holds.
  */
-import {
-  CLD_DUMPED,
-  CLD_EXITED,
-  CLD_KILLED,
-  POLLIN,
-  SA_NOCLDWAIT,
-  SIG_IGN,
-  SIGCHLD,
-  SIGCONT,
-  SIGHUP,
-} from "linux-abi";
+import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, POLLIN, SA_NOCLDWAIT, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from "linux-abi";
 import { futexKey } from "../futex/key.ts";
 import { releaseRobustList } from "../futex/robust-list.ts";
 import { hangUpIfOrphaned } from "../signal/job-control.ts";
@@ -83,7 +73,10 @@ export function exitThread(task: Task, status: number): void {
   task.pending.clear();
   task.attention = false;
   task.syscall = -1;
-  if (kernel.scheduler.current === task) kernel.scheduler.current = null;
+  if (kernel.scheduler.current === task) {
+    kernel.scheduler.current = null;
+    kernel.scheduler.dead = task;
+  }
 
   const last = process.threads.every((t) => t === task || isDead(t));
   if (task !== process.leader) {

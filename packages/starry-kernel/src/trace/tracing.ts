@@ -16,6 +16,7 @@ import {
 } from "ktracepoint";
 import { EBUSY, EEXIST, ENOENT } from "linux-abi";
 import type { Kernel } from "../kernel.ts";
+import type { Task } from "../task/task.ts";
 import { Timer } from "../timer-queue.ts";
 import { connectHooks } from "./connect.ts";
 import { IDLE_COMM, KernelEvents } from "./events.ts";
@@ -33,14 +34,19 @@ class KernelTraceHost implements TraceHost {
     this.clocks = new Map(["local", "global", "perf", "mono", "mono_raw", "boot"].map((name) => [name, monotonic]));
   }
 
+  #task(): Task | null {
+    const { scheduler } = this.#kernel;
+    return scheduler.current ?? scheduler.dead;
+  }
+
   currentPid(): number {
-    return this.#kernel.scheduler.current?.tid ?? 0;
+    return this.#task()?.tid ?? 0;
   }
   currentTgid(): number {
-    return this.#kernel.scheduler.current?.process.pid ?? 0;
+    return this.#task()?.process.pid ?? 0;
   }
   currentComm(): string {
-    return this.#kernel.scheduler.current?.comm ?? IDLE_COMM;
+    return this.#task()?.comm ?? IDLE_COMM;
   }
   currentCpu(): number {
     return 0;
