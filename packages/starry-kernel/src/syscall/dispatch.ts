@@ -8,6 +8,7 @@ import { ENOSYS, SYSCALL_NAMES } from "linux-abi";
 import type { Kernel } from "../kernel.ts";
 import type { Task } from "../task/task.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS, type Wait, WAKE_SIGNAL } from "../wait.ts";
+import { NO_RESULT } from "./result.ts";
 import { MAX_SYSCALL } from "./table.ts";
 
 const A0 = 20; // index of x10's low word
@@ -77,14 +78,17 @@ function park(kernel: Kernel, task: Task, wanted: Wait): void {
 
 function finish(kernel: Kernel, task: Task, result: number): void {
   const x = kernel.cpu.x;
+  if (result === NO_RESULT) {
+    if (kernel.scheduler.current !== task) return; // it has ended
+    if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, 0);
+    task.syscall = -1;
+    return;
+  }
   if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, result);
   task.syscall = -1;
-  if (result <= -ERESTARTSYS) {
-    if (result >= -ERESTART_RESTARTBLOCK) {
-      task.restartCode = -result;
-      task.attention = true;
-    }
-    // else NO_RESULT: the handler has set the registers, or the task is gone
+  if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
+    task.restartCode = -result;
+    task.attention = true;
     return;
   }
   const lo = result | 0;

@@ -34,7 +34,7 @@ import {
 import { futexKey } from "../futex/key.ts";
 import { FutexWaiter } from "../futex/table.ts";
 import type { Task } from "../task/task.ts";
-import { ERESTART_RESTARTBLOCK, ERESTARTSYS, NO_DEADLINE, Wait, WAKE_SIGNAL, WAKE_TIMEOUT } from "../wait.ts";
+import { ERESTART_RESTARTBLOCK, ERESTARTSYS, NO_DEADLINE, Wait, WAKE_EVENT, WAKE_TIMEOUT } from "../wait.ts";
 import { partial, row, type SyscallRow } from "./row.ts";
 import { $timespec, readTimespecNs } from "./timespec.ts";
 
@@ -97,20 +97,21 @@ function futexWait(
   const waiter = new FutexWaiter(key, bitset);
   task.kernel.futexes.enqueue(waiter);
   // Woken by FutexTable.wake, the deadline, or a signal.
-  return new Wait(
+  const wait: Wait = new Wait(
     "futex_wait",
     waiter.wakeup,
     (self, reason) => {
       if (waiter.woken) return 0;
+      if (reason === WAKE_EVENT) return wait;
       self.kernel.futexes.remove(waiter);
       if (reason === WAKE_TIMEOUT) return -ETIMEDOUT;
-      if (reason !== WAKE_SIGNAL) return -EINTR;
       if (!relative) return deadlineNs === NO_DEADLINE ? -ERESTARTSYS : -EINTR;
       self.restart = (again) => futexWait(again, address, expected, shared, bitset, deadlineNs, true);
       return -ERESTART_RESTARTBLOCK;
     },
     deadlineNs,
   );
+  return wait;
 }
 
 function futexWake(task: Task, address: number, count: number, shared: boolean, bitset: number): number {
