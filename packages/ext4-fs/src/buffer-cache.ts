@@ -47,12 +47,14 @@ export class BufferCache {
   readonly #blocks = new Map<number, Buffer>();
   readonly #blockSize: number;
   readonly #limit: number;
+  #trimAt: number; // size at which the next trim is worth its walk
   readonly #read: (block: number, data: Uint8Array) => number;
 
   /** @param limit number of clean blocks to keep. @param read fills `data` from the device: 0 or -errno. */
   constructor(blockSize: number, limit: number, read: (block: number, data: Uint8Array) => number) {
     this.#blockSize = blockSize;
     this.#limit = limit;
+    this.#trimAt = limit;
     this.#read = read;
   }
 
@@ -100,19 +102,18 @@ export class BufferCache {
 
   /** Evicts clean blocks beyond the limit. Only between operations. */
   trim(): void {
-    if (this.#blocks.size <= this.#limit) return;
-    const target = this.#limit - (this.#limit >> 3); // leave some room, so that trims are rare
+    if (this.#blocks.size <= this.#trimAt) return;
+    const slack = this.#limit >> 3; // so that trims are rare
     for (const [block, buffer] of this.#blocks) {
-      if (this.#blocks.size <= target) return;
+      if (this.#blocks.size <= this.#limit - slack) break;
       if (buffer.dirty || buffer.pending) continue;
-      if (buffer.touched) {
-        buffer.touched = false;
-        this.#blocks.delete(block);
-        this.#blocks.set(block, buffer); // to the young end; met again in this walk, then without its chance
-        continue;
-      }
       this.#blocks.delete(block);
+      if (!buffer.touched) continue;
+      buffer.touched = false;
+      this.#blocks.set(block, buffer); // to the young end; met again in this walk, then without its chance
     }
+    // What is left beyond the limit is held by the journal: look again when there is something new.
+    this.#trimAt = Math.max(this.#limit, this.#blocks.size + slack);
   }
 
   /** Forgets every clean block. */

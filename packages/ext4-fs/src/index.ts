@@ -10,6 +10,7 @@ export { mkfs } from "./mkfs/mkfs.ts";
 export type { MkfsOptions } from "./mkfs/options.ts";
 export { closeVolume, openVolume } from "./mount.ts";
 export { type InodeType, PathInode } from "./path-inode.ts";
+export { type ImageEntry, populate, type PopulateResult } from "./populate.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";
 export { EXT4_SUPER_MAGIC, Superblock } from "./superblock.ts";
 export { Ext4FileSystem, type Ext4Options } from "./vfs/file-system.ts";

@@ -54,7 +54,7 @@ export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Vo
       if (replayed instanceof Ext4Error) return replayed;
       volume = replayed;
     }
-    if (!volume.readOnly) {
+    if (!volume.readOnly && options.unjournaled !== true) {
       const opened = openLog(volume);
       if (opened instanceof Ext4Error) return opened;
       log = opened;
@@ -240,7 +240,8 @@ export function setReadOnly(volume: Volume, readOnly: boolean): number {
   }
   if (volume.device.readOnly || volume.aborted || checkFeatures(volume.superblock, volume.options) !== false) return -EROFS;
   volume.readOnly = false;
-  const log = volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL) ? openLog(volume) : undefined;
+  const journaled = volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL) && volume.options.unjournaled !== true;
+  const log = journaled ? openLog(volume) : undefined;
   const failure = log instanceof Ext4Error ? log : startWriting(volume, log);
   if (failure === undefined) return 0;
   volume.readOnly = true;
