@@ -10,7 +10,7 @@
  */
 import { encodeName, O_CREAT, O_RDWR, O_WRONLY, POLLOUT } from "linux-abi";
 import { createGuestRam, Hart } from "rv64-cpu";
-import { ROOT_CREDENTIALS } from "vfs-inode";
+import { type FileSystem, ROOT_CREDENTIALS } from "vfs-inode";
 import { FileSystems } from "../fs/file-systems.ts";
 import { OpenFile } from "../file.ts";
 import type { IoBuffer } from "../io-buffer.ts";
@@ -53,6 +53,8 @@ export class RecordingConsole extends OpenFile {
 export interface TestMachineOptions {
   /** Bytes of RAM. Default 64 MiB. */
   readonly ramBytes?: number;
+  /** Default: an empty tmpfs. */
+  readonly root?: (kernel: Kernel) => FileSystem;
 }
 
 export class TestMachine {
@@ -87,7 +89,7 @@ export class TestMachine {
     this.kernel = new Kernel({ platform });
     const fs = new FileSystems(this.kernel);
     this.kernel.fs = fs;
-    fs.mountRoot(fs.createTmpfs(), "none", 0);
+    fs.mountRoot(options.root?.(this.kernel) ?? fs.createTmpfs(), "none", 0);
     this.kernel.addSyscalls([...FS_CALLS, ...PIPE_CALLS, ...EVENT_FILE_CALLS, ...PPOLL_CALLS, ...PSELECT_CALLS, ...EPOLL_CALLS]);
   }
 
