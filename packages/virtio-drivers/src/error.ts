@@ -80,6 +80,12 @@ export function isVirtioError(result: unknown): result is VirtioError {
   return typeof result === "number" && result < 0;
 }
 
+/** The value of a result that is no error; throws an Error that describes it otherwise. For programs, not for drivers. */
+export function unwrap<T>(result: T): Exclude<T, VirtioError> {
+  if (isVirtioError(result)) throw new Error(describeVirtioError(result));
+  return result as Exclude<T, VirtioError>;
+}
+
 /** "IoError: the device reported an I/O error". */
 export function describeVirtioError(error: number): string {
   const row = TABLE[-error - FIRST];
