@@ -61,6 +61,11 @@ export class AnonymousFiles {
     return inode instanceof AnonymousNode ? inode.file : undefined;
   }
 
+  /** `inode` stands for an anonymous object. */
+  has(inode: Inode): boolean {
+    return inode instanceof AnonymousNode;
+  }
+
   /** memfd_create(2): an unlinked file of a private tmpfs, open for reading and writing. */
   createMemoryFile(task: Task, name: string, seals: number): OpenFile | number {
     const { vfs } = this.#fileSystems;

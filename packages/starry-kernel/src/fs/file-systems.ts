@@ -69,6 +69,8 @@ import { VfsFile } from "./vfs-file.ts";
 export interface FileSystemsOptions {
   /** Cached names; default 32768. */
   readonly dentryLimit?: number;
+  /** /proc/cmdline without the newline. */
+  readonly commandLine?: string;
 }
 
 /** The VFS's view of a task; one object for all calls. */
@@ -94,7 +96,7 @@ export class FileSystems {
   readonly devpts: Devpts;
   readonly loadAverage: LoadAverage;
   /** /proc/cmdline. */
-  commandLine = "";
+  readonly commandLine: string;
   /** Values written to /proc/sys that nothing else keeps. */
   readonly parameters: Map<string, string> = new Map();
   /** /proc/sys/kernel/random/boot_id, made when first read. */
@@ -110,6 +112,7 @@ export class FileSystems {
   constructor(kernel: Kernel, options: FileSystemsOptions = {}) {
     const manager = kernel.memory;
     this.kernel = kernel;
+    this.commandLine = options.commandLine ?? "";
     this.manager = manager;
     this.storage = new StorageFrames(manager);
     this.vfs = new Vfs({

@@ -20,6 +20,8 @@ const STANDARD: readonly (readonly [string, string, string, number, string])[] =
   ["/dev", "udev", "devtmpfs", MS_NOSUID, ""],
   ["/proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""],
   ["/sys", "sysfs", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""],
+  ["/sys/kernel/debug", "debugfs", "debugfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""],
+  ["/sys/kernel/tracing", "tracefs", "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""],
   ["/dev/pts", "devpts", "devpts", MS_NOSUID | MS_NOEXEC, ""],
   ["/dev/shm", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, ""],
   ["/run", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"],

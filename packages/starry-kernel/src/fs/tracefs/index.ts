@@ -2,13 +2,14 @@
  * tracefs: Linux's tracing directory over ktracepoint.
  *
  *   const tracing = tracepointInit(kernel);
- *   installTracefs(kernel, tracing);              // mount -t tracefs nodev /sys/kernel/tracing
- *   debugfsRoot.add("tracing", initTracingDir(debugfs, tracing));
+ *   installTracefs(kernel, tracing);
+ *   mount -t tracefs nodev /sys/kernel/tracing    // or the older place: mount -t debugfs nodev /sys/kernel/debug; /sys/kernel/debug/tracing
  */
-import { EINVAL, TRACEFS_MAGIC } from "linux-abi";
-import { SimpleFs } from "vfs-inode/pseudofs";
+import { DEBUGFS_MAGIC, EINVAL, TRACEFS_MAGIC } from "linux-abi";
+import { DirMapping, SimpleDir, SimpleFs } from "vfs-inode/pseudofs";
 import type { Kernel } from "../../kernel.ts";
 import type { KernelTracing } from "../../trace/tracing.ts";
+import { once } from "./events-dir.ts";
 import { initTracingDir } from "./tracing-dir.ts";
 
 export { initEvents } from "./events-dir.ts";
@@ -42,11 +43,34 @@ export function createTracefs(kernel: Kernel, tracing: KernelTracing, data: stri
   return fs.setRoot(root);
 }
 
-/** Makes the type "tracefs" mountable. */
+/** debugfs: what tools before 4.1 know tracing by. It holds the tracing directory and nothing else. */
+export function createDebugfs(kernel: Kernel, tracing: KernelTracing): SimpleFs {
+  const fs = new SimpleFs({
+    type: "debugfs",
+    magic: DEBUGFS_MAGIC,
+    deviceNumber: kernel.fs.nextDevice(),
+    mutableAttributes: true,
+    now: (out) => kernel.fs.now(out),
+  });
+  const root = new DirMapping();
+  root.addDynamic("tracing", once(() => initTracingDir(fs, tracing)));
+  return fs.setRoot(new SimpleDir(fs, root, { permission: 0o700 }));
+}
+
+/** Makes the types "tracefs" and "debugfs" mountable. */
 export function installTracefs(kernel: Kernel, tracing: KernelTracing): void {
   kernel.fileSystemTypes.set("tracefs", {
     name: "tracefs",
     requiresDevice: false,
     mount: (self, _device, _flags, data) => createTracefs(self, tracing, data),
+  });
+  let debugfs: SimpleFs | undefined;
+  kernel.fileSystemTypes.set("debugfs", {
+    name: "debugfs",
+    requiresDevice: false,
+    mount: (self) => {
+      debugfs ??= createDebugfs(self, tracing);
+      return debugfs;
+    },
   });
 }

@@ -54,7 +54,9 @@ const RESOLVE_TABLE: readonly (readonly [number, number])[] = [
 function finishOpen(task: Task, opened: OpenFile | number, flags: number): number | Wait {
   if (typeof opened === "number") return opened;
   const closeOnExec = (flags & O_CLOEXEC) !== 0;
-  if (!(opened instanceof PipeFile)) return installFile(task, opened, closeOnExec);
+  // A pipe opened again by way of /proc/PID/fd does not wait for anybody.
+  const isFifo = opened instanceof PipeFile && opened.inode !== null && !task.kernel.fs.anonymous.has(opened.inode);
+  if (!isFifo) return installFile(task, opened, closeOnExec);
   return whenFifoOpen(task, opened, (self, error) => {
     if (error === 0) return installFile(self, opened, closeOnExec);
     opened.put();
