@@ -40,8 +40,8 @@ export interface KernelOptions {
 
 /** Why the machine has stopped. */
 export interface Halt {
-  /** "exit": init has ended; "power-off", "restart", "halt": reboot(2); "oops": a bug of the kernel; "deadlock" never by itself. */
-  readonly reason: "exit" | "power-off" | "restart" | "halt" | "oops";
+  /** "exit": init has ended; "power-off", "restart", "halt": reboot(2); "stopped": by the host; "oops": a bug of the kernel. */
+  readonly reason: "exit" | "power-off" | "restart" | "halt" | "stopped" | "oops";
   /** Exit status as a shell reports it: 0..255, 128 + signal. */
   readonly status: number;
   readonly message: string;
@@ -123,6 +123,11 @@ export class Kernel {
    */
   step(budget: number): number {
     return this.#loop.step(budget);
+  }
+
+  /** Between steps: makes the hart free for registers that belong to no running task. */
+  unloadHart(): void {
+    this.#loop.unload();
   }
 
   nextObjectId(): number {

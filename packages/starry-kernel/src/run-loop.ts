@@ -84,13 +84,13 @@ export class RunLoop {
     const previous = this.#loaded;
     if (previous === next) return;
     const { cpu, memory } = this.#kernel;
-    if (previous !== null) this.save(previous);
+    if (previous !== null) this.#save(previous);
     this.#loaded = next;
     cpu.x.set(next.x);
     cpu.f.set(next.f);
     cpu.fcsr = next.fcsr;
     cpu.pc = next.pc;
-    if (previous === null || previous.memory !== next.memory) memory.activate(next.memory);
+    memory.activate(next.memory);
   }
 
   /** Takes the hart away from the task whose registers are in it: somebody else is about to set them. */
@@ -99,8 +99,14 @@ export class RunLoop {
     this.#loaded = null;
   }
 
+  /** Between steps: moves the running task's registers out of the hart, which is then free for other use. */
+  unload(): void {
+    if (this.#loaded !== null) this.#save(this.#loaded);
+    this.#loaded = null;
+  }
+
   /** Copies the hart's registers to the task they belong to. */
-  save(task: Task): void {
+  #save(task: Task): void {
     const { cpu } = this.#kernel;
     task.x.set(cpu.x);
     task.f.set(cpu.f);

@@ -376,6 +376,7 @@ export class AddressSpace extends UserAccess {
     this.releasePages();
     for (const vma of this.vmas.all) this.forgetVma(vma);
     this.vmas.clear();
+    this.manager.deactivate(this);
     this.table.release();
   }
 

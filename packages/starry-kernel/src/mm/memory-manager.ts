@@ -27,6 +27,8 @@ export class MemoryManager {
   #lastAsid = 0;
   #generation = 1;
   #lastSpaceId = 0;
+  /** What the hart translates with. */
+  #active: AddressSpace | null = null;
   // Event counts for /proc/vmstat.
   faults = 0;
   majorFaults = 0;
@@ -36,6 +38,11 @@ export class MemoryManager {
     this.cpu = cpu;
     this.zeroFrame = frames.alloc();
     if (this.zeroFrame < 0) throw new RangeError("guest RAM is too small for the kernel");
+  }
+
+  /** `space` is about to lose its tables. */
+  deactivate(space: AddressSpace): void {
+    if (this.#active === space) this.#active = null;
   }
 
   nextSpaceId(): number {
@@ -72,6 +79,8 @@ export class MemoryManager {
    * translations are dropped and every space gets a new one the next time it runs.
    */
   activate(space: AddressSpace): void {
+    if (space === this.#active && space.asidGeneration === this.#generation) return;
+    this.#active = space;
     if (space.asidGeneration !== this.#generation) {
       if (this.#lastAsid === MAX_ASID) {
         this.#lastAsid = 0;

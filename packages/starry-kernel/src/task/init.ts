@@ -1,5 +1,5 @@
 /**
- * Process 1: made from nothing at boot.
+ * Processes made from nothing: the first one at boot, and those that the host starts in a running machine.
  */
 import { AT_FDCWD, encodeName, ENOMEM, SIGCHLD } from "linux-abi";
 import { execute } from "../exec/execve.ts";
@@ -32,10 +32,23 @@ export interface InitOptions {
 
 /** 0, or why the program cannot be started, as execve or chdir would say it. Needs `kernel.fs`. */
 export function spawnInit(kernel: Kernel, options: InitOptions): number {
+  const process = spawnProcess(kernel, options);
+  return typeof process === "number" ? process : 0;
+}
+
+/**
+ * Starts a process on the host's behalf, in a session of its own. It becomes a child of process 1, which collects it
+ * when it ends; without one it is process 1. -errno of execve or chdir if it cannot start.
+ */
+export function spawnProcess(kernel: Kernel, options: InitOptions): Process | number {
+  kernel.unloadHart();
   const limits = ResourceLimits.forInit(kernel.tasks.maxThreads);
   const now = kernel.clock.monotonicNs();
   const memory = AddressSpace.create(kernel.memory, limits);
-  if (memory === undefined) return -ENOMEM;
+  if (memory === undefined) {
+    for (const file of options.files ?? []) file.put();
+    return -ENOMEM;
+  }
   const process = new Process(kernel, kernel.tasks.allocatePid(), limits, SIGCHLD, now);
   const files = new FdTable();
   const task = new Task(
@@ -59,8 +72,16 @@ export function spawnInit(kernel: Kernel, options: InitOptions): number {
   kernel.tasks.addProcess(process);
   kernel.tasks.addTask(task);
   const error = start(kernel, task, options);
-  if (error !== 0) discard(kernel, task);
-  return error;
+  if (error !== 0) {
+    discard(kernel, task);
+    return error;
+  }
+  const init = kernel.tasks.process(1);
+  if (init !== undefined && init !== process) {
+    process.parent = init;
+    init.children.add(process);
+  }
+  return process;
 }
 
 function start(kernel: Kernel, task: Task, options: InitOptions): number {
