@@ -53,7 +53,10 @@ export function createDebugfs(kernel: Kernel, tracing: KernelTracing): SimpleFs 
     now: (out) => kernel.fs.now(out),
   });
   const root = new DirMapping();
-  root.addDynamic("tracing", once(() => initTracingDir(fs, tracing)));
+  root.addDynamic(
+    "tracing",
+    once(() => initTracingDir(fs, tracing)),
+  );
   return fs.setRoot(new SimpleDir(fs, root, { permission: 0o700 }));
 }
 

@@ -1,4 +1,5 @@
 /** Short files at the top of /proc that say what the system is: uptime version cmdline devices filesystems modules swaps ... */
+import { MARKER_SYMBOL } from "ktracepoint";
 import { major, minor } from "linux-abi";
 import { MACHINE, KERNEL_NAME, KERNEL_RELEASE, KERNEL_VERSION } from "../../../uname.ts";
 import { seconds, totalCpu } from "../format.ts";
@@ -74,6 +75,8 @@ const swaps: ProcFile = { name: "swaps", text: () => "Filename\t\t\t\tType\t\tSi
 const cgroups: ProcFile = { name: "cgroups", text: () => "#subsys_name\thierarchy\tnum_cgroups\tenabled\n" };
 const execdomains: ProcFile = { name: "execdomains", text: () => "0-0\tLinux           \t[kernel]\n" };
 const locks: ProcFile = { name: "locks", text: () => "" };
+/** Symbols for addresses in trace records; the kernel has no other addresses. trace-cmd needs the file to be there. */
+const kallsyms: ProcFile = { name: "kallsyms", text: () => MARKER_SYMBOL };
 const buddyinfo: ProcFile = { name: "buddyinfo", text: () => "Node 0, zone    DMA32 0 0 0 0 0 0 0 0 0 0 0\n" };
 
 export const SYSTEM_FILES: readonly ProcFile[] = [
@@ -91,4 +94,5 @@ export const SYSTEM_FILES: readonly ProcFile[] = [
   execdomains,
   locks,
   buddyinfo,
+  kallsyms,
 ];
