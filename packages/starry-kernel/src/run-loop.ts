@@ -95,12 +95,6 @@ export class RunLoop {
 
   /** Takes the hart away from the task whose registers are in it: somebody else is about to set them. */
   unload(): void {
-    if (this.#loaded !== null) this.save(this.#loaded);
-    this.#loaded = null;
-  }
-
-  /** Between steps: moves the running task's registers out of the hart, which is then free for other use. */
-  unload(): void {
     if (this.#loaded !== null) this.#save(this.#loaded);
     this.#loaded = null;
   }
