@@ -1,3 +1,5 @@
 import { packageConfig } from "../../tools/tsup.ts";
 
-export default packageConfig({ entry: {"index":"src/index.ts","node/index":"src/node/index.ts"} });
+export default packageConfig({
+  entry: { index: "src/index.ts", "node/index": "src/node/index.ts", "node/cli": "src/node/cli/main.ts" },
+});

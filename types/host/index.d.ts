@@ -1,7 +1,7 @@
 /**
  * The only host globals that the packages' cores may use: those of ECMAScript and these, which every engine that
  * we support has (Node 20, browsers, workers). There is no DOM, no console, no timer and no clock in here on purpose:
- * hosts inject them.
+ * hosts inject them. Streams and abort signals are for the asynchronous edge (starry-machine).
  */
 
 declare class TextEncoder {
@@ -51,4 +51,50 @@ declare namespace WebAssembly {
   type Imports = Record<string, Record<string, unknown>>;
   type Exports = Record<string, unknown>;
   function validate(bytes: ArrayBufferView | ArrayBuffer): boolean;
+}
+
+interface ReadableStreamDefaultController<T> {
+  readonly desiredSize: number | null;
+  enqueue(chunk: T): void;
+  close(): void;
+  error(reason?: unknown): void;
+}
+
+interface ReadableStreamDefaultReader<T> {
+  read(): Promise<{ done: false; value: T } | { done: true; value: T | undefined }>;
+  releaseLock(): void;
+  cancel(reason?: unknown): Promise<void>;
+}
+
+declare class ReadableStream<T> {
+  constructor(source?: {
+    start?(controller: ReadableStreamDefaultController<T>): void | Promise<void>;
+    pull?(controller: ReadableStreamDefaultController<T>): void | Promise<void>;
+    cancel?(reason?: unknown): void | Promise<void>;
+  });
+  getReader(): ReadableStreamDefaultReader<T>;
+  cancel(reason?: unknown): Promise<void>;
+  [Symbol.asyncIterator](): AsyncIterableIterator<T>;
+}
+
+interface WritableStreamDefaultWriter<T> {
+  write(chunk: T): Promise<void>;
+  close(): Promise<void>;
+  releaseLock(): void;
+}
+
+declare class WritableStream<T> {
+  constructor(sink?: {
+    write?(chunk: T): void | Promise<void>;
+    close?(): void | Promise<void>;
+    abort?(reason?: unknown): void | Promise<void>;
+  });
+  getWriter(): WritableStreamDefaultWriter<T>;
+}
+
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }

@@ -64,9 +64,15 @@ export function kernelHal(kernel: Kernel): RamHal {
   });
 }
 
+/** A console device and its interrupt source, for tty/install.ts. */
+export interface FoundConsole {
+  readonly device: VirtIOConsole;
+  readonly irq: number;
+}
+
 /** Probes all slots. Devices that fail are logged and left out. Returns the first console, if there is one. */
-export function probeVirtio(kernel: Kernel, hal: Hal, interrupts: InterruptController): { console: VirtIOConsole | null } {
-  let console: VirtIOConsole | null = null;
+export function probeVirtio(kernel: Kernel, hal: Hal, interrupts: InterruptController): { console: FoundConsole | null } {
+  let console: FoundConsole | null = null;
   let disks = 0;
   for (let slot = 0; slot < VIRTIO_SLOTS; slot++) {
     const transport = MmioTransport.create(hal.mmioPhysToVirt(VIRTIO_BASE + slot * VIRTIO_STRIDE, VIRTIO_STRIDE));
@@ -93,9 +99,9 @@ export function probeVirtio(kernel: Kernel, hal: Hal, interrupts: InterruptContr
         break;
       }
       case DEVICE_TYPE_CONSOLE: {
-        const made = VirtIOConsole.create(hal, transport);
-        if (isVirtioError(made)) reportFailure(kernel, slot, made);
-        else console ??= made;
+        const device = VirtIOConsole.create(hal, transport);
+        if (isVirtioError(device)) reportFailure(kernel, slot, device);
+        else console ??= { device, irq };
         break;
       }
       default:

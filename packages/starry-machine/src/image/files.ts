@@ -60,7 +60,7 @@ export class ImageFiles {
   open(path: string, options: { followLast?: boolean } = {}): Inode {
     const todo = names(path).reverse();
     // The way from the root: an inode each, so that ".." can go back.
-    const way: Inode[] = [this.fs.root()];
+    const way: Inode[] = [referenced(this.fs.root())];
     const end = () => way[way.length - 1];
     let links = 0;
     try {
@@ -74,13 +74,12 @@ export class ImageFiles {
         if (typeof next === "number") throw new FileError(next, path);
         if ((next.mode & S_IFMT) === S_IFLNK && (todo.length > 0 || options.followLast !== false)) {
           const target = next.readlink();
-          next.unref();
           if (typeof target === "number") throw new FileError(target, path);
           if (++links > MAX_LINKS) throw new FileError(-ELOOP, path);
           if (target.startsWith("/")) while (way.length > 1) way.pop()?.unref();
           todo.push(...names(target).reverse());
         } else {
-          way.push(next);
+          way.push(referenced(next));
         }
       }
       const found = end();
@@ -155,8 +154,9 @@ export class ImageFiles {
     const { uid = 0, gid = 0 } = attributes;
     this.#inParent(path, (parent, name) => {
       const existing = parent.lookup(name);
-      const inode = existing === -ENOENT ? parent.create(name, { mode: S_IFREG | mode, uid, gid, rdev: 0 }) : existing;
-      if (typeof inode === "number") throw new FileError(inode, path);
+      const result = existing === -ENOENT ? parent.create(name, { mode: S_IFREG | mode, uid, gid, rdev: 0 }) : existing;
+      if (typeof result === "number") throw new FileError(result, path);
+      const inode = referenced(result);
       try {
         if (existing !== -ENOENT) check(inode.truncate(0), path);
         for (let at = 0; at < data.length; ) at += check(inode.writeAt(at, data.subarray(at)), path);
@@ -178,7 +178,6 @@ export class ImageFiles {
     this.#inParent(path, (parent, name) => {
       const made = parent.mkdir(name, node);
       if (typeof made === "number") throw new FileError(made, path);
-      made.unref();
     });
   }
 
@@ -216,7 +215,7 @@ export class ImageFiles {
         for (const name of children) {
           const child = inode.lookup(name);
           if (typeof child === "number") throw new FileError(child, `${at}/${name}`);
-          todo.push([`${at}/${name}`, child]);
+          todo.push([`${at}/${name}`, referenced(child)]);
         }
       }
       inode.unref();
@@ -287,6 +286,12 @@ function readAll(inode: Inode, path: string): Uint8Array {
 function check(result: number, path: string): number {
   if (result < 0) throw new FileError(result, path);
   return result;
+}
+
+/** Inodes that a file system returns are lent; a reference keeps one. */
+function referenced(inode: Inode): Inode {
+  inode.ref();
+  return inode;
 }
 
 function names(path: string): string[] {

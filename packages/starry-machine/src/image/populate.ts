@@ -40,6 +40,7 @@ export function populate(root: Inode, tree: FileTree): void {
       continue;
     }
     const inode = make(parent, name, node, path);
+    inode.ref(); // what the file system returns is only lent
     if (node.type === "directory") directories.push([inode, node]);
     else setTimes(inode, node, path);
     if (node.type === "directory" || linkTargets.has(path)) placed.set(path, inode);

@@ -47,7 +47,6 @@ export class HostFileSystem implements FileSystem {
   }
 
   root(): Inode {
-    this.#root.ref();
     return this.#root;
   }
 
@@ -301,9 +300,7 @@ class HostInode extends InodeBase {
     if (NOT_UTF8.test(name)) return -EILSEQ;
     const stats = fs.lstatSync(this.#child(name), { throwIfNoEntry: false });
     if (stats === undefined) return -ENOENT;
-    const inode = this.fs.inodeFor(stats, `${this.path}/${name}`);
-    inode.ref();
-    return inode;
+    return this.fs.inodeFor(stats, `${this.path}/${name}`);
   }
 
   #make(name: string, node: NewNode | null, make: (host: string) => void): Inode | number {

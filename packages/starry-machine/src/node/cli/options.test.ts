@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { helpText, OPTIONS, parseOptions, parseSize, UsageError } from "./options.ts";
+import { helpText, OPTIONS, parseOptions, parseSizeOption as parseSize, UsageError } from "./options.ts";
 
 test("options end at -- or at the program, whose own options stay its own", () => {
   expect(parseOptions("run", ["--mem", "64M", "--", "ls", "-l"]).rest).toEqual(["ls", "-l"]);

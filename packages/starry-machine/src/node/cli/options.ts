@@ -6,6 +6,8 @@
  * Everything after `--`, or after the first word that is no option, belongs to the guest program.
  */
 
+import { parseSize } from "../../memory-size.ts";
+
 /** A mistake in the command line; its message is for the user. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -115,12 +117,13 @@ export function helpText(command: Command, usage: string): string {
   return `usage: ${usage}\n\n${rows.map(([left, right]) => (left.length > 30 ? `${left}\n${" ".repeat(32)}${right}` : `${left.padEnd(32)}${right}`)).join("\n")}\n`;
 }
 
-/** "512M" → bytes. Suffixes K, M, G, T (powers of 1024), none = bytes. */
-export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text);
-  const bytes = match === null ? Number.NaN : Number(match[1]) * 1024 ** " KMGT".indexOf(match[2].toUpperCase() || " ");
-  if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new UsageError(`"${text}" is not a size such as 512M or 2G`);
-  return bytes;
+/** parseSize with the command line's kind of error. */
+export function parseSizeOption(text: string): number {
+  try {
+    return parseSize(text);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** qemu's `-drive file=F,if=none,format=raw,id=d0`. */
