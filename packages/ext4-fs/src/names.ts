@@ -152,7 +152,7 @@ function undoNode(volume: Volume, inode: CoreInode): void {
   const isDirectory = inode.isDirectory;
   if (inode.hasFlag(EXT4_EXTENTS_FL)) freeFrom(volume, inode, 0, isDirectory);
   inode.links = 0;
-  inode.dtime = Math.max(1, volume.time.sec) >>> 0;
+  inode.dtime = volume.deletionTime;
   volume.dirtyInode(inode);
   freeInode(volume, inode, isDirectory);
   volume.dropInode(inode);

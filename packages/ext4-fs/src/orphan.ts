@@ -163,7 +163,7 @@ function deleteContent(volume: Volume, inode: CoreInode): number {
   if (error === 0) error = releaseXattrBlock(volume, inode);
   if (error === 0 && inode.orphan) error = removeOrphan(volume, inode);
   if (error < 0) return error;
-  inode.dtime = Math.max(1, volume.time.sec) >>> 0;
+  inode.dtime = volume.deletionTime;
   inode.links = 0;
   error = volume.dirtyInode(inode);
   if (error === 0) error = freeInode(volume, inode, isDirectory);

@@ -203,6 +203,11 @@ export class Volume {
     return this.options.now?.() ?? { sec: 0, nsec: 0 };
   }
 
+  /** i_dtime for an inode deleted now. Never a number that fsck could take for an inode on the orphan list. */
+  get deletionTime(): number {
+    return Math.max(this.geometry.inodesCount, this.time.sec) >>> 0;
+  }
+
   // ---- operations and transactions ----
 
   /** To be called first by every operation that only reads: keeps the caches within bounds. */
