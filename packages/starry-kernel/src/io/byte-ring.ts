@@ -116,6 +116,12 @@ export class ByteRing {
     this.#start = this.length === 0 ? 0 : (this.#start + byteLength) & this.#mask;
   }
 
+  /** Drops all but the first `byteLength` bytes (≤ length). */
+  truncate(byteLength: number): void {
+    this.length = byteLength;
+    if (byteLength === 0) this.#start = 0;
+  }
+
   clear(): void {
     this.skip(this.length);
   }

@@ -25,7 +25,7 @@ import { Credentials } from "../task/credentials.ts";
 import type { FsContext } from "../task/fs-context.ts";
 import { ResourceLimits } from "../task/limits.ts";
 import { Process } from "../task/process.ts";
-import { Session } from "../task/session.ts";
+import type { Session } from "../task/session.ts";
 import { TaskTable } from "../task/table.ts";
 import { Task } from "../task/task.ts";
 import { Clock } from "../time/clock.ts";

@@ -11,17 +11,12 @@
 import { encodeName, O_CREAT, O_RDWR, O_WRONLY, POLLOUT } from "linux-abi";
 import { createGuestRam, Hart } from "rv64-cpu";
 import { type FileSystem, ROOT_CREDENTIALS } from "vfs-inode";
-import { FileSystems } from "../fs/file-systems.ts";
+import { installFileSystems, mountStandard } from "../fs/install.ts";
+import { installIo } from "../io/install.ts";
 import { OpenFile } from "../file.ts";
 import type { IoBuffer } from "../io-buffer.ts";
 import { Kernel } from "../kernel.ts";
 import type { Platform } from "../platform.ts";
-import { FS_CALLS } from "../syscall/fs/index.ts";
-import { EVENT_FILE_CALLS } from "../syscall/io/event-files.ts";
-import { PIPE_CALLS } from "../syscall/io/pipe.ts";
-import { EPOLL_CALLS } from "../syscall/poll/epoll.ts";
-import { PPOLL_CALLS } from "../syscall/poll/ppoll.ts";
-import { PSELECT_CALLS } from "../syscall/poll/pselect6.ts";
 import type { Task } from "../task/task.ts";
 
 const NS_PER_INSTRUCTION = 10;
@@ -87,10 +82,11 @@ export class TestMachine {
       log: (level, text) => void this.log.push(`${level}: ${text}`),
     };
     this.kernel = new Kernel({ platform });
-    const fs = new FileSystems(this.kernel);
-    this.kernel.fs = fs;
+    const fs = installFileSystems(this.kernel);
+    installIo(this.kernel);
     fs.mountRoot(options.root?.(this.kernel) ?? fs.createTmpfs(), "none", 0);
-    this.kernel.addSyscalls([...FS_CALLS, ...PIPE_CALLS, ...EVENT_FILE_CALLS, ...PPOLL_CALLS, ...PSELECT_CALLS, ...EPOLL_CALLS]);
+    for (const directory of options.root === undefined ? ["/dev", "/proc", "/sys", "/tmp", "/run", "/bin"] : []) this.mkdir(directory);
+    mountStandard(fs);
   }
 
   #nowNs(): number {
@@ -100,6 +96,13 @@ export class TestMachine {
   /** What has been written to descriptors 1 and 2. */
   get output(): string {
     return this.console.text;
+  }
+
+  mkdir(path: string): void {
+    const initial = this.kernel.fs.initialContext();
+    const context = { root: initial.root, cwd: initial.cwd, umask: 0, credentials: ROOT_CREDENTIALS };
+    this.kernel.fs.vfs.mkdir(context, null, path, 0o755);
+    initial.put();
   }
 
   /** Puts a file into the root file system, making its directories. */
