@@ -155,3 +155,18 @@ test("accesses that the device does not define read as zero", () => {
   uart.write(UART_LSR, 1, 0xff);
   uart.write(0, 8, 1);
 });
+
+test("a sender that was refused hears when there is room again", () => {
+  let waiting = "defgh";
+  const { uart, type } = createUart({
+    inputLimit: 4,
+    onInputRoom: () => {
+      waiting = waiting.slice(type(waiting));
+    },
+  });
+  expect(type("abc")).toBe(3);
+  waiting = waiting.slice(type(waiting));
+  let read = "";
+  for (let byte = uart.read(UART_RBR, 1); byte !== 0; byte = uart.read(UART_RBR, 1)) read += String.fromCharCode(byte);
+  expect([read, waiting]).toEqual(["abcdefgh", ""]);
+});

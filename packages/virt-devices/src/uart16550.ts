@@ -68,6 +68,8 @@ export interface Uart16550Options {
   readonly outputBatch?: number;
   /** Bytes of input kept for the guest. Default 64 KiB. */
   readonly inputLimit?: number;
+  /** After `input` refused bytes: called once when half of `inputLimit` is free again. */
+  readonly onInputRoom?: () => void;
 }
 
 export class Uart16550 implements MmioDevice {
@@ -78,6 +80,8 @@ export class Uart16550 implements MmioDevice {
   readonly #input: Uint8Array;
   #inputStart = 0;
   #inputCount = 0;
+  readonly #onInputRoom: () => void;
+  #hasRefused = false;
 
   #ier = 0;
   #fcr = 0;
@@ -94,12 +98,14 @@ export class Uart16550 implements MmioDevice {
     this.#onOutput = options.onOutput;
     this.#output = new Uint8Array(options.outputBatch ?? 4096);
     this.#input = new Uint8Array(options.inputLimit ?? 65536);
+    this.#onInputRoom = options.onInputRoom ?? ignore;
   }
 
   /** Types `bytes` into the guest. Returns how many were taken; the rest found no room. */
   input(bytes: Uint8Array): number {
     const count = Math.min(bytes.length, this.#input.length - this.#inputCount);
     for (let i = 0; i < count; i++) this.#receive(bytes[i]);
+    if (count < bytes.length) this.#hasRefused = true;
     this.#update();
     return count;
   }
@@ -217,7 +223,14 @@ export class Uart16550 implements MmioDevice {
     this.#inputStart = (this.#inputStart + 1) % this.#input.length;
     this.#inputCount--;
     this.#update();
+    this.#offerRoom();
     return byte;
+  }
+
+  #offerRoom(): void {
+    if (!this.#hasRefused || this.#inputCount > this.#input.length / 2) return;
+    this.#hasRefused = false;
+    this.#onInputRoom();
   }
 
   #transmit(byte: number): void {
@@ -240,6 +253,7 @@ export class Uart16550 implements MmioDevice {
     const toggles = isEnabled !== ((this.#fcr & UART_FCR_ENABLE) !== 0);
     if (toggles || (byte & UART_FCR_CLEAR_RECEIVE) !== 0) this.#inputCount = 0;
     this.#fcr = isEnabled ? byte & 0xc9 : 0;
+    this.#offerRoom();
   }
 
   #readIir(): number {
@@ -287,3 +301,5 @@ export class Uart16550 implements MmioDevice {
     else this.#irq.lower();
   }
 }
+
+function ignore(): void {}

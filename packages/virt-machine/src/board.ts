@@ -70,11 +70,14 @@ export interface BoardOptions {
   readonly disks?: readonly DiskOptions[];
   /** Receives what the guest writes to the UART. `bytes` is reused: copy what you keep. */
   readonly onOutput: (bytes: Uint8Array) => void;
+  /** After `input` took fewer bytes than it was given: there is room again. */
+  readonly onInputRoom?: () => void;
   /** Adds a virtio console with its own output. Default: none. */
   readonly virtioConsole?: {
     readonly onOutput: (bytes: Uint8Array) => void;
     readonly columns?: number;
     readonly rows?: number;
+    readonly onInputRoom?: () => void;
   };
   readonly clock: Clock;
   /** Fills a buffer with random bytes, of a seeded source if the machine shall be deterministic. */
@@ -132,7 +135,11 @@ export class Board {
     clock.attach?.(() => this.hart.instret);
     this.plic = new Plic([this.#pin(MIP_MEIP), this.#pin(MIP_SEIP)]);
     this.clint = new Clint({ harts: [{ software: this.#pin(MIP_MSIP), timer: this.#pin(MIP_MTIP) }], nowTicks });
-    this.uart = new Uart16550({ irq: this.plic.line(UART0_IRQ), onOutput: options.onOutput });
+    this.uart = new Uart16550({
+      irq: this.plic.line(UART0_IRQ),
+      onOutput: options.onOutput,
+      onInputRoom: options.onInputRoom ?? ((): void => {}),
+    });
     this.rtc = new GoldfishRtc({ irq: this.plic.line(RTC_IRQ), realtimeNs: () => clock.realtimeNs() });
 
     this.disks = (options.disks ?? []).map((disk) => new BlockDevice(disk));

@@ -274,6 +274,10 @@ export class VirtIOBlk {
     this.#queue.release();
   }
 
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   /** This device as a block device with results in negated errnos, as blockdev-disk and ext4-fs take it. */
   asBlockDevice(): BlockDeviceAdapter {
     return new BlockDeviceAdapter(this);

@@ -175,6 +175,10 @@ export class VirtIOConsole {
     this.#hal.dmaDealloc(this.#transmitPage.paddr, 1);
   }
 
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   /** Makes the next used receive buffer the current one. False if there is none. */
   #nextBuffer(): boolean {
     if (this.#isFaulty) return false;

@@ -88,6 +88,10 @@ export class VirtIORng {
     this.#hal.dmaDealloc(this.#page.paddr, 1);
   }
 
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   #fail(): void {
     if (this.#isFaulty) return;
     this.#isFaulty = true;

@@ -33,6 +33,8 @@ export interface ConsoleDeviceOptions {
   readonly rows?: number;
   /** Bytes of input kept while the guest has no receive buffer. Default 64 KiB. */
   readonly inputLimit?: number;
+  /** After `input` refused bytes: called once when half of `inputLimit` is free again. */
+  readonly onInputRoom?: () => void;
 }
 
 export class ConsoleDevice implements VirtioModel, ChainServer {
@@ -43,6 +45,8 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
   readonly #onOutput: (bytes: Uint8Array) => void;
   readonly #pending: Uint8Array;
   readonly #emergency: Uint8Array = new Uint8Array(1);
+  readonly #onInputRoom: () => void;
+  #hasRefused = false;
   #pendingStart = 0;
   #pendingCount = 0;
   #port!: VirtioPort;
@@ -50,6 +54,7 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
   constructor(options: ConsoleDeviceOptions) {
     this.#onOutput = options.onOutput;
     this.#pending = new Uint8Array(options.inputLimit ?? 65536);
+    this.#onInputRoom = options.onInputRoom ?? ignore;
     this.#storeSize(options.columns ?? 80, options.rows ?? 24);
     this.config[CONFIG_MAX_NR_PORTS] = 1;
   }
@@ -60,16 +65,15 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
 
   /** Types `bytes` into the guest. Returns how many were taken; the rest found no room. */
   input(bytes: Uint8Array): number {
-    const ring = this.#pending;
-    const count = Math.min(bytes.length, ring.length - this.#pendingCount);
-    let at = (this.#pendingStart + this.#pendingCount) % ring.length;
-    for (let i = 0; i < count; i++) {
-      ring[at] = bytes[i];
-      at = at + 1 === ring.length ? 0 : at + 1;
+    let taken = 0;
+    while (taken < bytes.length) {
+      const count = this.#enqueue(bytes, taken);
+      if (count === 0) break;
+      taken += count;
+      this.#deliver();
     }
-    this.#pendingCount += count;
-    this.#deliver();
-    return count;
+    if (taken < bytes.length) this.#hasRefused = true;
+    return taken;
   }
 
   /** The terminal has a new size: updates the configuration and notifies the guest. */
@@ -79,7 +83,7 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
   }
 
   notify(index: number): void {
-    if (index === CONSOLE_RECEIVE_QUEUE) this.#deliver();
+    if (index === CONSOLE_RECEIVE_QUEUE) this.#deliverAndOffer();
     else drain(this.#port, this.#port.queues[index], this);
   }
 
@@ -118,6 +122,27 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
     this.#pendingStart = 0;
     this.#pendingCount = Math.min(state.length, this.#pending.length);
     for (let i = 0; i < this.#pendingCount; i++) this.#pending[i] = state[i];
+  }
+
+  /** Copies bytes from index `start` on behind the pending ones; returns how many found room. */
+  #enqueue(bytes: Uint8Array, start: number): number {
+    const ring = this.#pending;
+    const count = Math.min(bytes.length - start, ring.length - this.#pendingCount);
+    let at = (this.#pendingStart + this.#pendingCount) % ring.length;
+    for (let i = 0; i < count; i++) {
+      ring[at] = bytes[start + i];
+      at = at + 1 === ring.length ? 0 : at + 1;
+    }
+    this.#pendingCount += count;
+    return count;
+  }
+
+  /** The guest made buffers available: whoever was refused may go on. */
+  #deliverAndOffer(): void {
+    this.#deliver();
+    if (!this.#hasRefused || this.#pendingCount > this.#pending.length / 2) return;
+    this.#hasRefused = false;
+    this.#onInputRoom();
   }
 
   /** Moves pending input into receive buffers. */
@@ -172,3 +197,5 @@ function checkCells(name: string, value: number): void {
     throw new RangeError(`"${name}" expected an integer in 1..65535, got ${value}`);
   }
 }
+
+function ignore(): void {}
