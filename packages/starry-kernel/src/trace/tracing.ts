@@ -81,6 +81,8 @@ class TraceNotify {
 /** A trace array with what its files share: who waits on a pipe, who has one open. */
 export class TraceInstance {
   readonly array: TraceArray;
+  /** Rises with each one made; 0 is the top level. */
+  readonly number: number;
   /** Wakers of open pipes that somebody waits on. */
   readonly #listeners: Set<() => void> = new Set();
   /** CPUs whose consuming reader is open; ALL_CPUS for trace_pipe itself. */
@@ -88,8 +90,9 @@ export class TraceInstance {
   /** Open files that keep an instance from being removed. */
   openFiles = 0;
 
-  constructor(array: TraceArray, notify: TraceNotify) {
+  constructor(array: TraceArray, notify: TraceNotify, number: number) {
     this.array = array;
+    this.number = number;
     array.onRecord = () => {
       if (this.#listeners.size > 0) notify.request(this);
     };
@@ -139,6 +142,7 @@ export class KernelTracing {
   readonly instances: Map<string, TraceInstance> = new Map();
   readonly #host: KernelTraceHost;
   readonly #notify: TraceNotify;
+  #nextInstance = 0;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -153,7 +157,7 @@ export class KernelTracing {
   }
 
   #newInstance(options: TraceArrayOptions): TraceInstance {
-    return new TraceInstance(new TraceArray(this.#host, this.points, options), this.#notify);
+    return new TraceInstance(new TraceArray(this.#host, this.points, options), this.#notify, this.#nextInstance++);
   }
 
   /** The event whose number is `id` (events/SYSTEM/NAME/id), as the guest's tracefs sees it. */
@@ -167,11 +171,10 @@ export class KernelTracing {
   }
 
   /** mkdir in instances/. */
-  createInstance(name: string): TraceInstance | number {
+  createInstance(name: string): number {
     if (this.instances.has(name)) return -EEXIST;
-    const instance = this.#newInstance({});
-    this.instances.set(name, instance);
-    return instance;
+    this.instances.set(name, this.#newInstance({}));
+    return 0;
   }
 
   /** rmdir in instances/. -EBUSY while one of its files is open. */

@@ -9,27 +9,14 @@ import {
   TracePointFormatFile,
   TracePointIdFile,
 } from "ktracepoint";
-import type { Inode } from "vfs-inode";
-import { DirMapping, SimpleDir, type SimpleFs, SpecialFsFile } from "vfs-inode/pseudofs";
+import { DirMapping, type SimpleDir, type SimpleFs } from "vfs-inode/pseudofs";
 import type { TraceInstance } from "../../trace/tracing.ts";
 import { ControlObject } from "./control-object.ts";
-import { type ControlRow, eventsRows, MODE_CONTROL, MODE_DIRECTORY, MODE_VIEW, systemRows } from "./root-files.ts";
+import { directory, MODE_CONTROL, MODE_VIEW, once, regular } from "./nodes.ts";
+import { type ControlRow, eventsRows, systemRows } from "./root-files.ts";
 
 export function addRows(fs: SimpleFs, mapping: DirMapping, rows: readonly ControlRow[]): void {
-  for (const row of rows) mapping.add(row.name, SpecialFsFile.newRegularWithPerm(fs, new ControlObject(row), row.mode));
-}
-
-export function directory(fs: SimpleFs, mapping: DirMapping): SimpleDir {
-  return new SimpleDir(fs, mapping, { permission: MODE_DIRECTORY });
-}
-
-/** A child that is made once, when it is first wanted. */
-export function once(make: () => Inode): () => Inode {
-  let node: Inode | undefined;
-  return () => {
-    node ??= make();
-    return node;
-  };
+  for (const row of rows) mapping.add(row.name, regular(fs, new ControlObject(row), row.mode));
 }
 
 /** `events/` of an instance, as a directory of `fs`. */

@@ -9,13 +9,13 @@ import { DEBUGFS_MAGIC, EINVAL, TRACEFS_MAGIC } from "linux-abi";
 import { DirMapping, SimpleDir, SimpleFs } from "vfs-inode/pseudofs";
 import type { Kernel } from "../../kernel.ts";
 import type { KernelTracing } from "../../trace/tracing.ts";
-import { once } from "./events-dir.ts";
+import { once, TraceFs } from "./nodes.ts";
 import { initTracingDir } from "./tracing-dir.ts";
 
 export { initEvents } from "./events-dir.ts";
 export { initTracingDir } from "./tracing-dir.ts";
 
-/** A tracefs. All of them show the same tracing state. `data` is mount(2)'s: uid=, gid=, mode= of the root directory; -EINVAL for others. */
+/** A tracefs. All of them show the same tracing state. `data` is mount(2)'s: uid= and gid= of every file, mode= of the root; -EINVAL for others. */
 export function createTracefs(kernel: Kernel, tracing: KernelTracing, data: string): SimpleFs | number {
   const options = new Map<string, number>();
   for (const option of data.split(",")) {
@@ -25,19 +25,19 @@ export function createTracefs(kernel: Kernel, tracing: KernelTracing, data: stri
     if (match[1] !== undefined) options.set(match[1], Number(match[2]));
     else options.set("mode", Number.parseInt(match[4] as string, 8) & 0o7777);
   }
-  const fs = new SimpleFs({
-    type: "tracefs",
-    magic: TRACEFS_MAGIC,
-    deviceNumber: kernel.fs.nextDevice(),
-    mutableAttributes: true,
-    mountOptions: [...options]
-      .map(([name, value]) => `${name}=${name === "mode" ? value.toString(8) : value}`)
-      .join(","),
-    now: (out) => kernel.fs.now(out),
-  });
+  const text = [...options].map(([name, value]) => `${name}=${name === "mode" ? value.toString(8) : value}`);
+  const fs = new TraceFs(
+    {
+      type: "tracefs",
+      magic: TRACEFS_MAGIC,
+      deviceNumber: kernel.fs.nextDevice(),
+      mutableAttributes: true,
+      mountOptions: text.join(","),
+      now: (out) => kernel.fs.now(out),
+    },
+    { uid: options.get("uid") ?? 0, gid: options.get("gid") ?? 0 },
+  );
   const root = initTracingDir(fs, tracing);
-  root.uid = options.get("uid") ?? 0;
-  root.gid = options.get("gid") ?? 0;
   const mode = options.get("mode");
   if (mode !== undefined) root.mode = (root.mode & ~0o7777) | mode;
   return fs.setRoot(root);

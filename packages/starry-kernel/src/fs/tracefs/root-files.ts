@@ -6,13 +6,8 @@
 import { EINVAL } from "linux-abi";
 import { clockText, HEADER_EVENT_TEXT, HEADER_PAGE_TEXT, parseSwitch, type TraceArray } from "ktracepoint";
 import type { ControlFile } from "./control-object.ts";
+import { MODE_CONTROL, MODE_VIEW } from "./nodes.ts";
 import { README_TEXT } from "./readme-text.ts";
-
-/** Read and write, read only, write only: owner root, readable by its group. */
-export const MODE_CONTROL = 0o640;
-export const MODE_VIEW = 0o440;
-export const MODE_SINK = 0o220;
-export const MODE_DIRECTORY = 0o750;
 
 /** Highest pid, the bound of saved_cmdlines_size (PID_MAX_DEFAULT on 64 bits is larger; Linux takes the same). */
 const MAX_CMDLINES = 4_194_304;

@@ -439,7 +439,7 @@ test("the last records are there for an oops report", () => {
   expect(kernel.traceTail()[31]).toContain("sched_switch: prev_comm=swapper/0");
 });
 
-test("mount options set the root's owner and mode; unknown ones are refused", () => {
+test("mount options set the owner of all files and the root's mode; unknown ones are refused; mounts share instances", () => {
   installTracefs(kernel, tracing);
   const type = kernel.fileSystemTypes.get("tracefs")!;
   const fs = type.mount(kernel, null, 0, "gid=7,mode=755") as SimpleFs;
@@ -448,5 +448,12 @@ test("mount options set the root's owner and mode; unknown ones are refused", ()
     "755",
     "gid=7,mode=755",
   ]);
+  const other = new Vfs();
+  const standing = other.mountRoot(fs);
+  expect(vfs.mkdir(context, null, "/instances/shared", 0o750)).toBe(0);
+  for (const path of ["/events/sched/sched_switch/enable", "/trace", "/instances/shared/trace_pipe", "/options"]) {
+    const found = other.lookup(standing, null, path, 1);
+    expect([path, typeof found === "number" ? found : found.inode.gid]).toEqual([path, 7]);
+  }
   expect(type.mount(kernel, null, 0, "color=red")).toBe(-EINVAL);
 });

@@ -4,7 +4,7 @@
  * The modes of the seed's files are the seed's: saved_cmdlines_size 0640, trace_pipe 0440, saved_cmdlines 0440, trace 0640, and in events/
  * enable 0640, format 0440, id 0440, filter 0640.
  */
-import { ENAMETOOLONG, S_IFDIR } from "linux-abi";
+import { S_IFDIR } from "linux-abi";
 import type { Inode, NewNode, SpecialFile } from "vfs-inode";
 import {
   DirMapping,
@@ -13,20 +13,11 @@ import {
   type SimpleFs,
   SpecialFileBase,
   type SpecialFileOps,
-  SpecialFsFile,
 } from "vfs-inode/pseudofs";
 import type { KernelTracing, TraceInstance } from "../../trace/tracing.ts";
-import { addRows, directory, initEvents, once } from "./events-dir.ts";
-import {
-  bufferSizeRow,
-  controlRows,
-  MODE_CONTROL,
-  MODE_DIRECTORY,
-  MODE_SINK,
-  MODE_VIEW,
-  optionRows,
-  topRows,
-} from "./root-files.ts";
+import { addRows, initEvents } from "./events-dir.ts";
+import { directory, directoryOptions, MODE_CONTROL, MODE_SINK, MODE_VIEW, once, regular } from "./nodes.ts";
+import { bufferSizeRow, controlRows, optionRows, topRows } from "./root-files.ts";
 import { TraceCmdLineFile, TraceFile } from "./trace-file.ts";
 import { TracePipeFile, TracePipeRawFile } from "./trace-pipe-file.ts";
 
@@ -68,8 +59,7 @@ class SinkFile extends SpecialFileBase {
 function instanceMapping(fs: SimpleFs, instance: TraceInstance): DirMapping {
   const { array } = instance;
   const root = new DirMapping();
-  const file = (name: string, ops: SpecialFileOps, mode: number): void =>
-    void root.add(name, SpecialFsFile.newRegularWithPerm(fs, ops, mode));
+  const file = (name: string, ops: SpecialFileOps, mode: number): void => void root.add(name, regular(fs, ops, mode));
   addRows(fs, root, controlRows(array));
   file("trace", new TraceFile(instance), MODE_CONTROL);
   file("trace_pipe", new TracePipeFile(instance), MODE_VIEW);
@@ -101,9 +91,9 @@ function perCpuDirectory(fs: SimpleFs, instance: TraceInstance): SimpleDir {
   const mapping = new DirMapping();
   for (let cpu = 0; cpu < array.host.cpuCount; cpu++) {
     const files = new DirMapping();
-    files.add("trace", SpecialFsFile.newRegularWithPerm(fs, new TraceFile(instance, cpu), MODE_CONTROL));
-    files.add("trace_pipe", SpecialFsFile.newRegularWithPerm(fs, new TracePipeFile(instance, cpu), MODE_VIEW));
-    files.add("trace_pipe_raw", SpecialFsFile.newRegularWithPerm(fs, new TracePipeRawFile(instance, cpu), MODE_VIEW));
+    files.add("trace", regular(fs, new TraceFile(instance, cpu), MODE_CONTROL));
+    files.add("trace_pipe", regular(fs, new TracePipeFile(instance, cpu), MODE_VIEW));
+    files.add("trace_pipe_raw", regular(fs, new TracePipeRawFile(instance, cpu), MODE_VIEW));
     addRows(fs, files, [
       { name: "stats", mode: MODE_VIEW, read: () => array.statsText(cpu) },
       bufferSizeRow(array, cpu),
@@ -113,38 +103,43 @@ function perCpuDirectory(fs: SimpleFs, instance: TraceInstance): SimpleDir {
   return directory(fs, mapping);
 }
 
-/** `instances/`: mkdir makes a trace array with files of its own, rmdir removes it. */
+/** `instances/`: mkdir makes a trace array with files of its own, rmdir removes it. Every mount shows the same ones. */
 class InstancesDir extends SimpleDir {
   readonly #tracing: KernelTracing;
-  readonly #directories: Map<string, SimpleDir>;
+  readonly #find: (name: string) => SimpleDir | undefined;
 
   constructor(fs: SimpleFs, tracing: KernelTracing) {
-    const directories = new Map<string, SimpleDir>();
+    const directories = new WeakMap<TraceInstance, SimpleDir>();
+    const find = (name: string): SimpleDir | undefined => {
+      const instance = tracing.instances.get(name);
+      if (instance === undefined) return undefined;
+      let node = directories.get(instance);
+      if (node === undefined) {
+        node = directory(fs, instanceMapping(fs, instance));
+        directories.set(instance, node);
+      }
+      return node;
+    };
     const source: DirectorySource = {
-      lookup: (name) => directories.get(name),
+      lookup: find,
       list: function* (fromKey) {
-        for (const [name, node] of directories)
-          if (node.ino >= fromKey) yield { name, key: node.ino, ino: node.ino, type: S_IFDIR };
+        for (const [name, { number }] of tracing.instances) {
+          if (number >= fromKey) yield { name, key: number, ino: (find(name) as SimpleDir).ino, type: S_IFDIR };
+        }
       },
     };
-    super(fs, new DirMapping(), { permission: MODE_DIRECTORY, source });
+    super(fs, new DirMapping(), { ...directoryOptions(fs), source });
     this.#tracing = tracing;
-    this.#directories = directories;
+    this.#find = find;
   }
 
   override mkdir(name: string, _node: NewNode): Inode | number {
-    if (name.length > 255) return -ENAMETOOLONG;
-    const instance = this.#tracing.createInstance(name);
-    if (typeof instance === "number") return instance;
-    const made = directory(this.fs, instanceMapping(this.fs, instance));
-    this.#directories.set(name, made);
-    return made;
+    const error = this.#tracing.createInstance(name);
+    return error !== 0 ? error : (this.#find(name) as SimpleDir);
   }
 
   override rmdir(name: string): number {
-    const error = this.#tracing.removeInstance(name);
-    if (error === 0) this.#directories.delete(name);
-    return error;
+    return this.#tracing.removeInstance(name);
   }
 }
 
@@ -152,7 +147,7 @@ class InstancesDir extends SimpleDir {
 export function initTracingDir(fs: SimpleFs, tracing: KernelTracing): SimpleDir {
   const { top } = tracing;
   const root = instanceMapping(fs, top);
-  root.add("saved_cmdlines", SpecialFsFile.newRegularWithPerm(fs, new TraceCmdLineFile(top), MODE_VIEW));
+  root.add("saved_cmdlines", regular(fs, new TraceCmdLineFile(top), MODE_VIEW));
   addRows(fs, root, topRows(top.array));
   root.add("instances", new InstancesDir(fs, tracing));
   return directory(fs, root);
