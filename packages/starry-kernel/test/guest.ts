@@ -158,7 +158,10 @@ export class Guest {
   }
 
   /** Runs one program as process 1 until it ends. */
-  run(argv: readonly string[], options: { input?: string; env?: readonly string[]; cwd?: string; limit?: number } = {}): Outcome {
+  run(
+    argv: readonly string[],
+    options: { input?: string; env?: readonly string[]; cwd?: string; limit?: number } = {},
+  ): Outcome {
     const out = new Capture();
     const err = new Capture();
     const error = this.kernel.spawnInit({
@@ -173,8 +176,10 @@ export class Guest {
     while (this.kernel.halted === null) {
       const state = this.kernel.step(1_000_000);
       if (state < 0) this.#now += -state; // nothing to do: time passes
-      if (state === 0 && this.kernel.halted === null) return { stdout: out.text, stderr: `${err.text}[the machine waits for ever]`, status: 124 };
-      if (++steps > (options.limit ?? 20_000)) return { stdout: out.text, stderr: `${err.text}[too long]`, status: 124 };
+      if (state === 0 && this.kernel.halted === null)
+        return { stdout: out.text, stderr: `${err.text}[the machine waits for ever]`, status: 124 };
+      if (++steps > (options.limit ?? 20_000))
+        return { stdout: out.text, stderr: `${err.text}[too long]`, status: 124 };
     }
     if (this.kernel.halted?.reason === "oops") throw new Error(this.kernel.halted.message);
     return { stdout: out.text, stderr: err.text, status: this.kernel.halted.status };
@@ -189,4 +194,3 @@ export function newGuest(options: GuestOptions = {}): Guest {
 export function haveUserland(): boolean {
   return existsSync(`${USERLAND}bin/starrybox`);
 }
-

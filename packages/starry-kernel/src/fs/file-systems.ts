@@ -33,9 +33,11 @@ import {
   type Credentials,
   type File,
   type FileSystem,
+  LOOKUP_BENEATH,
   LOOKUP_DIRECTORY,
   LOOKUP_EMPTY,
   LOOKUP_FOLLOW,
+  LOOKUP_IN_ROOT,
   MAY_EXEC,
   MAY_WRITE,
   type Mount,
@@ -201,9 +203,13 @@ export class FileSystems {
     return context;
   }
 
-  /** Where a relative `path` starts: null for the working directory or an absolute path; -EBADF, -ENOTDIR. */
-  baseOf(task: Task, dirfd: number, path: string): Path | null | number {
-    if (dirfd === AT_FDCWD || path.charCodeAt(0) === 47) return null;
+  /**
+   * Where a relative `path` starts: null for the working directory or an absolute path; -EBADF, -ENOTDIR. With LOOKUP_BENEATH or
+   * LOOKUP_IN_ROOT in `lookupFlags` an absolute path has a base, too.
+   */
+  baseOf(task: Task, dirfd: number, path: string, lookupFlags = 0): Path | null | number {
+    const confined = (lookupFlags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) !== 0;
+    if (dirfd === AT_FDCWD || (path.charCodeAt(0) === 47 && !confined)) return null;
     const file = task.files.peek(dirfd);
     if (file === undefined) return -EBADF;
     return file.path ?? (path === "" ? this.anonymous.pathOf(file) : -ENOTDIR);
@@ -218,7 +224,7 @@ export class FileSystems {
 
   /** open(2) by path. A FIFO's end comes back at once: the caller waits for the other side (io/fifo.ts `whenFifoOpen`). */
   open(task: Task, dirfd: number, path: string, flags: number, mode: number, lookupFlags = 0): OpenFile | number {
-    const base = this.baseOf(task, dirfd, path);
+    const base = this.baseOf(task, dirfd, path, lookupFlags);
     if (typeof base === "number") return base;
     const file = this.vfs.open(this.contextOf(task), base, path, flags, mode, lookupFlags);
     return typeof file === "number" ? file : this.#wrap(task, file);
