@@ -259,10 +259,10 @@ export class BlkRequests {
   #judge(slot: number, written: number): number {
     const type = this.#type[slot];
     const status = this.#view.getUint8(slot * SLOT_SIZE + SLOT_STATUS);
-    // §2.7.8.3: only the first `written` bytes count; the status byte comes after all data.
+    // §2.7.8.3: only the first `written` bytes count; the status byte comes after all data. Legacy lengths are no guide.
     const data = type === BLK_T_IN ? this.#buffer[slot].length : type === BLK_T_GET_ID ? BLK_ID_LENGTH : 0;
     if (status === BLK_S_UNSUPP) return ERR_UNSUPPORTED;
-    return status === BLK_S_OK && written > data ? 0 : ERR_IO;
+    return status === BLK_S_OK && (written > data || this.#transport.isLegacy) ? 0 : ERR_IO;
   }
 
   /** Takes the buffer back; the request is done. */

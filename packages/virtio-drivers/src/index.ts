@@ -12,7 +12,7 @@ export {
   PAGE_SIZE,
   type SharedBuffer,
 } from "./hal.ts";
-export { MmioTransport } from "./mmio-transport.ts";
+export { MmioTransport, type MmioTransportOptions } from "./mmio-transport.ts";
 export { DescriptorList, VirtQueue, type VirtQueueOptions, vringNeedEvent } from "./queue.ts";
 export { RamHal, type RamHalOptions } from "./ram-hal.ts";
 export {

@@ -1,11 +1,11 @@
 /**
- * virtio-mmio version 2, driver side: a Transport over the registers of one device.
+ * virtio-mmio, driver side: a Transport over the registers of one device.
  *
  * Spec: virtio 1.2 §4.2.2. Registers are accessed with aligned 32-bit accesses, configuration fields with accesses of
- * their own width. Version 1 (legacy) devices are refused with ERR_NO_DEVICE.
+ * their own width. Version 1 devices (§4.2.4, QEMU's default) are driven if the `legacy` option says so.
  */
 import { ERR_CONFIG_SPACE_MISSING, ERR_CONFIG_SPACE_TOO_SMALL, ERR_NO_DEVICE, type VirtioError } from "./error.ts";
-import type { MmioRegion } from "./hal.ts";
+import { type MmioRegion, PAGE_SIZE } from "./hal.ts";
 import {
   INTERRUPT_CONFIG_CHANGE,
   INTERRUPT_USED_BUFFER,
@@ -18,6 +18,9 @@ import {
   MMIO_DRIVER_FEATURES_SEL,
   MMIO_INTERRUPT_ACK,
   MMIO_INTERRUPT_STATUS,
+  MMIO_LEGACY_GUEST_PAGE_SIZE,
+  MMIO_LEGACY_QUEUE_ALIGN,
+  MMIO_LEGACY_QUEUE_PFN,
   MMIO_MAGIC,
   MMIO_MAGIC_VALUE,
   MMIO_QUEUE_DESC_HIGH,
@@ -41,16 +44,25 @@ const TWO_POW_32 = 0x1_0000_0000;
 /** QueueReady reads before a queue that does not stop is taken as stopped anyway; the device is reset next. */
 const UNSET_POLLS = 1000;
 
+export interface MmioTransportOptions {
+  /** Length of the register window, configuration space included. Default 0x1000. */
+  readonly byteLength?: number;
+  /** Accept version 1 devices too. Default false. */
+  readonly legacy?: boolean;
+}
+
 export class MmioTransport implements Transport {
   readonly deviceType: number;
+  readonly isLegacy: boolean;
   readonly vendorId: number;
   readonly #region: MmioRegion;
   readonly #configLength: number;
 
-  private constructor(region: MmioRegion, byteLength: number, deviceType: number) {
+  private constructor(region: MmioRegion, byteLength: number, deviceType: number, isLegacy: boolean) {
     this.#region = region;
     this.#configLength = byteLength - MMIO_CONFIG;
     this.deviceType = deviceType;
+    this.isLegacy = isLegacy;
     this.vendorId = region.read32(MMIO_VENDOR_ID);
   }
 
@@ -58,12 +70,14 @@ export class MmioTransport implements Transport {
    * Checks magic, version and device id in the order of §4.2.3.1.1 and touches nothing else unless they are valid.
    * ERR_NO_DEVICE is no fault: slots without a device answer that way.
    */
-  static create(region: MmioRegion, byteLength: number = 0x1000): MmioTransport | VirtioError {
+  static create(region: MmioRegion, options: MmioTransportOptions = {}): MmioTransport | VirtioError {
+    const byteLength = options.byteLength ?? 0x1000;
     if (byteLength < MMIO_CONFIG) return ERR_CONFIG_SPACE_MISSING;
     if (region.read32(MMIO_MAGIC_VALUE) !== MMIO_MAGIC) return ERR_NO_DEVICE;
-    if (region.read32(MMIO_VERSION) !== 2) return ERR_NO_DEVICE;
+    const version = region.read32(MMIO_VERSION);
+    if (version !== 2 && !(version === 1 && options.legacy)) return ERR_NO_DEVICE;
     const deviceType = region.read32(MMIO_DEVICE_ID);
-    return deviceType === 0 ? ERR_NO_DEVICE : new MmioTransport(region, byteLength, deviceType);
+    return deviceType === 0 ? ERR_NO_DEVICE : new MmioTransport(region, byteLength, deviceType, version === 1);
   }
 
   readDeviceFeatures(word: number): number {
@@ -97,6 +111,12 @@ export class MmioTransport implements Transport {
     const region = this.#region;
     region.write32(MMIO_QUEUE_SEL, queue);
     region.write32(MMIO_QUEUE_SIZE, size);
+    if (this.isLegacy) {
+      region.write32(MMIO_LEGACY_GUEST_PAGE_SIZE, PAGE_SIZE);
+      region.write32(MMIO_LEGACY_QUEUE_ALIGN, PAGE_SIZE);
+      region.write32(MMIO_LEGACY_QUEUE_PFN, descriptors / PAGE_SIZE);
+      return;
+    }
     this.#writeAddress(MMIO_QUEUE_DESC_LOW, MMIO_QUEUE_DESC_HIGH, descriptors);
     this.#writeAddress(MMIO_QUEUE_DRIVER_LOW, MMIO_QUEUE_DRIVER_HIGH, driverArea);
     this.#writeAddress(MMIO_QUEUE_DEVICE_LOW, MMIO_QUEUE_DEVICE_HIGH, deviceArea);
@@ -106,6 +126,7 @@ export class MmioTransport implements Transport {
   queueUnset(queue: number): void {
     const region = this.#region;
     region.write32(MMIO_QUEUE_SEL, queue);
+    if (this.isLegacy) return region.write32(MMIO_LEGACY_QUEUE_PFN, 0);
     region.write32(MMIO_QUEUE_READY, 0);
     // §4.2.2.2: read the value back to ensure synchronization.
     for (let i = 0; i < UNSET_POLLS && region.read32(MMIO_QUEUE_READY) !== 0; i++) {}
@@ -113,7 +134,7 @@ export class MmioTransport implements Transport {
 
   queueUsed(queue: number): boolean {
     this.#region.write32(MMIO_QUEUE_SEL, queue);
-    return this.#region.read32(MMIO_QUEUE_READY) !== 0;
+    return this.#region.read32(this.isLegacy ? MMIO_LEGACY_QUEUE_PFN : MMIO_QUEUE_READY) !== 0;
   }
 
   ackInterrupt(): number {

@@ -113,8 +113,8 @@ export class VirtQueue {
   readonly #hal: Hal;
   readonly #hasIndirect: boolean;
   readonly #hasEventIdx: boolean;
-  readonly #driverRegion: DmaRegion;
-  readonly #deviceRegion: DmaRegion;
+  readonly #isLegacy: boolean;
+  readonly #owned: readonly DmaRegion[];
   readonly #tableRegions: readonly DmaRegion[];
   readonly #driver: DataView; // descriptor table, then available ring
   readonly #device: DataView; // used ring
@@ -142,17 +142,17 @@ export class VirtQueue {
     index: number,
     size: number,
     options: VirtQueueOptions,
-    driver: DmaRegion,
-    device: DmaRegion,
-    tables: readonly DmaRegion[],
+    regions: QueueRegions,
+    isLegacy: boolean,
   ) {
+    const { driver, device, tables } = regions;
     this.#hal = hal;
     this.index = index;
     this.size = size;
     this.#hasIndirect = options.indirect ?? false;
     this.#hasEventIdx = options.eventIdx ?? false;
-    this.#driverRegion = driver;
-    this.#deviceRegion = device;
+    this.#isLegacy = isLegacy;
+    this.#owned = regions.owned;
     this.#tableRegions = tables;
     this.#driver = viewOf(driver);
     this.#device = viewOf(device);
@@ -183,22 +183,13 @@ export class VirtQueue {
     const limit = Math.min(wantedSize, transport.maxQueueSize(index), 32768);
     if (limit < 1) return ERR_UNSUPPORTED;
     const size = 2 ** Math.floor(Math.log2(limit));
-    const driverBytes = size * DESC_SIZE + RING_ENTRIES + 2 * size + 2;
-    const deviceBytes = RING_ENTRIES + USED_ELEM_SIZE * size + 2;
-    const regions: DmaRegion[] = [];
     const tablePages = options.indirect ? (INDIRECT_TABLES * INDIRECT_ENTRIES * DESC_SIZE) / PAGE_SIZE : 0;
-    for (let i = 0; i < 2 + tablePages; i++) {
-      const bytes = i === 0 ? driverBytes : i === 1 ? deviceBytes : PAGE_SIZE;
-      const region = hal.dmaAlloc(Math.ceil(bytes / PAGE_SIZE), i === 1 ? "deviceToDriver" : "driverToDevice");
-      if (isVirtioError(region)) {
-        freeRegions(hal, regions);
-        return region;
-      }
-      regions.push(region);
-    }
-    const [driver, device, ...tables] = regions;
+    const regions = allocRegions(hal, size, tablePages, transport.isLegacy);
+    if (isVirtioError(regions)) return regions;
+    const queue = new VirtQueue(hal, index, size, options, regions, transport.isLegacy);
+    const { driver, device } = regions;
     transport.queueSet(index, size, driver.paddr, driver.paddr + size * DESC_SIZE, device.paddr);
-    return new VirtQueue(hal, index, size, options, driver, device, tables);
+    return queue;
   }
 
   /** The device broke the protocol; nothing works until it is reset. */
@@ -213,7 +204,7 @@ export class VirtQueue {
 
   /** Longest chain `add` ever takes: never more than the queue size (§2.7.5.3.1). */
   get maxChainLength(): number {
-    return this.#hasIndirect ? Math.min(this.size, Math.max(INDIRECT_ENTRIES, DIRECT_LIMIT)) : this.size;
+    return this.#hasIndirect ? Math.min(this.size, INDIRECT_ENTRIES) : this.size;
   }
 
   /** Puts the buffers of `list` into the available ring. Returns the token of the chain, or an error. */
@@ -285,10 +276,14 @@ export class VirtQueue {
     const next = this.peekUsed();
     if (next < 0) return next;
     if (next !== token) return ERR_WRONG_TOKEN;
-    const length = this.#device.getUint32(this.#usedElement() + 4, true);
-    if (length > this.#chainWritable[token]) {
-      this.#broken = true;
-      return ERR_DEVICE_FAULT;
+    const writable = this.#chainWritable[token];
+    let length = this.#device.getUint32(this.#usedElement() + 4, true);
+    if (length > writable) {
+      if (!this.#isLegacy) {
+        this.#broken = true;
+        return ERR_DEVICE_FAULT;
+      }
+      length = writable; // §2.7.8.1: legacy devices often report it wrongly
     }
     this.#recycle(token);
     this.#lastUsed = (this.#lastUsed + 1) & 0xffff;
@@ -327,7 +322,7 @@ export class VirtQueue {
   /** Frees the memory. The device must have been reset, or the queue unset, before. */
   release(): void {
     this.#broken = true;
-    freeRegions(this.#hal, [this.#driverRegion, this.#deviceRegion, ...this.#tableRegions]);
+    freeRegions(this.#hal, this.#owned);
   }
 
   #fillDirect(list: DescriptorList): void {
@@ -414,6 +409,40 @@ function writeAddress(view: DataView, at: number, paddr: number): void {
 
 function viewOf(region: DmaRegion): DataView {
   return new DataView(region.view.buffer, region.view.byteOffset, region.view.byteLength);
+}
+
+interface QueueRegions {
+  /** Descriptor table and available ring. */
+  readonly driver: DmaRegion;
+  /** Used ring. */
+  readonly device: DmaRegion;
+  /** Pages of indirect tables. */
+  readonly tables: readonly DmaRegion[];
+  /** What has to be given back. */
+  readonly owned: readonly DmaRegion[];
+}
+
+/** The memory of a queue. A legacy one is a single region, the used ring on the next page border (§2.7.2). */
+function allocRegions(hal: Hal, size: number, tablePages: number, isLegacy: boolean): QueueRegions | VirtioError {
+  const driverPages = Math.ceil((size * DESC_SIZE + RING_ENTRIES + 2 * size + 2) / PAGE_SIZE);
+  const devicePages = Math.ceil((RING_ENTRIES + USED_ELEM_SIZE * size + 2) / PAGE_SIZE);
+  const owned: DmaRegion[] = [];
+  const pageCounts = isLegacy ? [driverPages + devicePages] : [driverPages, devicePages];
+  const areas = pageCounts.length;
+  for (let i = 0; i < tablePages; i++) pageCounts.push(1);
+  for (const pages of pageCounts) {
+    const region = hal.dmaAlloc(pages, isLegacy ? "both" : owned.length === 1 ? "deviceToDriver" : "driverToDevice");
+    if (isVirtioError(region)) {
+      freeRegions(hal, owned);
+      return region;
+    }
+    owned.push(region);
+  }
+  const tables = owned.slice(areas);
+  if (!isLegacy) return { driver: owned[0], device: owned[1], tables, owned };
+  const border = driverPages * PAGE_SIZE;
+  const device = { paddr: owned[0].paddr + border, view: owned[0].view.subarray(border) };
+  return { driver: owned[0], device, tables, owned };
 }
 
 function freeRegions(hal: Hal, regions: readonly DmaRegion[]): void {

@@ -65,5 +65,10 @@ export const MMIO_CONFIG_GENERATION = 0x0fc;
 export const MMIO_CONFIG = 0x100;
 export const MMIO_MAGIC = 0x7472_6976; // "virt"
 
+// §4.2.4 Legacy interface (version 1)
+export const MMIO_LEGACY_GUEST_PAGE_SIZE = 0x028;
+export const MMIO_LEGACY_QUEUE_ALIGN = 0x03c;
+export const MMIO_LEGACY_QUEUE_PFN = 0x040;
+
 export const INTERRUPT_USED_BUFFER = 1;
 export const INTERRUPT_CONFIG_CHANGE = 2;

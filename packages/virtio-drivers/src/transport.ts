@@ -18,6 +18,8 @@ import {
 export interface Transport {
   /** Kind of device, DEVICE_TYPE_*. */
   readonly deviceType: number;
+  /** The device speaks the interface of before virtio 1.0: other queue layout, no FEATURES_OK, no generation. */
+  readonly isLegacy: boolean;
   /** Bits 32*word … 32*word+31 that the device offers. */
   readDeviceFeatures(word: number): number;
   writeDriverFeatures(word: number, features: number): void;
@@ -27,7 +29,7 @@ export interface Transport {
   notify(queue: number): void;
   getStatus(): number;
   setStatus(status: number): void;
-  /** Sets up and enables a queue. The areas are physical addresses. */
+  /** Sets up and enables a queue. The areas are physical addresses; for a legacy device laid out as §2.7.2 says. */
   queueSet(queue: number, size: number, descriptors: number, driverArea: number, deviceArea: number): void;
   /** Disables a queue; on return the device does not access it any more. */
   queueUnset(queue: number): void;
@@ -64,7 +66,7 @@ export function resetDevice(transport: Transport): number {
 }
 
 /**
- * Steps 1 to 6 of §3.1.1: on success FEATURES_OK is set and the result holds the accepted features. On failure the
+ * Steps 1 to 6 of §3.1.1: on success FEATURES_OK is set (legacy devices do not have it, §3.1.2) and the result holds the accepted features. On failure the
  * device is left with FAILED set.
  */
 export function beginInit(transport: Transport, supportedLow: number): Features | VirtioError {
@@ -72,6 +74,10 @@ export function beginInit(transport: Transport, supportedLow: number): Features 
   transport.setStatus(STATUS_ACKNOWLEDGE);
   transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER);
   const low = transport.readDeviceFeatures(0) & supportedLow;
+  if (transport.isLegacy) {
+    transport.writeDriverFeatures(0, low);
+    return { low, high: 0 };
+  }
   const high = transport.readDeviceFeatures(1) & F_VERSION_1_HI;
   if ((high & F_VERSION_1_HI) === 0) {
     transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
@@ -89,7 +95,8 @@ export function beginInit(transport: Transport, supportedLow: number): Features 
 
 /** Step 8 of §3.1.1: the device is live. */
 export function finishInit(transport: Transport): void {
-  transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+  const featuresOk = transport.isLegacy ? 0 : STATUS_FEATURES_OK;
+  transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | featuresOk | STATUS_DRIVER_OK);
 }
 
 /** Tells the device that the driver gives up (§2.1), and passes `error` through. */
@@ -99,10 +106,19 @@ export function failInit<E extends number>(transport: Transport, error: E): E {
 }
 
 /**
- * Runs `read` until the configuration generation is the same before and after (§2.5.1); ERR_IO if it never is. Also
- * returns early with the first error of `read`.
+ * Runs `read` until the configuration generation is the same before and after (§2.5.1), or on a legacy device until two
+ * results are the same (§2.5.4); ERR_IO if that never happens.
  */
 export function readConsistent(transport: Transport, read: () => number): number {
+  if (transport.isLegacy) {
+    let last = read();
+    for (let i = 0; i < GENERATION_RETRIES; i++) {
+      const result = read();
+      if (result === last) return result;
+      last = result;
+    }
+    return ERR_IO;
+  }
   for (let i = 0; i < GENERATION_RETRIES; i++) {
     const before = transport.readConfigGeneration();
     const result = read();

@@ -32,6 +32,7 @@ import { FrameAllocator, ok, RAM_BASE } from "./rig.ts";
 /** A device whose every answer the test chooses. Queue areas are found where the driver put them. */
 class ScriptedTransport implements Transport {
   readonly deviceType: number;
+  readonly isLegacy: boolean = false;
   readonly ram: Uint8Array = new Uint8Array(256 * PAGE_SIZE);
   readonly view: DataView = new DataView(this.ram.buffer);
   readonly config: DataView = new DataView(new ArrayBuffer(64));
