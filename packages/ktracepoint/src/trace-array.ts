@@ -241,7 +241,12 @@ export class TraceArray implements KernelTraceOps {
     this.#follow("sched_process_fork", "parent_pid", "child_pid", (pids, parent, child) => {
       if (pids.has(parent)) pids.add(child);
     });
-    this.#follow("sched_process_exit", "pid", "pid", (pids, pid) => pids.delete(pid));
+    // As Linux: a task stays listed while its end is being traced.
+    const end =
+      this.registry.findExtTracepointByName("sched_process_free", "sched") === undefined
+        ? "sched_process_exit"
+        : "sched_process_free";
+    this.#follow(end, "pid", "pid", (pids, pid) => pids.delete(pid));
   }
 
   /** Listens to an event by the pids in its record, apart from this array's own state of it: no filter keeps anything away. */

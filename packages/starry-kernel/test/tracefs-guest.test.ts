@@ -45,6 +45,7 @@ test.skipIf(!haveUserland())("a shell traces a child from fork to its end", () =
     "sched_process_exit: comm=true pid=2 prio=120",
     "signal_generate: sig=17 errno=0 code=1 comm=sh pid=1 grp=1 res=1",
     "sched_switch: prev_comm=true prev_pid=2 prev_prio=120 prev_state=Z ==> next_comm=sh next_pid=1 next_prio=120",
+    "sched_process_free: comm=true pid=2 prio=120",
   ]);
   const exit = lines.find((line) => line.includes("sched_process_exit"));
   expect(exit).toMatch(/^ {12}true-2 {7}\[000\] \.{5} {5}\d\.\d{6}: sched_process_exit: /);
@@ -82,6 +83,17 @@ test.skipIf(!haveUserland())("filters are refused with EINVAL and a caret, and t
   expect(stdout.split("\n").slice(4, 7)).toEqual(["id == 172 || id == 173", "0", "none"]);
   expect(stderr).toContain("write error");
 });
+
+test.skipIf(!haveUserland())(
+  "set_event_notrace_pid with event-fork hides a task and its children to their end, and nobody else",
+  () => {
+    const lines = run(
+      "echo $$ > set_event_notrace_pid; echo 1 > options/event-fork; echo 1 > events/syscalls/enable; echo 1 > events/signal/enable; " +
+        "(sleep 0.001; /bin/true); echo 0 > tracing_on; grep -vc '^#' trace; true",
+    );
+    expect(lines).toEqual(["0"]);
+  },
+);
 
 test.skipIf(!haveUserland())("the same run gives the same trace, byte for byte", () => {
   const script = "echo '*:*' > set_event; ls / | sort | tail -2; echo 0 > tracing_on; cat trace";

@@ -83,6 +83,7 @@ export function exitThread(task: Task, status: number): void {
     task.state = EXIT_DEAD;
     process.threads.splice(process.threads.indexOf(task), 1);
     kernel.tasks.removeTask(task);
+    if (trace.processFreeOn) trace.processFree(task);
   } else task.state = EXIT_ZOMBIE;
   if (!last) return;
   if (!process.exiting) process.exitStatus = process.leader.exitCode;
@@ -207,5 +208,6 @@ export function reap(process: Process): void {
   }
   process.leader.state = EXIT_DEAD;
   kernel.tasks.removeTask(process.leader);
+  if (kernel.trace.processFreeOn) kernel.trace.processFree(process.leader);
   kernel.tasks.removeProcess(process);
 }

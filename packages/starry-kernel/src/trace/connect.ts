@@ -63,6 +63,8 @@ export function connectHooks(
   hooks.processExec = (task, filename, oldPid) => events.schedProcessExec.trace(task, filename, oldPid);
   gate(hooks, "processExitOn", [events.schedProcessExit]);
   hooks.processExit = (task) => events.schedProcessExit.trace(task);
+  gate(hooks, "processFreeOn", [events.schedProcessFree]);
+  hooks.processFree = (task) => events.schedProcessFree.trace(task);
   gate(hooks, "signalGenerateOn", [events.signalGenerate]);
   hooks.signalGenerate = (signal, code, target, group, result) =>
     events.signalGenerate.trace(signal, code, target, group, result);

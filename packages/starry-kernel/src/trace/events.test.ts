@@ -53,6 +53,7 @@ function hitAll({ machine, kernel, bash }: ReturnType<typeof setUp>): void {
     () => trace.signalDeliver(11, 1, child, 0x1234_5678_9abc, 0x1400_0004),
     () => trace.pageFault(child, 0x3f_ffff_f000, 15),
     () => trace.processExit(child),
+    () => trace.processFree(child),
   ];
   const disk = new TracedBlockDevice(kernel, new MemoryDisk(1 << 20), 254, 16);
   steps.push(

@@ -45,6 +45,21 @@ function wakeupEvent(name: string): TracePoint<[task: Task]> {
   });
 }
 
+/** An event that names one task. */
+function processEvent(name: string): TracePoint<[task: Task]> {
+  return defineEvent({
+    system: "sched",
+    name,
+    fields: ["char comm[16]", "pid_t pid", "int prio"],
+    print: '"comm=%s pid=%d prio=%d", REC->comm, REC->pid, REC->prio',
+    assign(entry: EntryWriter, task: Task) {
+      entry.string(task.comm);
+      entry.number(task.tid);
+      entry.number(prioOf(task));
+    },
+  });
+}
+
 // Block device numbers in records are the kernel's own dev_t: major << 20 | minor.
 const DEVICE = "((unsigned int) ((REC->dev) >> 20)), ((unsigned int) ((REC->dev) & ((1U << 20) - 1)))";
 
@@ -120,17 +135,8 @@ export class KernelEvents {
     },
   });
 
-  readonly schedProcessExit: TracePoint<[task: Task]> = defineEvent({
-    system: "sched",
-    name: "sched_process_exit",
-    fields: ["char comm[16]", "pid_t pid", "int prio"],
-    print: '"comm=%s pid=%d prio=%d", REC->comm, REC->pid, REC->prio',
-    assign(entry: EntryWriter, task: Task) {
-      entry.string(task.comm);
-      entry.number(task.tid);
-      entry.number(prioOf(task));
-    },
-  });
+  readonly schedProcessExit: TracePoint<[task: Task]> = processEvent("sched_process_exit");
+  readonly schedProcessFree: TracePoint<[task: Task]> = processEvent("sched_process_free");
 
   readonly sysEnter: TracePoint<[registers: Int32Array, nr: number]> = defineEvent({
     system: "raw_syscalls",

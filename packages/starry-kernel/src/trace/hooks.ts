@@ -28,6 +28,9 @@ export class TraceHooks {
   processExec: (task: Task, filename: string, oldPid: number) => void = nothing;
   processExitOn = false;
   processExit: (task: Task) => void = nothing;
+  processFreeOn = false;
+  /** sched:sched_process_free: the last trace of a task is gone (a zombie was waited for). */
+  processFree: (task: Task) => void = nothing;
   signalGenerateOn = false;
   /** signal:signal_generate. */
   signalGenerate: (signal: number, code: number, target: Task, group: boolean, result: number) => void = nothing;

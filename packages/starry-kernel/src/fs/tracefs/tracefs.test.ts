@@ -279,6 +279,7 @@ test("every hook reaches its event", () => {
   trace.signalDeliver(15, 0, child, 0x10000, 0x4000000);
   trace.pageFault(child, 0x3fff_f000, 13);
   trace.processExit(child);
+  trace.processFree(child);
   const [b, c] = [bash.tid, child.tid];
   const texts = cat("/trace")
     .split("\n")
@@ -294,6 +295,7 @@ test("every hook reaches its event", () => {
     "signal_deliver: sig=15 errno=0 code=0 sa_handler=10000 sa_flags=4000000",
     "page_fault_user: address=0x3ffff000 ip=0x10000 error_code=0xd",
     `sched_process_exit: comm=child pid=${c} prio=120`,
+    `sched_process_free: comm=child pid=${c} prio=120`,
   ]);
 });
 
