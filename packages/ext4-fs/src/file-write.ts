@@ -30,6 +30,8 @@ import type { Volume } from "./volume.ts";
 
 const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
 const $run: Run = { start: 0, count: 0 }; // scratch
+/** The error under way came from the device while it wrote file data: metadata is as consistent as before. */
+let $dataFailed = false;
 
 /** Largest file: 2^32 − 1 blocks, and what a double holds exactly. */
 export function maxFileSize(volume: Volume): number {
@@ -46,6 +48,7 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
   if (length === 0) return 0;
   const started = volume.begin();
   if (started < 0) return started;
+  $dataFailed = false;
   let error = offset > inode.size ? clearTail(volume, inode) : 0;
   let done = 0;
   while (error === 0 && done < length) {
@@ -63,7 +66,12 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
     const failed = touchTimes(volume, inode);
     if (failed < 0) error = failed;
   }
-  return volume.end(done > 0 && error !== 0 && error === -ENOSPC ? done : error < 0 ? error : done);
+  if (error < 0 && (error !== -ENOSPC || done === 0)) {
+    if (!$dataFailed) return volume.end(error);
+    volume.end(0); // a bad sector under file data is no reason to stop the whole volume
+    return error;
+  }
+  return volume.end(done);
 }
 
 function growTo(inode: CoreInode, end: number): void {
@@ -89,7 +97,10 @@ function writeRun(volume: Volume, inode: CoreInode, position: number, buf: Uint8
   const { block, count, unwritten } = $map;
   const byteLength = Math.min(end - at, count * blockSize - within);
   const failed = writeBytes(volume, block, within, buf, at, byteLength, unwritten);
-  if (failed < 0) return failed;
+  if (failed < 0) {
+    $dataFailed = true;
+    return failed;
+  }
   if (unwritten) {
     const converted = setWritten(volume, inode, fileBlock, Math.ceil((within + byteLength) / blockSize), true);
     if (converted < 0) return converted;
@@ -113,9 +124,11 @@ function writeNew(
   const { start, count: got } = $run;
   const byteLength = Math.min(end - at, got * volume.blockSize - within);
   let failed = writeBytes(volume, start, within, buf, at, byteLength, true);
+  $dataFailed = failed < 0;
   if (failed === 0) failed = insertExtent(volume, inode, fileBlock, start, got, false);
   if (failed < 0) {
-    freeBlocks(volume, start, got, false);
+    const undone = freeBlocks(volume, start, got, false);
+    if (undone < 0) $dataFailed = false;
     return failed;
   }
   inode.addBlocks(got, volume.blockSize);

@@ -4,6 +4,7 @@
  * `Ext4FileSystem` mounts a device; `rootDir()` is the seeds' path-based face, `root()` the VFS inode. `openVolume` and the
  * functions on a Volume are the layer below.
  */
+export { describeVolume } from "./describe.ts";
 export { Ext4Error, type Ext4ErrorDetail, type Ext4ErrorKind } from "./errors.ts";
 export { type Feature, FEATURES, featureNames, findFeature } from "./features.ts";
 export { mkfs } from "./mkfs/mkfs.ts";

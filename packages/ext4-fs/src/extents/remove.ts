@@ -6,10 +6,11 @@
  * list, so a crash half-way is finished at the next mount.
  */
 import { freeBlocks } from "../allocator/blocks.ts";
-import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK } from "../inode.ts";
+import type { Buffer } from "../buffer-cache.ts";
+import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { dirtyNode, freeNode, updateKeys, makeRoom } from "./insert.ts";
-import { EH_DEPTH, ExtentPath, findExtent } from "./node.ts";
+import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, ExtentPath, findExtent, HEADER_SIZE } from "./node.ts";
 
 const $path = new ExtentPath(); // scratch
 
@@ -19,6 +20,11 @@ const $path = new ExtentPath(); // scratch
  */
 export function removeExtents(volume: Volume, inode: CoreInode, from: number, to: number, metadata: boolean): number {
   if (!inode.hasFlag(EXT4_EXTENTS_FL)) return volume.corrupt("file without extents cannot be changed", inode.ino, 0);
+  const error = removeBackward(volume, inode, from, to, metadata);
+  return error < 0 ? error : pullUp(volume, inode);
+}
+
+function removeBackward(volume: Volume, inode: CoreInode, from: number, to: number, metadata: boolean): number {
   let end = to;
   while (end > from) {
     let error = findExtent(volume, inode, end - 1, $path);
@@ -40,6 +46,24 @@ export function removeExtents(volume: Volume, inode: CoreInode, from: number, to
     end = first;
   }
   return 0;
+}
+
+/** A root with a single child whose entries fit into it takes them up, so that the tree is as flat as it can be. */
+function pullUp(volume: Volume, inode: CoreInode): number {
+  if (inode.view.getUint16(I_BLOCK + EH_DEPTH, true) !== 1) return 0;
+  const error = findExtent(volume, inode, 0, $path);
+  if (error < 0) return error;
+  const entries = $path.entries(1);
+  if ($path.entries(0) !== 1 || entries > $path.max(0)) return 0;
+  const child = $path.child(0, 0);
+  const leaf = $path.buffers[1] as Buffer;
+  const failed = volume.dirtyInode(inode);
+  if (failed < 0) return failed;
+  inode.raw.fill(0, I_BLOCK + HEADER_SIZE, I_BLOCK + I_BLOCK_SIZE);
+  inode.raw.set(leaf.data.subarray(HEADER_SIZE, HEADER_SIZE + entries * ENTRY_SIZE), I_BLOCK + HEADER_SIZE);
+  inode.view.setUint16(I_BLOCK + EH_ENTRIES, entries, true);
+  inode.view.setUint16(I_BLOCK + EH_DEPTH, 0, true);
+  return freeNode(volume, inode, child);
 }
 
 /** Cuts file blocks [cutFrom, cutTo) out of extent `index` of the leaf in `$path`. */
