@@ -123,6 +123,9 @@ export class TraceInstance {
 
 export const ALL_CPUS = -1;
 
+/** Most bytes a host session keeps unless told otherwise; memory grows with what is recorded. */
+const SESSION_BYTES = 256 << 20;
+
 /** What a host session records. */
 export interface TraceSessionOptions extends TraceArrayOptions {
   /** As in set_event: "sched:*,raw_syscalls:sys_exit", "signal". Separated by commas or white space. */
@@ -189,10 +192,11 @@ export class KernelTracing {
 
   /**
    * Records for the host, without the guest's help or knowledge: a trace array of its own that the guest's tracefs does not show. Read it with
-   * `drainLines`, `exportTraceDat` or `exportChromeTrace`; dispose of it when done. An error is the text to show.
+   * `drainLines`, `exportTraceDat` or `exportChromeTrace`; dispose of it when done. Keeps up to 256 MiB, then overwrites the oldest.
+   * An error is the text to show.
    */
   openSession(options: TraceSessionOptions): TraceArray | { readonly error: string } {
-    const array = new TraceArray(this.#host, this.points, options);
+    const array = new TraceArray(this.#host, this.points, { byteBudget: SESSION_BYTES, ...options });
     array.setOption("record-tgid", true);
     const words = options.events.split(/[\s,]+/).filter((word) => word !== "");
     const unknown = words.find((word) => array.selection.match(word).length === 0);
