@@ -4,7 +4,7 @@
  * This is the order of examples/boot, as a function. Whoever wants another set of parts writes their own.
  */
 import { Ext4Error } from "ext4-fs";
-import { errnoMessage, MS_RDONLY, MS_RELATIME } from "linux-abi";
+import { MS_RDONLY, MS_RELATIME } from "linux-abi";
 import {
   addHvc,
   addSerialConsole,
@@ -68,9 +68,4 @@ export function assembleKernel(board: Board, options: AssembleOptions): Assemble
   fileSystems.mountRoot(root, `/dev/${rootEntry.name}`, MS_RELATIME | (root.readOnly ? MS_RDONLY : 0));
   mountStandard(fileSystems);
   return { kernel, tracing, console };
-}
-
-/** What the kernel says when a program cannot be started, as a shell would. */
-export function startError(path: string, errno: number): Error {
-  return new Error(`${path}: ${errnoMessage(errno)}`);
 }

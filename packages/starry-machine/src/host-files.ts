@@ -37,7 +37,7 @@ export class HostOutput extends OpenFile {
   }
 }
 
-/** Bytes that the host supplies as they come, then an end. */
+/** Bytes that the host supplies as they come, then an end. Call the machine's `wake` after `push` and `end`. */
 export class HostInput extends OpenFile {
   readonly #chunks: Uint8Array[] = [];
   #at = 0;

@@ -24,8 +24,10 @@ import {
 } from "starry-kernel";
 import type { FileSystem } from "vfs-inode";
 import { type Board, createBoard, hostClock, loopHost, type RunningLoop, runLoop, VirtualClock } from "virt-machine";
-import { assembleKernel, startError } from "./assemble.ts";
+import { assembleKernel } from "./assemble.ts";
 import { MachineConsole } from "./console.ts";
+import { GuestFiles } from "./guest-files.ts";
+import { FileError } from "./image/files.ts";
 import { HostInput, HostOutput } from "./host-files.ts";
 import { hostRandom, type MachineHost, thisHost } from "./host.ts";
 import { seededRandom } from "./seeded-random.ts";
@@ -62,8 +64,11 @@ export interface MachineOptions {
   readonly memory?: number | string;
   /** Disks vda, vdb ...; the first holds the root file system. */
   readonly disks: readonly BlockDevice[];
-  /** Default: /sbin/init of the root file system. */
-  readonly init?: InitProgram;
+  /**
+   * The first process. A function is called with the kernel complete and mounted, and may still change both. Default:
+   * /sbin/init of the root file system.
+   */
+  readonly init?: InitProgram | ((kernel: Kernel, tracing: KernelTracing) => InitProgram);
   readonly readOnlyRoot?: boolean;
   readonly mounts?: readonly HostMount[];
   /** Kernel command line. Default "". */
@@ -72,10 +77,6 @@ export interface MachineOptions {
   readonly seed?: number;
   /** Kernel messages. Default: dropped (the guest's dmesg has them). */
   readonly log?: (level: LogLevel, text: string) => void;
-  /** System calls as text, a line each. `filter` as in `starry run --strace`. */
-  readonly strace?: { readonly write: (line: string) => void; readonly filter?: string };
-  /** Called with the kernel complete and mounted, before the first process. */
-  readonly prepare?: (kernel: Kernel, tracing: KernelTracing) => void;
   /** The host's clock, randomness and event loop. Default: those of `globalThis`. */
   readonly host?: MachineHost;
 }
@@ -90,7 +91,7 @@ export interface Exit {
 }
 
 export interface ExecOptions {
-  /** Words instead of text: no shell. */
+  /** Replaces the default environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: string | Uint8Array;
@@ -128,6 +129,8 @@ export class Machine {
   readonly kernel: Kernel;
   readonly tracing: KernelTracing;
   readonly console: MachineConsole;
+  /** Files of the guest, mounts and all. */
+  readonly fs: GuestFiles;
   /** Resolves when the machine has ended; never rejects for anything that the guest did. */
   readonly exited: Promise<Exit>;
   readonly #tty: Tty;
@@ -166,13 +169,19 @@ export class Machine {
     this.kernel = assembled.kernel;
     this.tracing = assembled.tracing;
     this.#tty = assembled.console;
+    this.fs = new GuestFiles(this.kernel);
 
     for (const mount of options.mounts ?? []) this.#mountHost(mount);
-    options.prepare?.(this.kernel, this.tracing);
-    this.#startInit(options.init ?? { path: "/sbin/init" });
+    const { init = { path: "/sbin/init" } } = options;
+    this.#startInit(typeof init === "function" ? init(this.kernel, this.tracing) : init);
     this.#loop = runLoop((budget) => this.#step(budget), loopHost(host), this.board.loopOptions());
     this.board.onInterrupt = this.#loop.wake;
     this.exited = this.#loop.finished.then(() => this.#finish());
+  }
+
+  /** Something outside has changed what a guest program waits for (a HostInput has got bytes): looks at it now. */
+  wake(): void {
+    this.#loop.wake();
   }
 
   /** Ends the machine at once, as pulling the plug does; `exited` resolves. Unmounts so that images stay clean. */
@@ -197,7 +206,7 @@ export class Machine {
         files: [input, new HostOutput((bytes) => output[0].push(bytes)), new HostOutput((bytes) => output[1].push(bytes))],
       });
       if (typeof process === "number") {
-        reject(startError(argv[0], process));
+        reject(new FileError(process, argv[0]));
         return;
       }
       this.#watch(process, options, (error) => {
@@ -252,7 +261,7 @@ export class Machine {
   /** Makes the mount point and mounts a file system of the host on it. */
   #mountHost({ fs, path, readOnly, source }: HostMount): void {
     const error = mountAt(this.kernel.fs, fs, path, source ?? "host", readOnly ? MS_RDONLY : 0);
-    if (error < 0) throw startError(path, error);
+    if (error < 0) throw new FileError(error, path);
   }
 
   #startInit(init: InitProgram): void {
@@ -266,7 +275,7 @@ export class Machine {
       ...(init.uid === undefined ? {} : { uid: init.uid }),
       ...(init.gid === undefined ? {} : { gid: init.gid }),
     });
-    if (typeof process === "number") throw startError(init.path, process);
+    if (typeof process === "number") throw new FileError(process, init.path);
     if (files.includes("console")) this.#tty.becomeControlling(process.session, process.group.pgid);
   }
 

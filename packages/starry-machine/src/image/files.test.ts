@@ -1,8 +1,8 @@
+import { Ext4FileSystem, mkfs, populate } from "ext4-fs";
 import { ENOENT, ENOTEMPTY } from "linux-abi";
-import { Tmpfs } from "vfs-inode/tmpfs";
+import { MemoryDisk } from "blockdev-disk";
 import { expect, test } from "vitest";
 import { FileError, ImageFiles } from "./files.ts";
-import { populate } from "./populate.ts";
 import { FileTree } from "./tree.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -14,9 +14,15 @@ function sample(): ImageFiles {
   tree.addFile("/usr/bin/tool", "#!/bin/sh\n", 0o755);
   tree.addSymlink("/bin", "usr/bin");
   tree.add("/usr/bin/other", { type: "hardlink", target: "/usr/bin/tool", mode: 0o755, uid: 0, gid: 0, mtime: 0 });
-  const fs = new Tmpfs({ size: 1 << 20 });
-  populate(fs.root(), tree);
+  const fs = emptyFileSystem();
+  populate(fs, tree.imageEntries());
   return new ImageFiles(fs);
+}
+
+function emptyFileSystem(): Ext4FileSystem {
+  const disk = new MemoryDisk(4 << 20);
+  mkfs(disk, { uuid: "00000000-0000-0000-0000-000000000001" });
+  return new Ext4FileSystem(disk);
 }
 
 test("a populated tree reads back the same, links included", () => {
@@ -24,7 +30,7 @@ test("a populated tree reads back the same, links included", () => {
   expect(text(files.read("/bin/tool"))).toBe("#!/bin/sh\n");
   expect(files.stat("/usr/bin/other").nlink).toBe(2);
   expect(files.readlink("/bin")).toBe("usr/bin");
-  expect(files.list("/").map((item) => item.name)).toEqual(["bin", "etc", "usr"]);
+  expect(files.list("/").map((item) => item.name)).toEqual(["bin", "etc", "lost+found", "usr"]);
   const again = [...files.readTree("/").entries()].map(([path, node]) => [path, node.type, node.mode, node.mtime]);
   expect(again).toContainEqual(["/etc/motd", "file", 0o644, 1_700_000_000]);
   expect(again.filter(([, type]) => type === "hardlink")).toHaveLength(1);
@@ -44,6 +50,6 @@ test("files are written, replaced and removed; errors carry code and path", () =
 
 test("a full file system is an error that names the file", () => {
   const tree = new FileTree();
-  tree.addFile("/big", new Uint8Array(1 << 20));
-  expect(() => populate(new Tmpfs({ size: 1 << 16 }).root(), tree)).toThrow("/big: ENOSPC");
+  tree.addFile("/big", new Uint8Array(8 << 20));
+  expect(() => populate(emptyFileSystem(), tree.imageEntries())).toThrow("/big");
 });

@@ -1,12 +1,13 @@
 /**
  * A file tree in memory: what an image is built from, and what an image is exported to.
  *
- * Place: between the sources (tar archives, Debian packages, host folders, the embedded root) and `populate`, which
- * writes a tree into any file system that implements vfs-inode's contract.
+ * Place: between the sources (tar archives, Debian packages, host folders, the embedded root) and ext4-fs's `populate`.
  *
  * Paths are absolute within the tree, without "." and "..". Adding below a symbolic link to a directory follows the
  * link, as unpacking with tar does: on Debian /bin is a link to usr/bin and packages may still say /bin/x.
  */
+
+import type { ImageEntry } from "ext4-fs";
 
 interface NodeCommon {
   /** Permission bits 0o7777. */
@@ -99,6 +100,15 @@ export class FileTree {
     for (const path of paths) {
       const node = this.#nodes.get(path) as TreeNode;
       if (node.type === "hardlink") yield [path, node];
+    }
+  }
+
+  /** The same as entries for ext4-fs's `populate`, below `folder` ("" = the root). */
+  *imageEntries(folder = ""): Generator<ImageEntry> {
+    for (const [path, node] of this.entries()) {
+      const { mtime, ...rest } = node;
+      const placed = rest.type === "hardlink" ? { ...rest, target: folder + rest.target } : rest;
+      yield { ...placed, path: path === "/" && folder !== "" ? folder : folder + path, mtime: { sec: mtime, nsec: 0 } };
     }
   }
 

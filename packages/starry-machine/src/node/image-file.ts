@@ -6,7 +6,7 @@
  */
 import { type BlockDevice, openPartition, readPartitionTable } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
-import { Ext4FileSystem, type Superblock } from "ext4-fs";
+import { describeVolume, Ext4FileSystem } from "ext4-fs";
 import { errnoMessage } from "linux-abi";
 import type { Timespec } from "vfs-inode";
 import { ImageFiles } from "../image/files.ts";
@@ -38,4 +38,13 @@ export function hostTime(): Timespec {
   const milliseconds = Date.now();
   const sec = Math.floor(milliseconds / 1000);
   return { sec, nsec: Math.floor((milliseconds - sec * 1000) * 1e6) };
+}
+
+/** What `starry image info` prints. */
+export function describeImage(path: string): string {
+  return withImage(path, { write: false }, (_files, fs) =>
+    describeVolume(fs.volume)
+      .map(([name, value]) => `${`${name}:`.padEnd(26)}${value}\n`)
+      .join(""),
+  );
 }

@@ -7,9 +7,9 @@
  */
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { type Ext4FileSystem, populate } from "ext4-fs";
 import { major, minor, S_IFDIR, S_IFLNK, S_IFMT } from "linux-abi";
 import type { FileTree } from "../../image/tree.ts";
-import { populate } from "../../image/populate.ts";
 import type { ImageFiles } from "../../image/files.ts";
 import { describeImage, withImage } from "../image-file.ts";
 import { createImage } from "./image-create.ts";
@@ -105,27 +105,17 @@ function copyIn(sources: readonly string[], target: { image: string; path: strin
     if (from === null) return { name: basename(source), tree: hostTree(source) };
     return { name: basename(from.path), tree: withImage(from.image, { write: false }, (files) => files.readTree(from.path)) };
   });
-  withImage(target.image, { write: true }, (files) => {
+  withImage(target.image, { write: true }, (files, fs) => {
     const intoFolder = target.path.endsWith("/") || trees.length > 1 || isFolder(files, target.path);
-    for (const { name, tree } of trees) place(files, tree, intoFolder ? `${target.path}/${name}` : target.path);
+    for (const { name, tree } of trees) place(files, fs, tree, intoFolder ? `${target.path}/${name}` : target.path);
   });
 }
 
 /** Writes `tree`, whose root may be a single file, at `path`. */
-function place(files: ImageFiles, tree: FileTree, path: string): void {
-  const root = tree.get("/");
-  if (root?.type === "file") {
-    if (files.exists(path)) files.remove(path);
-    files.write(path, root.data, { mode: root.mode, uid: root.uid, gid: root.gid });
-    return;
-  }
-  files.mkdir(path, { parents: true });
-  const folder = files.open(path);
-  try {
-    populate(folder, tree);
-  } finally {
-    folder.unref();
-  }
+function place(files: ImageFiles, fs: Ext4FileSystem, tree: FileTree, path: string): void {
+  const folder = path.replace(/\/+$/, "");
+  if (folder !== "" && tree.get("/")?.type !== "directory" && files.exists(folder)) files.remove(folder);
+  populate(fs, tree.imageEntries(folder));
 }
 
 function copyOut(source: string, destination: string): void {

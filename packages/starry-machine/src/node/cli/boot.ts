@@ -1,0 +1,76 @@
+/// <reference types="node" />
+/** `starry boot`: the machine with its init, or a shell, on the terminal. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { GuestFiles } from "../../guest-files.ts";
+import type { InitProgram } from "../../machine.ts";
+import { cacheDir, createImage } from "./image-create.ts";
+import { helpText, type Parsed, parseOptions } from "./options.ts";
+import { environment, runSession, user } from "./session.ts";
+
+export const BOOT_USAGE = "starry boot [OPTIONS] [-- INIT ARGUMENT...]";
+
+/** The image's own init is preferred; a distribution's packages may bring none, then a login shell is process 1. */
+const INITS: readonly (readonly [path: string, ...argv: string[]])[] = [
+  ["/sbin/init", "init"],
+  ["/etc/init", "init"],
+  ["/bin/bash", "-bash"],
+  ["/bin/sh", "-sh"],
+];
+
+export async function boot(words: readonly string[]): Promise<number> {
+  const parsed = parseOptions("boot", words);
+  if (parsed.help) {
+    process.stdout.write(helpText("boot", BOOT_USAGE));
+    return 0;
+  }
+  const image = debianImage(parsed);
+  return runSession({
+    parsed,
+    alwaysConsole: true,
+    ...(image === undefined ? {} : { image }),
+    program: (files) => ({ ...choose(parsed, files), env: environment(parsed, "/root"), cwd: cwd(parsed, files), ...user(parsed) }),
+  });
+}
+
+function choose(parsed: Parsed, files: GuestFiles): Pick<InitProgram, "path" | "argv"> {
+  const command = parsed.values.get("command") as string | undefined;
+  const [given, ...args] = parsed.rest.length > 0 ? parsed.rest : kernelInit(parsed);
+  const [path, argv0] = given === undefined ? (INITS.find(([each]) => files.exists(each)) ?? ["/bin/sh", "-sh"]) : [given, given];
+  if (command === undefined) return { path, argv: [argv0, ...args] };
+  // Our own init takes the command; a shell does too.
+  return argv0 === "init" ? { path, argv: [argv0, "-c", command] } : { path: "/bin/sh", argv: ["sh", "-c", command] };
+}
+
+/** `init=PATH` of the kernel command line. */
+function kernelInit(parsed: Parsed): string[] {
+  const words = ((parsed.values.get("append") as string | undefined) ?? "").split(/\s+/);
+  const init = words.find((word) => word.startsWith("init="));
+  return init === undefined ? [] : [init.slice(5)];
+}
+
+function cwd(parsed: Parsed, files: GuestFiles): string {
+  return (parsed.values.get("cwd") as string | undefined) ?? (files.exists("/root") ? "/root" : "/");
+}
+
+/** Builds the image for --debian once and keeps it in the cache. */
+function debianImage(parsed: Parsed): string | undefined {
+  const list = parsed.values.get("debian") as string | undefined;
+  if (list === undefined) return undefined;
+  const packages = list.split(",").filter(Boolean).sort();
+  const suite = (parsed.values.get("suite") as string | undefined) ?? "trixie";
+  const key = createHash("sha256").update([suite, ...packages].join("\n")).digest("hex").slice(0, 16);
+  const folder = join(cacheDir(), "images");
+  const image = join(folder, `${suite}-${key}.ext4`);
+  if (!existsSync(image)) {
+    mkdirSync(folder, { recursive: true });
+    createImage(image, {
+      debian: packages,
+      suite,
+      mirror: parsed.values.get("mirror") as string | undefined,
+      log: (line) => process.stderr.write(`${line}\n`),
+    });
+  }
+  return image;
+}

@@ -1,0 +1,248 @@
+/// <reference types="node" />
+/**
+ * What `run` and `boot` share: from parsed options to a machine whose console is the user's terminal, and its end.
+ */
+import { writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { type BlockDevice, OverlayDisk } from "blockdev-disk";
+import { FileDisk } from "blockdev-disk/node";
+import { type TraceArray, TRACE_FORMATS, type TraceFormat, traceFormatOf } from "ktracepoint";
+import type { KernelTracing } from "starry-kernel";
+import { GuestFiles } from "../../guest-files.ts";
+import { HostInput, HostOutput } from "../../host-files.ts";
+import { type Exit, type InitProgram, type LogLevel, Machine, type MachineOptions } from "../../machine.ts";
+import { embeddedRoot } from "../../root-image.ts";
+import { embeddedRootImage } from "../embedded-root.ts";
+import { HostFileSystem } from "../host-fs.ts";
+import { hostTree } from "../host-tree.ts";
+import { rootDevice } from "../image-file.ts";
+import { attachTerminal } from "../terminal.ts";
+import { type Parsed, parseSizeOption, UsageError } from "./options.ts";
+
+export const EXIT_TIMEOUT = 124;
+
+const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface SessionOptions {
+  readonly parsed: Parsed;
+  /** Called with the kernel mounted: which program is process 1, its descriptors aside. */
+  readonly program: (files: GuestFiles) => Omit<InitProgram, "stdio">;
+  /** All of 0, 1, 2 are the console even if the host's are no terminal (boot). */
+  readonly alwaysConsole: boolean;
+  /** Image to use when --image is not given. Default: the embedded root. */
+  readonly image?: string;
+}
+
+/** Runs a machine to its end; returns the exit status. */
+export async function runSession(options: SessionOptions): Promise<number> {
+  const { parsed } = options;
+  const text = (name: string): string | undefined => parsed.values.get(name) as string | undefined;
+  using root = openRoot(text("image") ?? options.image, parsed.values.has("persist"));
+  const stdio = new Stdio(options.alwaysConsole);
+  const traceFile = text("trace-out");
+  const format = traceFile === undefined ? undefined : traceFormat(traceFile);
+  let trace: TraceArray | undefined;
+  const machine = await Machine.create({
+    memory: parseSizeOption(text("mem") ?? "512M"),
+    disks: [root.disk],
+    commandLine: text("append") ?? "",
+    ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
+    log: logger(text("log") ?? "error"),
+    mounts: (parsed.lists.get("mount") ?? []).map(hostMount),
+    init: (kernel, tracing) => {
+      const files = new GuestFiles(kernel);
+      for (const word of parsed.lists.get("copy-in") ?? []) {
+        const [from, to] = pair("--copy-in", word);
+        files.place(hostTree(from), to.endsWith("/") ? to + basename(from) : to);
+      }
+      trace = openTrace(tracing, parsed);
+      return { ...options.program(files), stdio: stdio.files };
+    },
+  } satisfies MachineOptions);
+  const exit = await supervise(machine, stdio, text("timeout"));
+  if (trace !== undefined) {
+    if (traceFile === undefined || format === undefined) process.stderr.write(trace.readText());
+    else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64" }));
+  }
+  if (parsed.values.has("stats")) process.stderr.write(`${JSON.stringify(statistics(machine))}\n`);
+  const overlay = text("save-overlay");
+  if (overlay !== undefined) root.saveTo(overlay);
+  if (exit.reason === "oops") process.stderr.write(`starry: kernel bug: ${exit.message}\n`);
+  return exit.reason === "timeout" ? EXIT_TIMEOUT : exit.status;
+}
+
+/** The environment of the first process: defaults, then --env. */
+export function environment(parsed: Parsed, home: string): string[] {
+  const env = new Map([
+    ["PATH", DEFAULT_PATH],
+    ["HOME", home],
+    ["TERM", process.stdout.isTTY ? (process.env.TERM ?? "xterm-256color") : "dumb"],
+    ["LANG", "C.UTF-8"],
+  ]);
+  for (const word of parsed.lists.get("env") ?? []) {
+    const equals = word.indexOf("=");
+    // As docker and env(1) have it: a bare name takes the host's value.
+    if (equals < 0) env.set(word, process.env[word] ?? "");
+    else env.set(word.slice(0, equals), word.slice(equals + 1));
+  }
+  return [...env].map(([name, value]) => `${name}=${value}`);
+}
+
+/** --user UID[:GID] */
+export function user(parsed: Parsed): { uid: number; gid: number } {
+  const [uid = "0", gid = uid] = ((parsed.values.get("user") as string | undefined) ?? "0:0").split(":");
+  return { uid: integer("--user", uid), gid: integer("--user", gid) };
+}
+
+function integer(option: string, text: string | undefined): number {
+  if (text === undefined || !/^\d+$/.test(text)) throw new UsageError(`${option}: "${text}" is not a number`);
+  return Number(text);
+}
+
+/** "A:B" */
+function pair(option: string, word: string): [string, string] {
+  const colon = word.indexOf(":");
+  if (colon <= 0 || colon === word.length - 1) throw new UsageError(`${option}: "${word}" is not HOST:GUEST`);
+  return [word.slice(0, colon), word.slice(colon + 1)];
+}
+
+function hostMount(word: string): NonNullable<MachineOptions["mounts"]>[number] {
+  const readOnly = word.endsWith(":ro");
+  const [host, path] = pair("--mount", readOnly ? word.slice(0, -3) : word);
+  return { fs: new HostFileSystem(host, { readOnly }), path, readOnly, source: host };
+}
+
+interface Root extends Disposable {
+  readonly disk: BlockDevice;
+  saveTo(path: string): void;
+}
+
+/** The root disk: an image file (through an overlay unless `persist`), or the embedded one. */
+function openRoot(image: string | undefined, persist: boolean): Root {
+  if (image === undefined) {
+    if (persist) throw new UsageError("--persist needs --image FILE: the embedded root cannot be written");
+    return withOverlay(embeddedRoot(embeddedRootImage()), () => {});
+  }
+  const file = new FileDisk(image, { readOnly: !persist });
+  if (!persist) return withOverlay(rootDevice(file), () => file[Symbol.dispose]());
+  return { disk: rootDevice(file), saveTo: (path) => copyDisk(file, path), [Symbol.dispose]: () => file[Symbol.dispose]() };
+}
+
+function withOverlay(base: BlockDevice, dispose: () => void): Root {
+  const disk = new OverlayDisk(base);
+  return { disk, saveTo: (path) => copyDisk(disk, path), [Symbol.dispose]: dispose };
+}
+
+/** The whole disk as an image file; blocks of zeros stay holes. */
+function copyDisk(disk: BlockDevice, path: string): void {
+  using out = new FileDisk(path, { create: true, size: disk.size });
+  const piece = new Uint8Array(1 << 20);
+  for (let at = 0; at < disk.size; at += piece.length) {
+    const part = piece.subarray(0, Math.min(piece.length, disk.size - at));
+    const error = disk.readBlock(at / disk.blockSize, part);
+    if (error < 0) throw new Error(`${path}: cannot read the disk`);
+    if (part.some((byte) => byte !== 0) && out.writeBlock(at / out.blockSize, part) < 0) throw new Error(`${path}: cannot write`);
+  }
+}
+
+/**
+ * Descriptors 0, 1 and 2: the console where the host has a terminal, else pipes to the host's, so that output can be
+ * redirected and told apart.
+ */
+class Stdio {
+  readonly files: NonNullable<InitProgram["stdio"]>;
+  readonly #input: HostInput | null;
+
+  constructor(alwaysConsole: boolean) {
+    this.#input = alwaysConsole || process.stdin.isTTY ? null : new HostInput();
+    const output = (stream: NodeJS.WriteStream) => (alwaysConsole || stream.isTTY ? "console" : new HostOutput((bytes) => void stream.write(bytes)));
+    this.files = [this.#input ?? "console", output(process.stdout), output(process.stderr)];
+  }
+
+  /** Connects the host's streams; returns what disconnects them. */
+  connect(machine: Machine): () => void {
+    const writer = machine.console.writable.getWriter();
+    const end = {
+      input: (bytes: Uint8Array) => void writer.write(bytes),
+      resize: (columns: number, rows: number) => machine.console.resize(columns, rows),
+      leave: () => machine.stop(),
+    };
+    if (process.stdin.isTTY && this.#input === null) return attachTerminal(process.stdin, process.stdout, end);
+    const input = this.#input;
+    const onData = (chunk: Buffer): void => {
+      if (input === null) return end.input(chunk);
+      input.push(chunk);
+      machine.wake();
+    };
+    const onEnd = (): void => {
+      if (input === null) return end.input(Uint8Array.of(4)); // ^D ends a console's input
+      input.end();
+      machine.wake();
+    };
+    process.stdin.on("data", onData).on("end", onEnd).resume();
+    return () => {
+      process.stdin.off("data", onData).off("end", onEnd);
+      process.stdin.pause();
+      process.stdin.unref?.();
+    };
+  }
+}
+
+/** Streams in both directions until the machine ends or time runs out. */
+async function supervise(machine: Machine, stdio: Stdio, timeout: string | undefined): Promise<Exit> {
+  const disconnect = stdio.connect(machine);
+  let timedOut = false;
+  const timer =
+    timeout === undefined
+      ? undefined
+      : setTimeout(
+          () => {
+            timedOut = true;
+            machine.stop();
+          },
+          Number(timeout) * 1000,
+        );
+  const keepAlive = setInterval(() => {}, 2 ** 30); // Node would end while the guest waits for nothing that Node knows
+  const stop = (): void => machine.stop();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, stop);
+  try {
+    for await (const bytes of machine.console.readable) process.stdout.write(bytes);
+    const exit = await machine.exited;
+    return timedOut ? { ...exit, reason: "timeout" } : exit;
+  } finally {
+    clearTimeout(timer);
+    clearInterval(keepAlive);
+    disconnect();
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, stop);
+  }
+}
+
+function logger(level: string): (level: LogLevel, text: string) => void {
+  const least = LOG_LEVELS.indexOf(level as LogLevel);
+  if (least < 0) throw new UsageError(`--log: "${level}" is none of ${LOG_LEVELS.join(", ")}`);
+  return (each, text) => {
+    if (LOG_LEVELS.indexOf(each) >= least) process.stderr.write(`[${each}] ${text}\n`);
+  };
+}
+
+function openTrace(tracing: KernelTracing, parsed: Parsed): TraceArray | undefined {
+  const events = parsed.values.get("trace") as string | undefined;
+  if (events === undefined) return undefined;
+  const filter = parsed.values.get("trace-filter") as string | undefined;
+  const session = tracing.openSession({ events, ...(filter === undefined ? {} : { filter }) });
+  if ("error" in session) throw new UsageError(session.error);
+  return session;
+}
+
+/** The extension chooses the format. */
+function traceFormat(file: string): TraceFormat {
+  const format = traceFormatOf(file);
+  if (format !== undefined) return format;
+  const known = TRACE_FORMATS.flatMap(({ extensions }) => extensions).join(", ");
+  throw new UsageError(`--trace-out: "${file}" ends in none of ${known}`);
+}
+
+function statistics(machine: Machine): Record<string, number> {
+  return { ...machine.stats(), peakRssBytes: process.resourceUsage().maxRSS * 1024 };
+}
