@@ -201,6 +201,8 @@ export class MountTable {
   mount(namespace: MountNamespace, at: Path | null, fs: FileSystem, source: string, flags: number): Mount | number {
     if (at !== null && (at.inode.mode & S_IFMT) !== S_IFDIR) return -ENOTDIR;
     if (at === null && namespace.root !== null) return -EBUSY;
+    // The same file system twice on one place would only hide itself.
+    if (at !== null && at.dentry === at.mount.root && at.mount.fs === fs) return -EBUSY;
     const superblock = this.superblockOf(fs);
     const mount = this.create(superblock, superblock.root, source, flags);
     if (at !== null) attach(mount, at.mount, at.dentry);

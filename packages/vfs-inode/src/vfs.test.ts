@@ -318,6 +318,18 @@ test("mount, bind, move, remount and umount", () => {
   expect(vfs.unmount(ns, at("/b"))).toBe(-EINVAL);
 });
 
+test("mounts stack, but not the same file system on itself", () => {
+  vfs.mkdir(context, null, "/m", 0o755);
+  const fs = new Tmpfs();
+  vfs.mount(context.namespace, at("/m"), fs, "a", 0);
+  expect(vfs.mount(context.namespace, at("/m"), fs, "a", 0)).toBe(-EBUSY);
+  write("/m/below", "x");
+  vfs.mount(context.namespace, at("/m"), new Tmpfs(), "b", 0);
+  expect(list("/m")).toEqual([]);
+  expect(vfs.unmount(context.namespace, at("/m"))).toBe(0);
+  expect(list("/m")).toEqual(["below"]);
+});
+
 test("a cloned namespace goes its own way", () => {
   vfs.mkdir(context, null, "/m", 0o755);
   const { namespace, map } = context.namespace.clone();

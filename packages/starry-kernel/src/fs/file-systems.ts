@@ -66,7 +66,7 @@ import { LoadAverage } from "./proc/load-average.ts";
 import { BlockFile } from "./block-file.ts";
 import { InotifyHub } from "./inotify.ts";
 import { StorageFrames, cacheAllocator } from "./page-frames.ts";
-import { VfsFile } from "./vfs-file.ts";
+import { OPEN_ONLY_FLAGS, VfsFile } from "./vfs-file.ts";
 
 export interface FileSystemsOptions {
   /** Cached names; default 32768. */
@@ -264,7 +264,10 @@ export class FileSystems {
 
   /** The driver's file takes the place of the VFS's. */
   #finish(file: File, opened: OpenFile | number): OpenFile | number {
-    if (typeof opened !== "number" && opened.path === null) opened.path = file.path.pin();
+    if (typeof opened !== "number") {
+      opened.flags &= ~OPEN_ONLY_FLAGS;
+      if (opened.path === null) opened.path = file.path.pin();
+    }
     file.close();
     return opened;
   }

@@ -11,7 +11,12 @@ import {
   ENOENT,
   ENOMEM,
   ENOTDIR,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_NOCTTY,
   O_PATH,
+  O_TRUNC,
   POLLIN,
   POLLOUT,
   RLIMIT_FSIZE,
@@ -38,6 +43,9 @@ import { sourceOf } from "./page-frames.ts";
 const BOUNCE_BYTES = 65536;
 const $bounce = new Uint8Array(BOUNCE_BYTES);
 
+/** Flags that only open(2) itself looks at: F_GETFL does not show them. */
+export const OPEN_ONLY_FLAGS: number = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+
 export class VfsFile extends OpenFile {
   readonly file: File;
   readonly #frames: FrameAllocator;
@@ -46,7 +54,7 @@ export class VfsFile extends OpenFile {
 
   /** Takes over `file`. */
   constructor(file: File, frames: FrameAllocator) {
-    super(file.flags);
+    super(file.flags & ~OPEN_ONLY_FLAGS);
     this.file = file;
     this.path = file.path.pin();
     this.#frames = frames;

@@ -15,6 +15,7 @@ import {
   type SpecialFileOps,
   SpecialFsFile,
 } from "vfs-inode/pseudofs";
+import type { Process } from "../../task/process.ts";
 import type { Task } from "../../task/task.ts";
 import type { FileSystems } from "../file-systems.ts";
 import { FdSource } from "./fd-dir.ts";
@@ -116,7 +117,8 @@ const COOKIE_FIRST = 2;
 export class TaskDir extends PseudoNode {
   readonly system: FileSystems;
   readonly #find: () => Task;
-  readonly #whole: boolean;
+  /** /proc/PID rather than /proc/PID/task/TID. */
+  readonly whole: boolean;
   readonly #nodes: Map<string, Inode> = new Map();
 
   /** `find`: the task, which changes when a thread other than the leader calls execve. `whole`: /proc/PID rather than task/TID. */
@@ -124,7 +126,7 @@ export class TaskDir extends PseudoNode {
     super(fs, S_IFDIR | 0o555, { ino: inoBase(find().tid, whole) });
     this.system = system;
     this.#find = find;
-    this.#whole = whole;
+    this.whole = whole;
     this.nlink = 9;
   }
 
@@ -158,24 +160,24 @@ export class TaskDir extends PseudoNode {
   }
 
   #make(name: string): Inode | undefined {
-    const base = inoBase(this.task.tid, this.#whole) + 1;
+    const base = inoBase(this.task.tid, this.whole) + 1;
     const fileIndex = TASK_FILES.findIndex((file) => file.name === name);
     if (fileIndex >= 0) return taskFileNode(this, TASK_FILES[fileIndex] as TaskFile, base + fileIndex);
-    const index = TASK_ENTRIES.findIndex((entry) => entry.name === name && (this.#whole || entry.processOnly !== true));
+    const index = TASK_ENTRIES.findIndex((entry) => entry.name === name && (this.whole || entry.processOnly !== true));
     return index < 0 ? undefined : TASK_ENTRIES[index]?.make(this, base + TASK_FILES.length + index);
   }
 
   override readdir(cookie: number, emit: DirectoryEmit): number {
     if (isGone(this.task)) return -ENOENT;
     const directory = direntType(S_IFDIR);
-    const base = inoBase(this.task.tid, this.#whole) + 1;
+    const base = inoBase(this.task.tid, this.whole) + 1;
     if (cookie === 0 && !emit(".", this.ino, directory, COOKIE_DOTDOT)) return 0;
     if (cookie <= COOKIE_DOTDOT && !emit("..", this.fs.root().ino, directory, COOKIE_FIRST)) return 0;
     let next = COOKIE_FIRST;
     for (let i = 0; i < TASK_ENTRIES.length + TASK_FILES.length; i++) {
       next++;
       const entry = TASK_ENTRIES[i];
-      if (next <= cookie || (entry?.processOnly === true && !this.#whole)) continue;
+      if (next <= cookie || (entry?.processOnly === true && !this.whole)) continue;
       const file = TASK_FILES[i - TASK_ENTRIES.length];
       const name = entry?.name ?? file?.name ?? "";
       const ino = base + (entry === undefined ? i - TASK_ENTRIES.length : TASK_FILES.length + i);
@@ -203,4 +205,9 @@ function taskFileNode(dir: TaskDir, file: TaskFile, ino: number): SpecialFsFile 
     },
   };
   return new SpecialFsFile(dir.fs, ops, file.mode ?? 0o444, { ino });
+}
+
+/** The process whose /proc directory `inode` is, for calls that take such a directory as a pidfd. */
+export function processOfDirectory(inode: Inode | null): Process | undefined {
+  return inode instanceof TaskDir && inode.whole && !isGone(inode.task) ? inode.task.process : undefined;
 }

@@ -65,8 +65,6 @@ import { recordLock } from "./record-locks.ts";
 const O_ASYNC = 0x2000;
 /** Flags F_SETFL changes; others are ignored (fcntl(2)). */
 const SETTABLE = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
-/** Flags that are not part of what F_GETFL reports. */
-const HIDDEN = 0x80000 | 0x40 | 0x80 | 0x100 | 0x200;
 const KNOWN_SEALS = 0x3f;
 
 type Command = (task: Task, file: OpenFile, argument: number, fd: number, command: number) => number | Wait;
@@ -138,7 +136,7 @@ const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
       return 0;
     },
   ],
-  [F_GETFL, (_task, file) => file.flags & ~HIDDEN],
+  [F_GETFL, (_task, file) => file.flags],
   [F_SETFL, setStatusFlags],
   [F_GETLK, (task, file, argument, _fd, command) => recordLock(task, file, command, argument)],
   [F_SETLK, (task, file, argument, _fd, command) => recordLock(task, file, command, argument)],
