@@ -33,13 +33,13 @@ static int failures;
     fflush(stdout);                                                         \
   } while (0)
 
-/* Runs `body` in a child; true if it exits with status 0. */
-#define IN_CHILD(body)                                                      \
+/* Runs its statements in a child; true if it exits with status 0. */
+#define IN_CHILD(...)                                                       \
   ({                                                                        \
     fflush(stdout);                                                         \
     pid_t child_ = fork();                                                  \
     if (child_ == 0) {                                                      \
-      body;                                                                 \
+      __VA_ARGS__;                                                          \
       _exit(0);                                                             \
     }                                                                       \
     int status_ = -1;                                                       \
