@@ -2,7 +2,7 @@
 /**
  * Speed of the hart on C kernels, with the MMU on, beside qemu-riscv64 with the same binary where it is installed.
  *
- *   node -C source bench/interp.bench.ts [--json FILE] [--backend js] [NAME...]
+ *   node -C source bench/interp.bench.ts [--json FILE] [--backend js|wasm|jit] [NAME...]
  *
  * Each kernel runs three times in one process after a warm-up run; the best time counts (qemu: best of three processes).
  */
@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createGuestRam } from "../src/index.ts";
+import { createJit } from "../src/jit/index.ts";
 import { runLinux } from "../test/linux-user.ts";
 
 const KERNELS = ["intloop", "fib", "sieve", "sha256", "sort", "vm", "nbody", "matmul", "copy", "chase", "strings"];
@@ -51,7 +52,7 @@ for (const kernel of positionals.length > 0 ? positionals : KERNELS) {
   for (let n = 0; n < 3; n++) {
     const memory = createGuestRam(ram);
     best = Math.min(best, seconds(() => {
-      const run = runLinux(elf, args, { ram: memory, backend: values.backend as "wasm" | "js" });
+      const run = runLinux(elf, args, { ram: memory, ...(values.backend === "jit" ? { compiler: createJit() } : { backend: values.backend as "wasm" | "js" }) });
       instructions = run.instructions;
       output = run.stdout;
     }));

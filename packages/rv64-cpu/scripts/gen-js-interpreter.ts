@@ -7,7 +7,7 @@
  * dispatch number, because V8 does not optimise one huge switch. Run: node scripts/gen-js-interpreter.ts
  */
 import { writeFileSync } from "node:fs";
-import { DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp } from "../src/interp/dispatch.ts";
+import { DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp, REACH_FAR } from "../src/interp/dispatch.ts";
 import {
   type Expr, FIELD_RS1, FIELD_RS2, I32, I64, OP_BITS, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
   ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP, type Statement,
@@ -86,10 +86,10 @@ function statement(s: Statement, op: DispatchOp): string {
     case ST_LOAD: return `if (load(${a}, ${s.mode})) return FAULT; l${s.index} = i64[${STATE_RESULT >> 3}];`;
     case ST_STORE: return `i64[${STATE_RESULT >> 3}] = ${b}; if (store(${a}, ${s.mode})) return FAULT;`;
     case ST_BRANCH:
-      return op.local ? `r.rp += ${a} !== 0 ? ${imm} : ${advance}; return NEXT;` : `if (${a} !== 0) { ${far} }`;
+      return op.reach !== REACH_FAR ? `r.rp += ${a} !== 0 ? ${imm} : ${advance}; return NEXT;` : `if (${a} !== 0) { ${far} }`;
     case ST_JUMP:
       if (s.a !== null) return `r.pc = ${a}; return FETCH;`;
-      return op.local ? `r.rp += ${imm}; return NEXT;` : far;
+      return op.reach !== REACH_FAR ? `r.rp += ${imm}; return NEXT;` : far;
     case ST_TRAP: return `i32[${STATE_TRAP_CAUSE >> 2}] = ${s.index}; i64[${STATE_TRAP_VALUE >> 3}] = ${a}; return FAULT;`;
     case ST_FP: {
       const operands = [[s.a, STATE_A], [s.b, STATE_B], [s.c, STATE_C]] as const;
@@ -109,9 +109,9 @@ function handler(op: DispatchOp, n: number): string {
   if (op.row.extension === "F" || op.row.extension === "D") lines.push(`if (i32[${STATE_FS >> 2}] === 0) return off();`);
   for (const s of body) lines.push(statement(s, op));
   const last = body[body.length - 1]?.kind;
-  const leaves = last === ST_JUMP || last === ST_TRAP || last === ST_SYSTEM || (last === ST_BRANCH && op.local);
+  const leaves = last === ST_JUMP || last === ST_TRAP || last === ST_SYSTEM || (last === ST_BRANCH && op.reach !== REACH_FAR);
   if (!leaves) lines.push(`r.rp += ${(op.length * RECORD_BYTES) / 2};`, "return NEXT;");
-  return `    // ${DISPATCH_FIRST + n}: ${op.row.mnemonic}${op.length === 2 ? " (compressed)" : ""}${op.local ? " (same page)" : ""}\n    (): number => {\n${lines.map((line) => `      ${line}`).join("\n")}\n    },`;
+  return `    // ${DISPATCH_FIRST + n}: ${op.row.mnemonic}${op.length === 2 ? " (compressed)" : ""}${op.reach !== REACH_FAR ? " (same page)" : ""}\n    (): number => {\n${lines.map((line) => `      ${line}`).join("\n")}\n    },`;
 }
 
 /** The text of the generated file. */

@@ -13,7 +13,18 @@ import {
 /** Straight-line instructions decoded per call: callers come back for the rest. */
 const DECODE_RUN = 32;
 
+/** What the cache tells the owner of compiled code, if there is one. */
+export interface CompiledCode {
+  /** By RAM frame: 1 if compiled code was made from it. */
+  readonly frames: Uint8Array;
+  /** These bytes of a frame changed. True if that made compiled code invalid. */
+  written(frame: number, offset: number, byteLength: number): boolean;
+  /** The frame was decoded afresh at `pageRecords`: put its entries back. */
+  restoreEntries(frame: number, pageRecords: number): void;
+}
+
 export class CodeCache {
+  compiled: CompiledCode | null = null;
   readonly #ram: HartRam;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -37,9 +48,9 @@ export class CodeCache {
     this.#writer.special(CROSS_PAGE + 2 * RECORD_BYTES, DISPATCH_PAGE_END, 0);
   }
 
-  /** True if RAM frame `frame` (index, not address) has decoded records. */
+  /** True if RAM frame `frame` (index, not address) has decoded records or compiled code. */
   hasCode(frame: number): boolean {
-    return this.#u16[this.#map + frame] !== 0;
+    return this.#u16[this.#map + frame] !== 0 || (this.compiled !== null && this.compiled.frames[frame] !== 0);
   }
 
   /** Memory offset of the decoded page of RAM frame `frame`, allocated if need be. */
@@ -56,7 +67,8 @@ export class CodeCache {
     this.#writer.special(base + 2049 * RECORD_BYTES, DISPATCH_PAGE_END, 0);
     this.#frameOf[slot] = frame;
     this.#u16[this.#map + frame] = slot + 1;
-    this.#revokeWrites(frame);
+    this.revokeWrites(frame);
+    this.compiled?.restoreEntries(frame, base);
     return base;
   }
 
@@ -91,24 +103,34 @@ export class CodeCache {
     this.#writer.write(CROSS_PAGE, bits, -1);
   }
 
-  /** Forgets what was decoded from these bytes of RAM frame `frame`; the page stays in the pool. */
-  clear(frame: number, offset: number, byteLength: number): void {
+  /**
+   * Forgets what was decoded from these bytes of RAM frame `frame`; the page stays in the pool. True if compiled code
+   * became invalid as well, which may be running.
+   */
+  clear(frame: number, offset: number, byteLength: number): boolean {
+    const stale = this.compiled !== null && this.compiled.frames[frame] !== 0 && this.compiled.written(frame, offset, byteLength);
     const known = this.#u16[this.#map + frame];
-    if (known === 0) return;
+    if (known === 0) return stale;
     const base = DECODED_BASE + (known - 1) * DECODED_STRIDE;
     // An instruction that starts two bytes earlier can reach into the range.
     const from = Math.max(0, (offset & ~1) - 2);
     const to = Math.min(4096, offset + byteLength + 1) & ~1;
     for (let at = base + from * 8; at < base + to * 8; at += RECORD_BYTES) this.#u16[at >> 1] = 0;
+    return stale;
   }
 
   /** Drops all code of a RAM frame. */
   dropFrame(frame: number): void {
+    this.compiled?.written(frame, 0, 4096);
     const known = this.#u16[this.#map + frame];
     if (known !== 0) this.#drop(known - 1);
   }
 
   dropAll(): void {
+    if (this.compiled !== null) {
+      const { frames } = this.compiled;
+      for (let frame = 0; frame < frames.length; frame++) if (frames[frame] !== 0) this.compiled.written(frame, 0, 4096);
+    }
     for (let slot = 0; slot < this.#used; slot++) if (this.#frameOf[slot] >= 0) this.#drop(slot);
   }
 
@@ -121,7 +143,14 @@ export class CodeCache {
     this.#u8.fill(0, base, base + 2048 * RECORD_BYTES);
   }
 
-  #revokeWrites(frame: number): void {
+  /** The record of byte `offset` of RAM frame `frame`, or 0 if the frame is not decoded. */
+  recordAt(frame: number, offset: number): number {
+    const known = this.#u16[this.#map + frame];
+    return known === 0 ? 0 : DECODED_BASE + (known - 1) * DECODED_STRIDE + offset * 8;
+  }
+
+  /** From now on every store to the frame takes the slow path. */
+  revokeWrites(frame: number): void {
     this.#dropEntries(TLB_WRITE, 3, this.#ram.offset + frame * 4096);
   }
 

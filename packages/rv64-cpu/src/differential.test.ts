@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runLinux } from "../test/linux-user.ts";
 import { randomProgram } from "../test/random-program.ts";
+import { createJit } from "./jit/index.ts";
 import { generate } from "../scripts/gen-js-interpreter.ts";
 
 const QEMU = "qemu-riscv64";
@@ -31,6 +32,20 @@ test("wasm and JavaScript back ends agree on random programs, to the instruction
     expect(js.stdout === wasm.stdout, `seed ${seed}`).toBe(true);
     expect(js.instructions).toBe(wasm.instructions);
   }
+});
+
+test("compiled code and interpreter agree on random loops, to the instruction", () => {
+  let regions = 0;
+  for (let seed = 1; seed <= 60; seed++) {
+    const elf = randomProgram(seed, { instructions: 120, repeat: 2500, forQemu: false });
+    const compiler = createJit();
+    const compiled = runLinux(elf, ["x"], { size: 1 << 20, compiler });
+    const interpreted = runLinux(elf, ["x"], { size: 1 << 20 });
+    expect(compiled.stdout === interpreted.stdout, `seed ${seed}`).toBe(true);
+    expect(compiled.instructions).toBe(interpreted.instructions);
+    regions += compiler.statistics.regions;
+  }
+  expect(regions).toBeGreaterThan(50);
 });
 
 describe.skipIf(!hasQemu)("against QEMU", () => {

@@ -38,8 +38,8 @@ export const STOP_TRAP_LOOP = 5;
 /** Identical traps without progress after which the hart gives up. */
 export const TRAP_LOOP_LIMIT = 10_000;
 
-/** In architectural mode interrupts are looked for this often. */
-const ARCHITECTURAL_SLICE = 100_000;
+/** In architectural mode interrupts are looked for this often; with a compiler, new code is picked up this often. */
+const SHORT_SLICE = 100_000;
 /** V8 has no on-stack replacement for wasm: a longer stay would keep the loop in its first, slow compilation. */
 const SLICE = 1_000_000;
 
@@ -58,6 +58,8 @@ export interface HartOptions {
    * or js where the environment forbids to compile WebAssembly.
    */
   readonly backend?: "wasm" | "js";
+  /** Compiles hot code: `createJit()` of rv64-cpu/jit. One per hart; wasm back end only. Default: interpret all. */
+  readonly compiler?: HartCompiler;
   /** mhartid. Default 0. */
   readonly hartId?: number;
   /** What answers outside RAM. Default: access faults. */
@@ -68,6 +70,31 @@ export interface HartOptions {
 const SAVED_MAGIC = 0x0001_5672;
 const SAVED_HEADER = 16;
 const SAVED_BYTES: number = SAVED_HEADER + STATE_END + CSR_WORDS * 4;
+
+/** What a compiler of hot code gets to work with. Internal: its shape may change in any release. */
+export interface CompilerHost {
+  readonly ram: HartRam;
+  readonly mmu: Mmu;
+  readonly code: CodeCache;
+  readonly imports: InterpreterImports;
+  readonly table: WebAssembly.Table;
+  /** `stub`, `lookup` and the internal functions of the interpreter module. */
+  readonly exports: WebAssembly.Exports;
+  readonly floatGate: boolean;
+}
+
+/** The seam to `rv64-cpu/jit`. */
+export interface HartCompiler {
+  /** Entries of the function table that it needs. */
+  readonly tableSize: number;
+  attach(host: CompilerHost): void;
+  /** The address was jumped to often. 1: compilePending should be called soon. */
+  hot(pcLo: number, pcHi: number): number;
+  /** Compiled code called STATE_PC, which has no compiled code. */
+  cold(): void;
+  /** Called between slices, when nothing compiled is on the stack. */
+  compilePending(): void;
+}
 
 type RunFunction = (fuel: number) => number;
 
@@ -88,7 +115,10 @@ export class Hart {
   #slice = 0;
   #stopRequested = false;
   readonly #architectural: boolean;
+  readonly #compiler: HartCompiler | null;
   #waiting = false;
+  /** Instructions per call of the interpreter. */
+  readonly #longest: number;
   // The last trap, for loop detection.
   #lastCause = -1;
   #lastPc = 0;
@@ -117,12 +147,15 @@ export class Hart {
       time: options.timeSource ?? ((): number => Math.floor(this.instret / 100)),
       retired: () => this.#retiredInside(),
     });
+    this.#compiler = options.compiler ?? null;
+    this.#longest = this.#architectural || this.#compiler !== null ? SHORT_SLICE : SLICE;
     this.#run = this.#instantiate(options.backend);
   }
 
   #instantiate(backend: "wasm" | "js" | undefined): RunFunction {
     const mmu = this.#mmu;
     const code = this.#code;
+    const compiler = this.#compiler;
     const imports: InterpreterImports = {
       fetch: (lo, hi) => mmu.fetch(lo, hi),
       decode: (record, page) => code.decode(record, page),
@@ -134,12 +167,16 @@ export class Hart {
       off: (lo, hi) => {
         this.#illegal(mmu.instructionBits(lo, hi));
       },
+      hot: (lo, hi) => compiler?.hot(lo, hi) ?? 0,
+      cold: () => compiler?.cold(),
     };
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);
     try {
-      const module = new WebAssembly.Module(buildInterpreter({ memoryPages: memory.buffer.byteLength / 65536, floatGate: this.#architectural }));
-      const instance = new WebAssembly.Instance(module, { e: { ...imports, memory } });
+      const module = new WebAssembly.Module(buildInterpreter({ memoryPages: memory.buffer.byteLength / 65536, floatGate: this.#architectural, profile: compiler !== null }));
+      const table = new WebAssembly.Table({ element: "anyfunc", initial: compiler?.tableSize ?? 1 });
+      const instance = new WebAssembly.Instance(module, { e: { ...imports, memory, table } });
+      compiler?.attach({ ram: this.ram, mmu, code, imports, table, exports: instance.exports, floatGate: this.#architectural });
       return instance.exports.run as RunFunction;
     } catch (error) {
       // A content security policy without wasm-unsafe-eval shows as a CompileError.
@@ -261,7 +298,7 @@ export class Hart {
    */
   run(maxInstructions: number): number {
     let left = maxInstructions;
-    const longest = this.#architectural ? ARCHITECTURAL_SLICE : SLICE;
+    const longest = this.#longest;
     // The caller may have switched threads: a reservation must not survive that.
     this.#i32[STATE_RESERVATION >> 2] = -1;
     this.#i32[(STATE_RESERVATION >> 2) + 1] = -1;
@@ -270,6 +307,7 @@ export class Hart {
         this.#stopRequested = false;
         return STOP_INTERRUPT;
       }
+      if (this.#compiler !== null) this.#compiler.compilePending();
       if (this.#architectural && !this.#poll()) return STOP_WFI;
       if (left <= 0) return STOP_FUEL;
       const slice = left < longest ? left : longest;

@@ -15,7 +15,7 @@ import {
 import { MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED, MEM_SIZE } from "./isa/ir.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
+  STATE_EPOCH, STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "./state.ts";
 
 // Page table entry (Volume II, 11.4.1).
@@ -68,6 +68,10 @@ export class Mmu {
   levels = 3;
   /** Svadu: the hart sets A and D itself; otherwise it faults (Svade). */
   hardwareAd = true;
+  /** The epoch of each bank: a new one after every flush. */
+  readonly #bankEpochs = new Int32Array(TLB_BANKS);
+  #epoch = 0;
+  #bank = 0;
   /** What each bank holds: a key made by the caller. */
   readonly #bankKeys: number[] = new Array<number>(TLB_BANKS).fill(-1);
   /** Physical address of the last DEVICE translation. */
@@ -95,11 +99,34 @@ export class Mmu {
     this.#user = user;
     this.#sum = sum;
     this.#mxr = mxr;
+    this.#bank = bank;
     this.#i32[STATE_TLB >> 2] = TLB_BASE + bank * TLB_BANK_BYTES;
     if (this.#bankKeys[bank] !== key) {
       this.#bankKeys[bank] = key;
       this.#flushBank(bank);
     }
+    this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[bank];
+  }
+
+  /** Gives every bank a new epoch: what was checked about any mapping must be checked again. */
+  #newEpochs(): void {
+    for (let bank = 0; bank < TLB_BANKS; bank++) this.#bankEpochs[bank] = this.#nextEpoch();
+    this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[this.#bank];
+  }
+  #nextEpoch(): number {
+    this.#epoch = (this.#epoch + 1) | 0;
+    if (this.#epoch === 0) this.#epoch = 1; // 0 means: no check needed
+    return this.#epoch;
+  }
+
+  /** RAM frame that code at this virtual address is fetched from, or -1. Leaves no trap behind. */
+  codeFrame(vaLo: number, vaHi: number): number {
+    const cause = this.#i32[STATE_TRAP_CAUSE >> 2];
+    const lo = this.#i32[STATE_TRAP_VALUE >> 2];
+    const hi = this.#i32[(STATE_TRAP_VALUE >> 2) + 1];
+    const host = this.translate(vaLo, vaHi, ACCESS_FETCH);
+    this.#trap(cause, lo, hi);
+    return host < 0 ? -1 : Math.floor((host - this.#ram.offset) / 4096);
   }
 
   /** Until the next select(), code is fetched untranslated. */
@@ -109,10 +136,12 @@ export class Mmu {
 
   flushAll(): void {
     this.#superpages = false;
+    this.#newEpochs();
     this.#i32.fill(-1, TLB_BASE >> 2, (TLB_BASE + TLB_BANKS * TLB_BANK_BYTES) >> 2);
   }
 
   #flushBank(bank: number): void {
+    this.#bankEpochs[bank] = this.#nextEpoch();
     const start = TLB_BASE + bank * TLB_BANK_BYTES;
     this.#i32.fill(-1, start >> 2, (start + TLB_BANK_BYTES) >> 2);
   }
@@ -120,6 +149,7 @@ export class Mmu {
   /** Empties the entries for one page, in every bank. */
   flushPage(vaLo: number): void {
     if (this.#superpages) return this.flushAll();
+    this.#newEpochs();
     for (let bank = 0; bank < TLB_BANKS; bank++) {
       const entry = (TLB_BASE + bank * TLB_BANK_BYTES + ((vaLo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
       for (let array = 0; array < 3; array++) {
@@ -326,19 +356,17 @@ export class Mmu {
       const first = byteLength - crossing;
       for (let n = 0; n < first; n++) u8[host + n] = u8[STATE_RESULT + n];
       for (let n = 0; n < crossing; n++) u8[next + n] = u8[STATE_RESULT + first + n];
-      this.#stored(host, first);
-      this.#stored(next, crossing);
-      return 0;
+      const stale = this.#stored(host, first);
+      return this.#stored(next, crossing) || stale ? 2 : 0;
     }
     for (let n = 0; n < byteLength; n++) u8[host + n] = u8[STATE_RESULT + n];
-    this.#stored(host, byteLength);
-    return 0;
+    return this.#stored(host, byteLength) ? 2 : 0;
   }
 
-  /** Keeps decoded code in step with a store that did not cross a page. */
-  #stored(host: number, byteLength: number): void {
+  /** Keeps decoded code in step with a store that did not cross a page. True if running code may have changed. */
+  #stored(host: number, byteLength: number): boolean {
     const at = host - this.#ram.offset;
-    this.#code.clear(Math.floor(at / 4096), at % 4096, byteLength);
+    return this.#code.clear(Math.floor(at / 4096), at % 4096, byteLength);
   }
 
   #storeDevice(vaLo: number, vaHi: number, byteLength: number): number {

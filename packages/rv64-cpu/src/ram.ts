@@ -3,7 +3,7 @@
  *
  * The memory is reserved once and never grown: growing detaches every view. Untouched pages cost the host nothing.
  */
-import { DECODED_BASE, DECODED_STRIDE } from "./state.ts";
+import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT } from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
 export const PAGE_SIZE = 4096;
@@ -30,6 +30,8 @@ export interface HartRam extends GuestRam {
   readonly decodedPages: number;
   /** Memory offset of the table that maps a RAM frame to its decoded page. */
   readonly codeMapOffset: number;
+  /** Memory offset of the entry descriptors of compiled code. */
+  readonly entriesOffset: number;
 }
 
 export interface GuestRamOptions {
@@ -53,12 +55,13 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   if (!Number.isInteger(decodedPages) || decodedPages < 4 || decodedPages > 65535)
     throw new RangeError(`"decodedPages" expected 4..65535, got ${decodedPages}`);
   const codeMapOffset = DECODED_BASE + decodedPages * DECODED_STRIDE;
-  const offset = Math.ceil((codeMapOffset + (size / PAGE_SIZE) * 2) / WASM_PAGE) * WASM_PAGE;
+  const entriesOffset = Math.ceil((codeMapOffset + (size / PAGE_SIZE) * 2) / ENTRY_BYTES) * ENTRY_BYTES;
+  const offset = Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   return {
-    memory, base, size, offset, decodedPages, codeMapOffset,
+    memory, base, size, offset, decodedPages, codeMapOffset, entriesOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

@@ -10,6 +10,7 @@
  *   ...     one scratch decoded page for an instruction that crosses a page boundary
  *   ...     decoded pages, DECODED_STRIDE bytes each
  *   ...     u16 per RAM frame: decoded page number + 1, or 0
+ *   ...     entry descriptors of compiled code, ENTRY_BYTES each
  *   ramOffset  guest RAM (64 KiB aligned)
  *
  * A decoded page has one 16-byte record per 2 bytes of code, and two sentinels:
@@ -46,6 +47,10 @@ export const STATE_C = 0x250;
 export const STATE_RESULT = 0x258;
 /** 0 while mstatus.FS is Off and floating-point instructions are illegal. */
 export const STATE_FS = 0x260;
+/** Number of the present mapping of addresses: changes with the address space and with every TLB flush. Never 0. */
+export const STATE_EPOCH = 0x264;
+/** Nesting of compiled regions on the host's stack. */
+export const STATE_DEPTH = 0x268;
 /** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
 export const STATE_END = 0x280;
 
@@ -74,3 +79,12 @@ export const RECORD_IMM = 8;
 export const RECORD_RS3 = 12;
 export const RECORD_RM = 14;
 export const RECORD_LENGTH = 15;
+
+/**
+ * An entry into compiled code: the record of its first instruction in a form that can run from here, two sentinels, then
+ *   +48 i32 epoch for which its pages were checked, or 0 if it depends on no other page; +52 i32 table slot
+ */
+export const ENTRY_BYTES = 64;
+export const ENTRY_EPOCH = 48;
+export const ENTRY_SLOT = 52;
+export const ENTRY_COUNT = 8192;

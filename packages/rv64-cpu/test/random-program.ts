@@ -83,6 +83,8 @@ export interface RandomProgramOptions {
   readonly instructions: number;
   /** Only these mnemonics. Default: all that fit. */
   readonly only?: (row: Instruction) => boolean;
+  /** Run the stream this many times in a loop, for compilers of hot code. Default 1. */
+  readonly repeat?: number;
   /** Leave out what qemu-riscv64 cannot run. Default true. */
   readonly forQemu?: boolean;
 }
@@ -180,7 +182,10 @@ export function randomProgram(seed: number, options: RandomProgramOptions): Uint
   const restore: string[] = [];
   for (let n = 0; n < 32; n++) restore.push(`fld f${n}, ${-2048 + random.below(256) * 8}(s0)`);
   for (let n = 1; n < 32; n++) if (n !== BASE_REGISTER) restore.push(`ld x${n}, ${-2048 + random.below(256) * 8}(s0)`);
-  const save: string[] = ["addi s0, s0, 2047", "addi s0, s0, 1"];
+  // The loop counter lives above what is saved, and the closing jump clobbers ra in both worlds alike.
+  const repeat = options.repeat ?? 1;
+  const loop = repeat === 1 ? [] : [`li ra, ${SCRATCH + 8000}`, "ld t0, 0(ra)", "addi t0, t0, 1", "sd t0, 0(ra)", `li t1, ${repeat}`, "bge t0, t1, done"];
+  const save: string[] = ["done: addi s0, s0, 2047", "addi s0, s0, 1"];
   for (let n = 1; n < 32; n++) if (n !== BASE_REGISTER) save.push(`sd x${n}, ${n * 8}(s0)`);
   for (let n = 0; n < 32; n++) save.push(`fsd f${n}, ${256 + n * 8}(s0)`);
   const exit = [
@@ -188,7 +193,8 @@ export function randomProgram(seed: number, options: RandomProgramOptions): Uint
   ];
   const start = assemble([`li s0, ${SCRATCH + 2048}`, "fsrmi 0", ...restore].join("\n"), { origin: CODE_BASE }).bytes;
   const middle = stream(random, options);
-  const end = assemble([...save, ...exit].join("\n"), { origin: 0 }).bytes;
+  const tail = (distance: number): Uint8Array => assemble([...loop, ...(repeat === 1 ? [] : [`.equ top, . - ${distance}`, "call top"]), ...save, ...exit].join("\n"), { origin: 0x10_0000 }).bytes;
+  const end = tail(middle.length + assemble(loop.join("\n").replace("done", "."), { origin: 0 }).bytes.length);
   const code = new Uint8Array(start.length + middle.length + end.length);
   code.set(start);
   code.set(middle, start.length);

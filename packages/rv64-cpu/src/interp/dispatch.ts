@@ -2,9 +2,9 @@
  * The interpreter's dispatch table: which `op` number of a record stands for which instruction.
  *
  * An instruction gets one op per length it can have (2 where a compressed form exists) and, for pc-relative jumps, a
- * second one for targets in the same page, whose record then holds the distance in records instead of bytes.
+ * second and third one for targets in the same page, whose record then holds the distance in records instead of bytes.
  */
-import { decodeImmediate, findInstruction, IMM_B, IMM_CSR, IMM_J, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
+import { decodeImmediate, findInstruction, IMM_B, IMM_CSR, IMM_I, IMM_J, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import { ST_FP, ST_SYSTEM } from "../isa/ir.ts";
@@ -19,14 +19,24 @@ export const DISPATCH_PAGE_END = 1;
 export const DISPATCH_CROSS = 2;
 /** No instruction: imm holds the bits. */
 export const DISPATCH_ILLEGAL = 3;
-export const DISPATCH_FIRST = 4;
+/** Compiled code starts here: imm is the memory offset of its entry descriptor. */
+export const DISPATCH_COMPILED = 4;
+export const DISPATCH_FIRST = 5;
+
+// Where a pc-relative jump goes.
+/** To another page; imm is in bytes of code. */
+export const REACH_FAR = 0;
+/** Forward in its page; imm is in bytes of records. */
+export const REACH_LOCAL = 1;
+/** Backward in its page: the edge that closes a loop, counted when code is profiled. */
+export const REACH_LOOP = 2;
 
 export interface DispatchOp {
   readonly row: Instruction;
   /** 2 or 4 bytes. */
   readonly length: number;
-  /** The jump stays in the page; imm is in bytes of records. */
-  readonly local: boolean;
+  /** One of REACH_*. */
+  readonly reach: number;
 }
 
 /** Instructions that some compressed encoding expands to, found by expanding all of them. */
@@ -38,13 +48,13 @@ for (let half = 0; half < 0x1_0000; half++) {
 }
 
 const ops: DispatchOp[] = [];
-// Dispatch number by (id * 2 + (length === 4 ? 1 : 0)) * 2 + (local ? 1 : 0).
-const opNumbers = new Uint16Array(INSTRUCTIONS.length * 4);
+// Dispatch number by id * 8 + (length === 4 ? 4 : 0) + reach.
+const opNumbers = new Uint16Array(INSTRUCTIONS.length * 8);
 for (const row of INSTRUCTIONS) {
   for (const length of compressible.has(row.id) ? [2, 4] : [4]) {
-    for (const local of row.imm === IMM_B || row.imm === IMM_J ? [false, true] : [false]) {
-      opNumbers[row.id * 4 + (length === 4 ? 2 : 0) + (local ? 1 : 0)] = DISPATCH_FIRST + ops.length;
-      ops.push({ row, length, local });
+    for (const reach of row.imm === IMM_B || row.imm === IMM_J ? [REACH_FAR, REACH_LOCAL, REACH_LOOP] : [REACH_FAR]) {
+      opNumbers[row.id * 8 + (length === 4 ? 4 : 0) + reach] = DISPATCH_FIRST + ops.length;
+      ops.push({ row, length, reach });
     }
   }
 }
@@ -60,6 +70,11 @@ for (const row of INSTRUCTIONS) {
 const floatFields = new Uint8Array(INSTRUCTIONS.length);
 for (const { id, syntax } of INSTRUCTIONS) {
   floatFields[id] = (syntax.includes("D") ? 1 : 0) | (syntax.includes("S") ? 2 : 0) | (syntax.includes("T") ? 4 : 0);
+}
+
+/** The record field that a jump does not use and that counts how often it was taken: branch, jal, jalr. */
+export function counterField(row: Instruction): number {
+  return row.imm === IMM_B ? RECORD_RD : row.imm === IMM_J ? RECORD_RS1 : RECORD_RS2;
 }
 
 /** Writes records into the hart's memory. */
@@ -95,11 +110,11 @@ export class RecordWriter {
     const u16 = this.#u16;
     const half = record >> 1;
     let imm = keepsBits[row.id] === 1 ? full : decodeImmediate(full, row.imm === IMM_CSR ? 0 : row.imm);
-    let local = 0;
+    let reach = REACH_FAR;
     if (offset >= 0 && (row.imm === IMM_B || row.imm === IMM_J)) {
       const target = offset + imm;
       if (target >= 0 && target < 4096) {
-        local = 1;
+        reach = imm < 0 ? REACH_LOOP : REACH_LOCAL;
         imm *= RECORD_BYTES / 2;
       }
     }
@@ -107,14 +122,15 @@ export class RecordWriter {
     const rd = (full >> 7) & 31;
     const rs1 = (full >> 15) & 31;
     const rs2 = (full >> 20) & 31;
-    u16[half + (RECORD_RD >> 1)] = (float & 1) !== 0 ? STATE_F + rd * 8 : rd === 0 ? STATE_SINK : rd * 8;
-    u16[half + (RECORD_RS1 >> 1)] = ((float & 2) !== 0 ? STATE_F : 0) + rs1 * 8;
-    u16[half + (RECORD_RS2 >> 1)] = ((float & 4) !== 0 ? STATE_F : 0) + rs2 * 8;
+    // Fields that an instruction does not use count executions for the profile, from zero: see counterField.
+    u16[half + (RECORD_RD >> 1)] = row.imm === IMM_B ? 0 : (float & 1) !== 0 ? STATE_F + rd * 8 : rd === 0 ? STATE_SINK : rd * 8;
+    u16[half + (RECORD_RS1 >> 1)] = row.imm === IMM_J ? 0 : ((float & 2) !== 0 ? STATE_F : 0) + rs1 * 8;
+    u16[half + (RECORD_RS2 >> 1)] = row.imm === IMM_I ? 0 : ((float & 4) !== 0 ? STATE_F : 0) + rs2 * 8;
     this.#i32[(record + RECORD_IMM) >> 2] = imm;
     u16[half + (RECORD_RS3 >> 1)] = STATE_F + (full >>> 27) * 8;
     this.#u8[record + RECORD_RM] = (full >> 12) & 7;
     this.#u8[record + RECORD_LENGTH] = length;
-    u16[half] = opNumbers[row.id * 4 + (length === 4 ? 2 : 0) + local];
+    u16[half] = opNumbers[row.id * 8 + (length === 4 ? 4 : 0) + reach];
     return row;
   }
 }

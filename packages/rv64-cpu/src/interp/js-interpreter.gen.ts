@@ -2,143 +2,185 @@
 import { type JsRuntime, NEXT, FETCH, FAULT } from "./js-runtime.ts";
 import { clz64, ctz32, ctz64, popcnt32, popcnt64, rotl32, rotl64 } from "./js-runtime.ts";
 
-/** One function per dispatch number from 4 on; the runtime keeps what they share. */
+/** One function per dispatch number from 5 on; the runtime keeps what they share. */
 export function createHandlers(r: JsRuntime): (() => number)[] {
   const { i32, i64, u16, imports, load, store, system, off } = r;
   return [
-    // 4: lui (compressed)
+    // 5: lui (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(i32[(r.rp + 8) >>> 2]);
       r.rp += 16;
       return NEXT;
     },
-    // 5: lui
+    // 6: lui
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(i32[(r.rp + 8) >>> 2]);
       r.rp += 32;
       return NEXT;
     },
-    // 6: auipc
+    // 7: auipc
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 7: jal (compressed)
+    // 8: jal (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 2n);
       r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH;
     },
-    // 8: jal (compressed) (same page)
+    // 9: jal (compressed) (same page)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 2n);
       r.rp += i32[(r.rp + 8) >>> 2]; return NEXT;
     },
-    // 9: jal
+    // 10: jal (compressed) (same page)
+    (): number => {
+      i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 2n);
+      r.rp += i32[(r.rp + 8) >>> 2]; return NEXT;
+    },
+    // 11: jal
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 4n);
       r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH;
     },
-    // 10: jal (same page)
+    // 12: jal (same page)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 4n);
       r.rp += i32[(r.rp + 8) >>> 2]; return NEXT;
     },
-    // 11: jalr (compressed)
+    // 13: jal (same page)
+    (): number => {
+      i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 4n);
+      r.rp += i32[(r.rp + 8) >>> 2]; return NEXT;
+    },
+    // 14: jalr (compressed)
     (): number => {
       let l0 = 0n;
       l0 = (BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])) & -2n);
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 2n);
       r.pc = l0; return FETCH;
     },
-    // 12: jalr
+    // 15: jalr
     (): number => {
       let l0 = 0n;
       l0 = (BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])) & -2n);
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + 4n);
       r.pc = l0; return FETCH;
     },
-    // 13: beq (compressed)
+    // 16: beq (compressed)
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 16;
       return NEXT;
     },
-    // 14: beq (compressed) (same page)
+    // 17: beq (compressed) (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 16; return NEXT;
     },
-    // 15: beq
+    // 18: beq (compressed) (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 16; return NEXT;
+    },
+    // 19: beq
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 16: beq (same page)
+    // 20: beq (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 17: bne (compressed)
+    // 21: beq (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] === i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 22: bne (compressed)
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 16;
       return NEXT;
     },
-    // 18: bne (compressed) (same page)
+    // 23: bne (compressed) (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 16; return NEXT;
     },
-    // 19: bne
+    // 24: bne (compressed) (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 16; return NEXT;
+    },
+    // 25: bne
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 20: bne (same page)
+    // 26: bne (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 21: blt
+    // 27: bne (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] !== i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 28: blt
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 22: blt (same page)
+    // 29: blt (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 23: bge
+    // 30: blt (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 31: bge
     (): number => {
       if ((i64[u16[(r.rp + 4) >>> 1] >>> 3] >= i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 24: bge (same page)
+    // 32: bge (same page)
     (): number => {
       r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] >= i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 25: bltu
+    // 33: bge (same page)
+    (): number => {
+      r.rp += (i64[u16[(r.rp + 4) >>> 1] >>> 3] >= i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 34: bltu
     (): number => {
       if ((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 26: bltu (same page)
+    // 35: bltu (same page)
     (): number => {
       r.rp += (BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 27: bgeu
+    // 36: bltu (same page)
+    (): number => {
+      r.rp += (BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 37: bgeu
     (): number => {
       if ((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0) { r.pc = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)) + BigInt(i32[(r.rp + 8) >>> 2]); return FETCH; }
       r.rp += 32;
       return NEXT;
     },
-    // 28: bgeu (same page)
+    // 38: bgeu (same page)
     (): number => {
       r.rp += (BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
     },
-    // 29: lb
+    // 39: bgeu (same page)
+    (): number => {
+      r.rp += (BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i32[(r.rp + 8) >>> 2] : 32; return NEXT;
+    },
+    // 40: lb
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 4)) return FAULT; l0 = i64[75];
@@ -146,7 +188,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 30: lh
+    // 41: lh
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 5)) return FAULT; l0 = i64[75];
@@ -154,7 +196,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 31: lw (compressed)
+    // 42: lw (compressed)
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 6)) return FAULT; l0 = i64[75];
@@ -162,7 +204,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 16;
       return NEXT;
     },
-    // 32: lw
+    // 43: lw
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 6)) return FAULT; l0 = i64[75];
@@ -170,7 +212,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 33: ld (compressed)
+    // 44: ld (compressed)
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT; l0 = i64[75];
@@ -178,7 +220,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 16;
       return NEXT;
     },
-    // 34: ld
+    // 45: ld
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT; l0 = i64[75];
@@ -186,7 +228,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 35: lbu
+    // 46: lbu
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 0)) return FAULT; l0 = i64[75];
@@ -194,7 +236,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 36: lhu
+    // 47: lhu
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 1)) return FAULT; l0 = i64[75];
@@ -202,7 +244,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 37: lwu
+    // 48: lwu
     (): number => {
       let l0 = 0n;
       if (load(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 2)) return FAULT; l0 = i64[75];
@@ -210,322 +252,322 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 38: sb
+    // 49: sb
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 0)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 39: sh
+    // 50: sh
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 1)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 40: sw (compressed)
+    // 51: sw (compressed)
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 2)) return FAULT;
       r.rp += 16;
       return NEXT;
     },
-    // 41: sw
+    // 52: sw
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 2)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 42: sd (compressed)
+    // 53: sd (compressed)
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT;
       r.rp += 16;
       return NEXT;
     },
-    // 43: sd
+    // 54: sd
     (): number => {
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 44: addi (compressed)
+    // 55: addi (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 16;
       return NEXT;
     },
-    // 45: addi
+    // 56: addi
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 46: slti
+    // 57: slti
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i64[u16[(r.rp + 4) >>> 1] >>> 3] < BigInt(i32[(r.rp + 8) >>> 2]) ? 1 : 0) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 47: sltiu
+    // 58: sltiu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, BigInt(i32[(r.rp + 8) >>> 2])) ? 1 : 0) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 48: xori
+    // 59: xori
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 49: ori
+    // 60: ori
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 50: andi (compressed)
+    // 61: andi (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 16;
       return NEXT;
     },
-    // 51: andi
+    // 62: andi
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & BigInt(i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 52: slli (compressed)
+    // 63: slli (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 16;
       return NEXT;
     },
-    // 53: slli
+    // 64: slli
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 54: srli (compressed)
+    // 65: srli (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >> (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 16;
       return NEXT;
     },
-    // 55: srli
+    // 66: srli
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >> (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 56: srai (compressed)
+    // 67: srai (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] >> (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 16;
       return NEXT;
     },
-    // 57: srai
+    // 68: srai
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] >> (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 58: add (compressed)
+    // 69: add (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 16;
       return NEXT;
     },
-    // 59: add
+    // 70: add
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 60: sub (compressed)
+    // 71: sub (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] - i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 16;
       return NEXT;
     },
-    // 61: sub
+    // 72: sub
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] - i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 62: sll
+    // 73: sll
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 63: slt
+    // 74: slt
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 64: sltu
+    // 75: sltu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 65: xor (compressed)
+    // 76: xor (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 16;
       return NEXT;
     },
-    // 66: xor
+    // 77: xor
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 67: srl
+    // 78: srl
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >> (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 68: sra
+    // 79: sra
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] >> (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 69: or (compressed)
+    // 80: or (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 16;
       return NEXT;
     },
-    // 70: or
+    // 81: or
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 71: and (compressed)
+    // 82: and (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 16;
       return NEXT;
     },
-    // 72: and
+    // 83: and
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 73: addiw (compressed)
+    // 84: addiw (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] + i32[(r.rp + 8) >>> 2]) | 0));
       r.rp += 16;
       return NEXT;
     },
-    // 74: addiw
+    // 85: addiw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] + i32[(r.rp + 8) >>> 2]) | 0));
       r.rp += 32;
       return NEXT;
     },
-    // 75: slliw
+    // 86: slliw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i32[u16[(r.rp + 4) >>> 1] >>> 2] << i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 76: srliw
+    // 87: srliw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> i32[(r.rp + 8) >>> 2]) | 0));
       r.rp += 32;
       return NEXT;
     },
-    // 77: sraiw
+    // 88: sraiw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i32[u16[(r.rp + 4) >>> 1] >>> 2] >> i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 78: addw (compressed)
+    // 89: addw (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] + i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0));
       r.rp += 16;
       return NEXT;
     },
-    // 79: addw
+    // 90: addw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] + i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0));
       r.rp += 32;
       return NEXT;
     },
-    // 80: subw (compressed)
+    // 91: subw (compressed)
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] - i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0));
       r.rp += 16;
       return NEXT;
     },
-    // 81: subw
+    // 92: subw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] - i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0));
       r.rp += 32;
       return NEXT;
     },
-    // 82: sllw
+    // 93: sllw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i32[u16[(r.rp + 4) >>> 1] >>> 2] << i32[u16[(r.rp + 6) >>> 1] >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 83: srlw
+    // 94: srlw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0));
       r.rp += 32;
       return NEXT;
     },
-    // 84: sraw
+    // 95: sraw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt((i32[u16[(r.rp + 4) >>> 1] >>> 2] >> i32[u16[(r.rp + 6) >>> 1] >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 85: pause
+    // 96: pause
     (): number => {
       r.rp += 32;
       return NEXT;
     },
-    // 86: fence
+    // 97: fence
     (): number => {
       r.rp += 32;
       return NEXT;
     },
-    // 87: ecall
+    // 98: ecall
     (): number => {
       i32[134] = 8; i64[66] = 0n; return FAULT;
     },
-    // 88: ebreak (compressed)
+    // 99: ebreak (compressed)
     (): number => {
       i32[134] = 3; i64[66] = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)); return FAULT;
     },
-    // 89: ebreak
+    // 100: ebreak
     (): number => {
       i32[134] = 3; i64[66] = (r.pcBase + BigInt((r.rp - r.recBase) >>> 3)); return FAULT;
     },
-    // 90: fence.i
+    // 101: fence.i
     (): number => {
       r.rp += 32;
       return NEXT;
     },
-    // 91: mul
+    // 102: mul
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] * i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 92: mulh
+    // 103: mulh
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -547,7 +589,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 93: mulhsu
+    // 104: mulhsu
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -569,7 +611,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 94: mulhu
+    // 105: mulhu
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -591,61 +633,61 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 95: div
+    // 106: div
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? -1n : ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === -1n ? 1 : 0) !== 0 ? BigInt.asIntN(64, 0n - i64[u16[(r.rp + 4) >>> 1] >>> 3]) : (i64[u16[(r.rp + 4) >>> 1] >>> 3] / i64[u16[(r.rp + 6) >>> 1] >>> 3])));
       r.rp += 32;
       return NEXT;
     },
-    // 96: divu
+    // 107: divu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? -1n : BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) / BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3])));
       r.rp += 32;
       return NEXT;
     },
-    // 97: rem
+    // 108: rem
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? i64[u16[(r.rp + 4) >>> 1] >>> 3] : ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === -1n ? 1 : 0) !== 0 ? 0n : (i64[u16[(r.rp + 4) >>> 1] >>> 3] % i64[u16[(r.rp + 6) >>> 1] >>> 3])));
       r.rp += 32;
       return NEXT;
     },
-    // 98: remu
+    // 109: remu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? i64[u16[(r.rp + 4) >>> 1] >>> 3] : BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) % BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3])));
       r.rp += 32;
       return NEXT;
     },
-    // 99: mulw
+    // 110: mulw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(Math.imul(i32[u16[(r.rp + 4) >>> 1] >>> 2], i32[u16[(r.rp + 6) >>> 1] >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 100: divw
+    // 111: divw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 6) >>> 1] >>> 2] === 0 ? 1 : 0) !== 0 ? -1 : ((i32[u16[(r.rp + 6) >>> 1] >>> 2] === -1 ? 1 : 0) !== 0 ? ((0 - i32[u16[(r.rp + 4) >>> 1] >>> 2]) | 0) : ((i32[u16[(r.rp + 4) >>> 1] >>> 2] / i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0))));
       r.rp += 32;
       return NEXT;
     },
-    // 101: divuw
+    // 112: divuw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 6) >>> 1] >>> 2] === 0 ? 1 : 0) !== 0 ? -1 : (((i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) / (i32[u16[(r.rp + 6) >>> 1] >>> 2] >>> 0)) | 0)));
       r.rp += 32;
       return NEXT;
     },
-    // 102: remw
+    // 113: remw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 6) >>> 1] >>> 2] === 0 ? 1 : 0) !== 0 ? i32[u16[(r.rp + 4) >>> 1] >>> 2] : ((i32[u16[(r.rp + 6) >>> 1] >>> 2] === -1 ? 1 : 0) !== 0 ? 0 : ((i32[u16[(r.rp + 4) >>> 1] >>> 2] % i32[u16[(r.rp + 6) >>> 1] >>> 2]) | 0))));
       r.rp += 32;
       return NEXT;
     },
-    // 103: remuw
+    // 114: remuw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(((i32[u16[(r.rp + 6) >>> 1] >>> 2] === 0 ? 1 : 0) !== 0 ? i32[u16[(r.rp + 4) >>> 1] >>> 2] : (((i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) % (i32[u16[(r.rp + 6) >>> 1] >>> 2] >>> 0)) | 0)));
       r.rp += 32;
       return NEXT;
     },
-    // 104: lr.w
+    // 115: lr.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -657,7 +699,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 105: sc.w
+    // 116: sc.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -671,7 +713,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 106: amoswap.w
+    // 117: amoswap.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -682,7 +724,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 107: amoadd.w
+    // 118: amoadd.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -693,7 +735,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 108: amoxor.w
+    // 119: amoxor.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -704,7 +746,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 109: amoand.w
+    // 120: amoand.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -715,7 +757,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 110: amoor.w
+    // 121: amoor.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -726,7 +768,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 111: amomin.w
+    // 122: amomin.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -737,7 +779,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 112: amomax.w
+    // 123: amomax.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -748,7 +790,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 113: amominu.w
+    // 124: amominu.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -759,7 +801,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 114: amomaxu.w
+    // 125: amomaxu.w
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -770,7 +812,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 115: lr.d
+    // 126: lr.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -782,7 +824,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 116: sc.d
+    // 127: sc.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -796,7 +838,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 117: amoswap.d
+    // 128: amoswap.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -807,7 +849,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 118: amoadd.d
+    // 129: amoadd.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -818,7 +860,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 119: amoxor.d
+    // 130: amoxor.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -829,7 +871,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 120: amoand.d
+    // 131: amoand.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -840,7 +882,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 121: amoor.d
+    // 132: amoor.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -851,7 +893,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 122: amomin.d
+    // 133: amomin.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -862,7 +904,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 123: amomax.d
+    // 134: amomax.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -873,7 +915,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 124: amominu.d
+    // 135: amominu.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -884,7 +926,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 125: amomaxu.d
+    // 136: amomaxu.d
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -895,7 +937,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 126: flw
+    // 137: flw
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -904,14 +946,14 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 127: fsw
+    // 138: fsw
     (): number => {
       if (i32[152] === 0) return off();
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 2)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 128: fmadd.s
+    // 139: fmadd.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -920,7 +962,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 129: fmsub.s
+    // 140: fmsub.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -929,7 +971,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 130: fnmsub.s
+    // 141: fnmsub.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -938,7 +980,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 131: fnmadd.s
+    // 142: fnmadd.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -947,7 +989,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 132: fadd.s
+    // 143: fadd.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -956,7 +998,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 133: fsub.s
+    // 144: fsub.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -965,7 +1007,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 134: fmul.s
+    // 145: fmul.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -974,7 +1016,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 135: fdiv.s
+    // 146: fdiv.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -983,7 +1025,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 136: fsqrt.s
+    // 147: fsqrt.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -992,28 +1034,28 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 137: fsgnj.s
+    // 148: fsgnj.s
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt(((((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 4) >>> 1] >>> 2] : 2143289344) & 2147483647) | (((BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 6) >>> 1] >>> 2] : 2143289344) & -2147483648)) >>> 0) | -4294967296n);
       r.rp += 32;
       return NEXT;
     },
-    // 138: fsgnjn.s
+    // 149: fsgnjn.s
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt(((((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 4) >>> 1] >>> 2] : 2143289344) & 2147483647) | ((((BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 6) >>> 1] >>> 2] : 2143289344) ^ -2147483648) & -2147483648)) >>> 0) | -4294967296n);
       r.rp += 32;
       return NEXT;
     },
-    // 139: fsgnjx.s
+    // 150: fsgnjx.s
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt((((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 4) >>> 1] >>> 2] : 2143289344) ^ (((BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) >= BigInt.asUintN(64, -4294967296n) ? 1 : 0) !== 0 ? i32[u16[(r.rp + 6) >>> 1] >>> 2] : 2143289344) & -2147483648)) >>> 0) | -4294967296n);
       r.rp += 32;
       return NEXT;
     },
-    // 140: fmin.s
+    // 151: fmin.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1022,7 +1064,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 141: fmax.s
+    // 152: fmax.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1031,7 +1073,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 142: fle.s
+    // 153: fle.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1040,7 +1082,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 143: flt.s
+    // 154: flt.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1049,7 +1091,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 144: feq.s
+    // 155: feq.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1058,7 +1100,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 145: fcvt.w.s
+    // 156: fcvt.w.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1067,7 +1109,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 146: fcvt.s.w
+    // 157: fcvt.s.w
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1076,7 +1118,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 147: fcvt.wu.s
+    // 158: fcvt.wu.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1085,7 +1127,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 148: fcvt.s.wu
+    // 159: fcvt.s.wu
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1094,7 +1136,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 149: fcvt.l.s
+    // 160: fcvt.l.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1103,7 +1145,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 150: fcvt.s.l
+    // 161: fcvt.s.l
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1112,7 +1154,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 151: fcvt.lu.s
+    // 162: fcvt.lu.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1121,7 +1163,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 152: fcvt.s.lu
+    // 163: fcvt.s.lu
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1130,7 +1172,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 153: fclass.s
+    // 164: fclass.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1139,7 +1181,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 154: fld (compressed)
+    // 165: fld (compressed)
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1148,7 +1190,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 16;
       return NEXT;
     },
-    // 155: fld
+    // 166: fld
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1157,21 +1199,21 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 156: fsd (compressed)
+    // 167: fsd (compressed)
     (): number => {
       if (i32[152] === 0) return off();
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT;
       r.rp += 16;
       return NEXT;
     },
-    // 157: fsd
+    // 168: fsd
     (): number => {
       if (i32[152] === 0) return off();
       i64[75] = i64[u16[(r.rp + 6) >>> 1] >>> 3]; if (store(BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] + BigInt(i32[(r.rp + 8) >>> 2])), 3)) return FAULT;
       r.rp += 32;
       return NEXT;
     },
-    // 158: fmadd.d
+    // 169: fmadd.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1180,7 +1222,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 159: fmsub.d
+    // 170: fmsub.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1189,7 +1231,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 160: fnmsub.d
+    // 171: fnmsub.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1198,7 +1240,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 161: fnmadd.d
+    // 172: fnmadd.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1207,7 +1249,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 162: fadd.d
+    // 173: fadd.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1216,7 +1258,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 163: fsub.d
+    // 174: fsub.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1225,7 +1267,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 164: fmul.d
+    // 175: fmul.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1234,7 +1276,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 165: fdiv.d
+    // 176: fdiv.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1243,7 +1285,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 166: fsqrt.d
+    // 177: fsqrt.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1252,28 +1294,28 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 167: fsgnj.d
+    // 178: fsgnj.d
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 4) >>> 1] >>> 3] & 9223372036854775807n) | (i64[u16[(r.rp + 6) >>> 1] >>> 3] & -9223372036854775808n));
       r.rp += 32;
       return NEXT;
     },
-    // 168: fsgnjn.d
+    // 179: fsgnjn.d
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 4) >>> 1] >>> 3] & 9223372036854775807n) | ((i64[u16[(r.rp + 6) >>> 1] >>> 3] ^ -9223372036854775808n) & -9223372036854775808n));
       r.rp += 32;
       return NEXT;
     },
-    // 169: fsgnjx.d
+    // 180: fsgnjx.d
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ (i64[u16[(r.rp + 6) >>> 1] >>> 3] & -9223372036854775808n));
       r.rp += 32;
       return NEXT;
     },
-    // 170: fmin.d
+    // 181: fmin.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1282,7 +1324,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 171: fmax.d
+    // 182: fmax.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1291,7 +1333,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 172: fle.d
+    // 183: fle.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1300,7 +1342,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 173: flt.d
+    // 184: flt.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1309,7 +1351,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 174: feq.d
+    // 185: feq.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1318,7 +1360,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 175: fcvt.w.d
+    // 186: fcvt.w.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1327,7 +1369,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 176: fcvt.d.w
+    // 187: fcvt.d.w
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1336,7 +1378,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 177: fcvt.wu.d
+    // 188: fcvt.wu.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1345,7 +1387,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 178: fcvt.d.wu
+    // 189: fcvt.d.wu
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1354,7 +1396,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 179: fcvt.l.d
+    // 190: fcvt.l.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1363,7 +1405,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 180: fcvt.d.l
+    // 191: fcvt.d.l
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1372,7 +1414,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 181: fcvt.lu.d
+    // 192: fcvt.lu.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1381,7 +1423,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 182: fcvt.d.lu
+    // 193: fcvt.d.lu
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1390,7 +1432,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 183: fclass.d
+    // 194: fclass.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1399,35 +1441,35 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 184: fmv.x.w
+    // 195: fmv.x.w
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2]);
       r.rp += 32;
       return NEXT;
     },
-    // 185: fmv.w.x
+    // 196: fmv.w.x
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) | -4294967296n);
       r.rp += 32;
       return NEXT;
     },
-    // 186: fmv.x.d
+    // 197: fmv.x.d
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = i64[u16[(r.rp + 4) >>> 1] >>> 3];
       r.rp += 32;
       return NEXT;
     },
-    // 187: fmv.d.x
+    // 198: fmv.d.x
     (): number => {
       if (i32[152] === 0) return off();
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = i64[u16[(r.rp + 4) >>> 1] >>> 3];
       r.rp += 32;
       return NEXT;
     },
-    // 188: fcvt.s.d
+    // 199: fcvt.s.d
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1436,7 +1478,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 189: fcvt.d.s
+    // 200: fcvt.d.s
     (): number => {
       let l0 = 0n;
       if (i32[152] === 0) return off();
@@ -1445,227 +1487,227 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 190: csrrw
+    // 201: csrrw
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 191: csrrs
+    // 202: csrrs
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 192: csrrc
+    // 203: csrrc
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 193: csrrwi
+    // 204: csrrwi
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 194: csrrsi
+    // 205: csrrsi
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 195: csrrci
+    // 206: csrrci
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 196: mret
+    // 207: mret
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 197: sret
+    // 208: sret
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 198: wfi
+    // 209: wfi
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 199: sfence.vma
+    // 210: sfence.vma
     (): number => {
       return system(i32[(r.rp + 8) >>> 2]);
     },
-    // 200: sh1add
+    // 211: sh1add
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (1n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 201: sh1add.uw
+    // 212: sh1add.uw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) << (1n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 202: sh2add
+    // 213: sh2add
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (2n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 203: sh2add.uw
+    // 214: sh2add.uw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) << (2n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 204: sh3add
+    // 215: sh3add
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3] << (3n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 205: sh3add.uw
+    // 216: sh3add.uw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt.asIntN(64, BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) << (3n & 63n)) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 206: add.uw
+    // 217: add.uw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) + i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 207: slli.uw
+    // 218: slli.uw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(64, BigInt(i32[u16[(r.rp + 4) >>> 1] >>> 2] >>> 0) << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n));
       r.rp += 32;
       return NEXT;
     },
-    // 208: andn
+    // 219: andn
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & (i64[u16[(r.rp + 6) >>> 1] >>> 3] ^ -1n));
       r.rp += 32;
       return NEXT;
     },
-    // 209: orn
+    // 220: orn
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | (i64[u16[(r.rp + 6) >>> 1] >>> 3] ^ -1n));
       r.rp += 32;
       return NEXT;
     },
-    // 210: xnor
+    // 221: xnor
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ i64[u16[(r.rp + 6) >>> 1] >>> 3]) ^ -1n);
       r.rp += 32;
       return NEXT;
     },
-    // 211: min
+    // 222: min
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i64[u16[(r.rp + 4) >>> 1] >>> 3] : i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 212: minu
+    // 223: minu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i64[u16[(r.rp + 4) >>> 1] >>> 3] : i64[u16[(r.rp + 6) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 213: max
+    // 224: max
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 4) >>> 1] >>> 3] < i64[u16[(r.rp + 6) >>> 1] >>> 3] ? 1 : 0) !== 0 ? i64[u16[(r.rp + 6) >>> 1] >>> 3] : i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 214: maxu
+    // 225: maxu
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) < BigInt.asUintN(64, i64[u16[(r.rp + 6) >>> 1] >>> 3]) ? 1 : 0) !== 0 ? i64[u16[(r.rp + 6) >>> 1] >>> 3] : i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 215: rol
+    // 226: rol
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = rotl64(i64[u16[(r.rp + 4) >>> 1] >>> 3], i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n);
       r.rp += 32;
       return NEXT;
     },
-    // 216: ror
+    // 227: ror
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = rotl64(i64[u16[(r.rp + 4) >>> 1] >>> 3], -i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n);
       r.rp += 32;
       return NEXT;
     },
-    // 217: rolw
+    // 228: rolw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(rotl32(i32[u16[(r.rp + 4) >>> 1] >>> 2], i32[u16[(r.rp + 6) >>> 1] >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 218: rorw
+    // 229: rorw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(rotl32(i32[u16[(r.rp + 4) >>> 1] >>> 2], -i32[u16[(r.rp + 6) >>> 1] >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 219: rori
+    // 230: rori
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = rotl64(i64[u16[(r.rp + 4) >>> 1] >>> 3], -BigInt(i32[(r.rp + 8) >>> 2]) & 63n);
       r.rp += 32;
       return NEXT;
     },
-    // 220: roriw
+    // 231: roriw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(rotl32(i32[u16[(r.rp + 4) >>> 1] >>> 2], -i32[(r.rp + 8) >>> 2]));
       r.rp += 32;
       return NEXT;
     },
-    // 221: clz
+    // 232: clz
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = clz64(i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 222: ctz
+    // 233: ctz
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ctz64(i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 223: cpop
+    // 234: cpop
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = popcnt64(i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 224: sext.b
+    // 235: sext.b
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(8, i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 225: sext.h
+    // 236: sext.h
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt.asIntN(16, i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 226: clzw
+    // 237: clzw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(Math.clz32(i32[u16[(r.rp + 4) >>> 1] >>> 2]) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 227: ctzw
+    // 238: ctzw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(ctz32(i32[u16[(r.rp + 4) >>> 1] >>> 2]) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 228: cpopw
+    // 239: cpopw
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = BigInt(popcnt32(i32[u16[(r.rp + 4) >>> 1] >>> 2]) >>> 0);
       r.rp += 32;
       return NEXT;
     },
-    // 229: zext.h
+    // 240: zext.h
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & 65535n);
       r.rp += 32;
       return NEXT;
     },
-    // 230: orc.b
+    // 241: orc.b
     (): number => {
       let l0 = 0n;
       l0 = BigInt.asIntN(64, BigInt.asUintN(64, ((BigInt.asIntN(64, (i64[u16[(r.rp + 4) >>> 1] >>> 3] & 9187201950435737471n) + 9187201950435737471n) | i64[u16[(r.rp + 4) >>> 1] >>> 3]) & -9187201950435737472n)) >> (7n & 63n));
@@ -1673,7 +1715,7 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 231: rev8
+    // 242: rev8
     (): number => {
       let l0 = 0n;
       let l1 = 0n;
@@ -1685,88 +1727,88 @@ export function createHandlers(r: JsRuntime): (() => number)[] {
       r.rp += 32;
       return NEXT;
     },
-    // 232: bclr
+    // 243: bclr
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & (BigInt.asIntN(64, 1n << (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n)) ^ -1n));
       r.rp += 32;
       return NEXT;
     },
-    // 233: bclri
+    // 244: bclri
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & (BigInt.asIntN(64, 1n << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n)) ^ -1n));
       r.rp += 32;
       return NEXT;
     },
-    // 234: bext
+    // 245: bext
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >> (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n)) & 1n);
       r.rp += 32;
       return NEXT;
     },
-    // 235: bexti
+    // 246: bexti
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (BigInt.asIntN(64, BigInt.asUintN(64, i64[u16[(r.rp + 4) >>> 1] >>> 3]) >> (BigInt(i32[(r.rp + 8) >>> 2]) & 63n)) & 1n);
       r.rp += 32;
       return NEXT;
     },
-    // 236: binv
+    // 247: binv
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ BigInt.asIntN(64, 1n << (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n)));
       r.rp += 32;
       return NEXT;
     },
-    // 237: binvi
+    // 248: binvi
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] ^ BigInt.asIntN(64, 1n << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n)));
       r.rp += 32;
       return NEXT;
     },
-    // 238: bset
+    // 249: bset
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | BigInt.asIntN(64, 1n << (i64[u16[(r.rp + 6) >>> 1] >>> 3] & 63n)));
       r.rp += 32;
       return NEXT;
     },
-    // 239: bseti
+    // 250: bseti
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = (i64[u16[(r.rp + 4) >>> 1] >>> 3] | BigInt.asIntN(64, 1n << (BigInt(i32[(r.rp + 8) >>> 2]) & 63n)));
       r.rp += 32;
       return NEXT;
     },
-    // 240: czero.eqz
+    // 251: czero.eqz
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? 0n : i64[u16[(r.rp + 4) >>> 1] >>> 3]);
       r.rp += 32;
       return NEXT;
     },
-    // 241: czero.nez
+    // 252: czero.nez
     (): number => {
       i64[u16[(r.rp + 2) >>> 1] >>> 3] = ((i64[u16[(r.rp + 6) >>> 1] >>> 3] === 0n ? 1 : 0) !== 0 ? i64[u16[(r.rp + 4) >>> 1] >>> 3] : 0n);
       r.rp += 32;
       return NEXT;
     },
-    // 242: cbo.inval
+    // 253: cbo.inval
     (): number => {
       let l0 = 0n;
       if (load(i64[u16[(r.rp + 4) >>> 1] >>> 3], 0)) return FAULT; l0 = i64[75];
       r.rp += 32;
       return NEXT;
     },
-    // 243: cbo.clean
+    // 254: cbo.clean
     (): number => {
       let l0 = 0n;
       if (load(i64[u16[(r.rp + 4) >>> 1] >>> 3], 0)) return FAULT; l0 = i64[75];
       r.rp += 32;
       return NEXT;
     },
-    // 244: cbo.flush
+    // 255: cbo.flush
     (): number => {
       let l0 = 0n;
       if (load(i64[u16[(r.rp + 4) >>> 1] >>> 3], 0)) return FAULT; l0 = i64[75];
       r.rp += 32;
       return NEXT;
     },
-    // 245: cbo.zero
+    // 256: cbo.zero
     (): number => {
       let l0 = 0n;
       l0 = (i64[u16[(r.rp + 4) >>> 1] >>> 3] & -64n);

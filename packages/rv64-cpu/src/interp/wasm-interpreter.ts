@@ -16,21 +16,20 @@
  */
 import { RM_DYN, RM_RTZ } from "../fp/softfloat.ts";
 import { CAUSE_ILLEGAL_INSTRUCTION } from "../isa/causes.ts";
-import { INSTRUCTIONS } from "../isa/instructions.ts";
 import {
-  CHECK_NOTHING, type Expr, type FastPath, FIELD_RS1, FIELD_RS2, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE, NEEDS_NOTHING, NEEDS_RNE, NEEDS_RTZ,
+  type Expr, FIELD_RS1, FIELD_RS2, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE, NEEDS_RTZ,
   type Statement, type Type,
 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  CROSS_PAGE, FP_RNE_INEXACT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
+  CROSS_PAGE, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
   STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "../state.ts";
-import { addFloatFunctions, emitFailsCheck } from "../wasm/float.ts";
+import { addFloatFunctions } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp } from "./dispatch.ts";
+import { counterField, DISPATCH_COMPILED, DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp, REACH_FAR, REACH_LOCAL, REACH_LOOP } from "./dispatch.ts";
 
 // Exit codes of run().
 export const EXIT_FUEL = 0;
@@ -56,7 +55,24 @@ export interface InterpreterImports {
   system(bits: number): number;
   /** Sets the illegal-instruction trap for the instruction at pc. */
   off(pcLo: number, pcHi: number): void;
+  /** A jump target is hot. 1: leave soon, so that it can be compiled. */
+  hot(pcLo: number, pcHi: number): number;
+  /** Compiled code called STATE_PC, which is not compiled. */
+  cold(): void;
 }
+
+/** Taken jumps between two reports of the same one; a power of two. */
+export const HOT_COUNT = 1024;
+
+// What a compiled region returns.
+/** Go on at STATE_PC. */
+export const REGION_NEXT = 0;
+/** A trap is set; STATE_PC is the instruction. */
+export const REGION_TRAP = 1;
+/** Go on at STATE_PC, but let the host look first. */
+export const REGION_LEAVE = 2;
+/** Nothing was done: fuel too low, pages not as compiled, or not compiled at all. */
+export const REGION_DECLINED = 3;
 
 // Locals of run(); 0 is the parameter.
 const FUEL = 0;
@@ -88,6 +104,7 @@ class InterpreterLowering extends Lowering {
   NEXT = 0;
   FAULT = 0;
   floatGate = false;
+  profile = false;
   #types: readonly Type[] = [];
 
   constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[]) {
@@ -254,7 +271,7 @@ class InterpreterLowering extends Lowering {
   branch(cond: Expr): void {
     const { code } = this;
     const op = this.op as DispatchOp;
-    if (op.local) {
+    if (op.reach === REACH_LOCAL || (op.reach === REACH_LOOP && !this.profile)) {
       // A select, not a branch: the dispatch that follows is the one unpredictable jump.
       code.get(RP);
       this.getImm32();
@@ -267,29 +284,73 @@ class InterpreterLowering extends Lowering {
     }
     this.expr(cond);
     this.block(w.IF);
-    this.#far();
+    this.#relative();
     this.end();
   }
-  #far(): void {
-    this.getPc();
-    this.getImm();
-    this.code.byte(w.I64_ADD);
-    this.code.set(PC);
-    this.br(this.FETCH);
-  }
-  jump(target: Expr | null): void {
+  /** To pc + imm. */
+  #relative(): void {
     const { code } = this;
-    if (target !== null) {
-      this.expr(target);
+    const op = this.op as DispatchOp;
+    if (op.reach === REACH_FAR) {
+      this.getPc();
+      this.getImm();
+      code.byte(w.I64_ADD);
       code.set(PC);
+      this.#count(() => code.get(PC));
       return this.br(this.FETCH);
     }
-    if (!(this.op as DispatchOp).local) return this.#far();
+    if (op.reach === REACH_LOOP) {
+      this.#count(() => {
+        this.getPc();
+        code.get(RP);
+        code.memory(w.I64_LOAD32_S, RECORD_IMM);
+        code.i64Const(RECORD_SHIFT);
+        code.byte(w.I64_SHR_S);
+        code.byte(w.I64_ADD);
+      });
+    }
     code.get(RP);
     this.getImm32();
     code.byte(w.I32_ADD);
     code.set(RP);
     this.br(this.NEXT);
+  }
+  jump(target: Expr | null): void {
+    if (target === null) return this.#relative();
+    this.expr(target);
+    this.code.set(PC);
+    this.#count(() => this.code.get(PC));
+    this.br(this.FETCH);
+  }
+  /** Profiling: counts the jump in its record, and tells the host about every HOT_COUNT-th one. */
+  #count(pushTarget: () => void): void {
+    if (!this.profile) return;
+    const { code } = this;
+    const field = counterField((this.op as DispatchOp).row);
+    code.get(RP);
+    this.field16(field);
+    code.i32Const(1);
+    code.byte(w.I32_ADD);
+    code.tee(STATUS);
+    code.memory(w.I32_STORE16, field);
+    code.get(STATUS);
+    code.i32Const(HOT_COUNT - 1);
+    code.byte(w.I32_AND);
+    code.byte(w.I32_EQZ);
+    this.block(w.IF);
+    pushTarget();
+    code.set(VA);
+    code.get(VA);
+    code.byte(w.I32_WRAP_I64);
+    code.get(VA);
+    code.i64Const(32);
+    code.byte(w.I64_SHR_U);
+    code.byte(w.I32_WRAP_I64);
+    code.call(this.functions.hot);
+    this.block(w.IF);
+    this.#holdFuel();
+    this.end();
+    this.end();
   }
   trap(cause: number, value: Expr): void {
     const { code } = this;
@@ -301,60 +362,18 @@ class InterpreterLowering extends Lowering {
     code.memory(w.I64_STORE, STATE_TRAP_VALUE);
     this.br(this.FAULT);
   }
-  fp(statement: Statement): void {
-    const { code } = this;
-    const { fast } = statement;
-    const result = this.local(statement.index, I64);
-    if (fast === null) return this.#fpHelper(statement, result);
-    const done = this.block(w.BLOCK);
-    const slow = this.block(w.BLOCK);
-    if (fast.needs !== NEEDS_NOTHING) {
-      code.get(RP);
-      code.memory(w.I32_LOAD8_U, RECORD_RM);
-      code.i32Const(fast.needs === NEEDS_RTZ ? RM_RTZ : RM_DYN);
-      code.byte(w.I32_NE);
-      this.brIf(slow);
-    }
-    if (fast.guard !== null) {
-      this.expr(fast.guard);
-      code.byte(w.I32_EQZ);
-      this.brIf(slow);
-    }
-    if (fast.needs === NEEDS_RNE) this.#roundedOrExact(fast, slow);
-    else this.expr(fast.value);
-    code.set(result);
-    if (fast.check !== CHECK_NOTHING) {
-      emitFailsCheck(code, result, fast.check, resultIsDouble(INSTRUCTIONS[statement.mode].mnemonic));
-      code.byte(w.I32_EQZ);
-      this.brIf(done);
-    } else {
-      this.br(done);
-    }
-    this.end();
-    this.#fpHelper(statement, result);
-    this.end();
-  }
-  /** Pushes `value` or `exact`, as STATE_FP_FAST says, or goes to `slow`. */
-  #roundedOrExact(fast: FastPath, slow: number): void {
-    const { code } = this;
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_FP_FAST);
-    code.tee(STATUS);
-    code.byte(w.I32_EQZ);
+  fpRounding(needs: number, slow: number): void {
+    this.code.get(RP);
+    this.code.memory(w.I32_LOAD8_U, RECORD_RM);
+    this.code.i32Const(needs === NEEDS_RTZ ? RM_RTZ : RM_DYN);
+    this.code.byte(w.I32_NE);
     this.brIf(slow);
-    code.get(STATUS);
-    code.i32Const(FP_RNE_INEXACT);
-    code.byte(w.I32_EQ);
-    code.byte(w.IF);
-    code.byte(I64);
-    this.depth++;
-    this.expr(fast.value);
-    code.byte(w.ELSE);
-    if (fast.exact === null) this.br(slow);
-    else this.expr(fast.exact);
-    this.end();
   }
-  #fpHelper(statement: Statement, result: number): void {
+  fpMode(): void {
+    this.code.i32Const(0);
+    this.code.memory(w.I32_LOAD, STATE_FP_FAST);
+  }
+  fpHelper(statement: Statement, result: number): void {
     const { code } = this;
     const operands: [Expr | null, number][] = [[statement.a, STATE_A], [statement.b, STATE_B], [statement.c, STATE_C]];
     for (const [operand, slot] of operands) {
@@ -452,20 +471,17 @@ class InterpreterLowering extends Lowering {
   }
 }
 
-/** True if a rounding instruction yields a double: the format comes right after the first dot. */
-export function resultIsDouble(mnemonic: string): boolean {
-  return mnemonic.split(".")[1] === "d";
-}
-
 export interface InterpreterOptions {
   /** Size of the memory in pages of 64 KiB. */
   readonly memoryPages: number;
   /** Floating-point instructions are illegal while STATE_FS is 0. */
   readonly floatGate: boolean;
+  /** Count jumps, report hot ones, and run compiled code. */
+  readonly profile: boolean;
 }
 
 /** The bytes of the interpreter module. */
-export function buildInterpreter({ memoryPages, floatGate }: InterpreterOptions): Uint8Array<ArrayBuffer> {
+export function buildInterpreter({ memoryPages, floatGate, profile }: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
   const two = [I32, I32];
   const three = [I32, I32, I32];
@@ -478,9 +494,13 @@ export function buildInterpreter({ memoryPages, floatGate }: InterpreterOptions)
     fp: builder.importFunction("fp", two, [I32]),
     system: builder.importFunction("system", [I32], [I32]),
     off: builder.importFunction("off", two, []),
+    hot: builder.importFunction("hot", two, [I32]),
+    cold: builder.importFunction("cold", [], []),
   };
   builder.importMemory(memoryPages);
-  const internal = addFloatFunctions(builder);
+  if (profile) builder.importTable();
+  const region = builder.type([], [I32]);
+  const internal = addFloatFunctions(builder, profile);
   const code = new Code();
   const e = new InterpreterLowering(code, functions, internal);
 
@@ -535,7 +555,11 @@ export function buildInterpreter({ memoryPages, floatGate }: InterpreterOptions)
   code.memory(w.I64_LOAD32_U, RECORD_IMM);
   code.memory(w.I64_STORE, STATE_TRAP_VALUE);
   e.br(e.FAULT);
+  e.end(); // DISPATCH_COMPILED
+  if (profile) emitCompiled(e, region);
+  else code.byte(w.UNREACHABLE);
   e.floatGate = floatGate;
+  e.profile = profile;
   for (const op of DISPATCH_OPS) {
     e.end();
     e.instruction(op);
@@ -561,6 +585,13 @@ export function buildInterpreter({ memoryPages, floatGate }: InterpreterOptions)
   for (let n = PC_BASE; n < I32_TEMPS; n++) locals.push(I64);
   for (let n = 0; n < I32_TEMP_COUNT; n++) locals.push(I32);
   builder.addFunction([I32], [I32], locals, code, "run");
+  if (profile) {
+    addLookup(builder);
+    const stub = new Code();
+    stub.call(functions.cold);
+    stub.i32Const(REGION_DECLINED);
+    builder.addFunction([], [I32], [], stub, "stub");
+  }
   return builder.build();
 }
 
@@ -599,6 +630,104 @@ function emitFetch(e: InterpreterLowering): void {
   code.byte(w.I32_SHL);
   code.byte(w.I32_ADD);
   code.set(RP);
+}
+
+/** Calls the compiled region of the record's entry; if it declines, runs the instruction from the entry's own record. */
+function emitCompiled(e: InterpreterLowering, region: number): void {
+  const { code } = e;
+  const ENTRY_POINTER = STATUS;
+  e.refund();
+  e.getImm32();
+  code.set(ENTRY_POINTER);
+  code.i32Const(0);
+  e.getPc();
+  code.memory(w.I64_STORE, STATE_PC);
+  code.i32Const(0);
+  code.get(FUEL);
+  code.memory(w.I32_STORE, STATE_FUEL);
+  code.get(ENTRY_POINTER);
+  code.memory(w.I32_LOAD, ENTRY_SLOT);
+  code.byte(w.CALL_INDIRECT);
+  code.u32(region);
+  code.u32(0);
+  code.tee(VA32);
+  code.i32Const(REGION_DECLINED);
+  code.byte(w.I32_EQ);
+  e.block(w.IF);
+  code.get(ENTRY_POINTER);
+  code.get(RP);
+  code.get(REC_BASE);
+  code.byte(w.I32_SUB);
+  code.byte(w.I32_SUB);
+  code.set(REC_BASE);
+  code.get(ENTRY_POINTER);
+  code.set(RP);
+  e.br(e.NEXT);
+  e.end();
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_FUEL);
+  code.set(FUEL);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_PC);
+  code.set(PC);
+  code.get(VA32);
+  code.byte(w.I32_EQZ);
+  e.brIf(e.FETCH);
+  code.get(VA32);
+  code.i32Const(REGION_TRAP);
+  code.byte(w.I32_EQ);
+  e.block(w.IF);
+  e.leave(EXIT_TRAP);
+  e.end();
+  e.leave(EXIT_HOST);
+}
+
+/** `lookup(pc) -> table slot` of the compiled entry at pc, or -1. */
+function addLookup(builder: ModuleBuilder): void {
+  const code = new Code();
+  const [pc, entry] = [0, 1];
+  code.get(pc);
+  code.byte(w.I32_WRAP_I64);
+  code.i32Const(8);
+  code.byte(w.I32_SHR_U);
+  code.i32Const((TLB_ENTRIES - 1) << 4);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_TLB);
+  code.byte(w.I32_ADD);
+  code.tee(entry);
+  code.memory(w.I64_LOAD, TLB_EXEC);
+  code.get(pc);
+  code.i64Const(-4096);
+  code.byte(w.I64_AND);
+  code.byte(w.I64_NE);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(-1);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.get(entry);
+  code.memory(w.I32_LOAD, TLB_EXEC + 8);
+  code.get(pc);
+  code.byte(w.I32_WRAP_I64);
+  code.i32Const(0xffe);
+  code.byte(w.I32_AND);
+  code.i32Const(RECORD_SHIFT);
+  code.byte(w.I32_SHL);
+  code.byte(w.I32_ADD);
+  code.tee(entry);
+  code.memory(w.I32_LOAD16_U, 0);
+  code.i32Const(DISPATCH_COMPILED);
+  code.byte(w.I32_NE);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(-1);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.get(entry);
+  code.memory(w.I32_LOAD, RECORD_IMM);
+  code.memory(w.I32_LOAD, ENTRY_SLOT);
+  builder.addFunction([I64], [I32], [I32], code, "lookup");
 }
 
 function emitCross(e: InterpreterLowering): void {

@@ -162,8 +162,14 @@ class Script {
   }
 }
 
-/** Adds every internal function to `builder`; the result is indexed by FN_*. */
-export function addFloatFunctions(builder: ModuleBuilder): number[] {
+/** Parameter and result type of the internal functions, by FN_*: how many of which. */
+export const FLOAT_SIGNATURES: readonly { readonly count: number; readonly type: number }[] = [
+  { count: 3, type: F64 }, { count: 3, type: F32 }, { count: 3, type: F64 }, { count: 3, type: F32 }, { count: 2, type: F64 }, { count: 2, type: F32 },
+  { count: 2, type: F64 }, { count: 2, type: F32 }, { count: 2, type: F64 }, { count: 2, type: F32 }, { count: 1, type: F64 }, { count: 1, type: F32 },
+];
+
+/** Adds every internal function to `builder`; the result is indexed by FN_*. With `exported`, as `fn0`, `fn1`, ... */
+export function addFloatFunctions(builder: ModuleBuilder, exported: boolean): number[] {
   const index: number[] = [];
   index[FN_FMA_D] = fmaDouble(builder, false);
   index[FN_FMA_EXACT_D] = fmaDouble(builder, true);
@@ -177,6 +183,7 @@ export function addFloatFunctions(builder: ModuleBuilder): number[] {
   index[FN_MUL_EXACT_S] = mulExactSingle(builder);
   index[FN_DIV_EXACT_S] = divExactSingle(builder);
   index[FN_SQRT_EXACT_S] = sqrtExactSingle(builder);
+  if (exported) index.forEach((f, n) => builder.exportFunction(f, `fn${n}`));
   return index;
 }
 

@@ -5,11 +5,14 @@
  * leaves the instruction) are the abstract methods. Labels are tracked as absolute depths, so that a branch target is
  * named by the depth at which its block was opened.
  */
+import { INSTRUCTIONS } from "../isa/instructions.ts";
 import {
-  type Expr, F32, F64, I32, I64, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
+  CHECK_NOTHING, type Expr, F32, F64, type FastPath, I32, I64, NEEDS_NOTHING, NEEDS_RNE, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
   ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
   type Statement, type Type,
 } from "../isa/ir.ts";
+import { FP_RNE_INEXACT } from "../state.ts";
+import { emitFailsCheck } from "./float.ts";
 import type { Code } from "./module.ts";
 import * as w from "./opcodes.ts";
 
@@ -41,7 +44,12 @@ export abstract class Lowering {
   abstract branch(cond: Expr): void;
   abstract jump(target: Expr | null): void;
   abstract trap(cause: number, value: Expr): void;
-  abstract fp(statement: Statement): void;
+  /** Branches to label `slow` if the rounding mode is not what `needs` (NEEDS_RNE or NEEDS_RTZ) asks for. */
+  abstract fpRounding(needs: number, slow: number): void;
+  /** Pushes STATE_FP_FAST. */
+  abstract fpMode(): void;
+  /** Calls the helper of an ST_FP and puts its result into local `result`. */
+  abstract fpHelper(statement: Statement, result: number): void;
   /** The index of internal function FN_*. */
   abstract functionIndex(fn: number): number;
   abstract system(): void;
@@ -107,6 +115,53 @@ export abstract class Lowering {
     else code.byte(e.op);
   }
 
+  // --- floating point ------------------------------------------------------------------------------------------------------
+  #fp(statement: Statement): void {
+    const { code } = this;
+    const { fast } = statement;
+    const result = this.local(statement.index, I64);
+    if (fast === null) return this.fpHelper(statement, result);
+    const done = this.block(w.BLOCK);
+    const slow = this.block(w.BLOCK);
+    if (fast.needs !== NEEDS_NOTHING) this.fpRounding(fast.needs, slow);
+    if (fast.guard !== null) {
+      this.expr(fast.guard);
+      code.byte(w.I32_EQZ);
+      this.brIf(slow);
+    }
+    if (fast.needs === NEEDS_RNE) this.#roundedOrExact(fast, slow);
+    else this.expr(fast.value);
+    code.set(result);
+    if (fast.check !== CHECK_NOTHING) {
+      emitFailsCheck(code, result, fast.check, INSTRUCTIONS[statement.mode].mnemonic.split(".")[1] === "d");
+      code.byte(w.I32_EQZ);
+      this.brIf(done);
+    } else {
+      this.br(done);
+    }
+    this.end();
+    this.fpHelper(statement, result);
+    this.end();
+  }
+  /** Pushes `value` or `exact`, as STATE_FP_FAST says, or goes to `slow`. */
+  #roundedOrExact(fast: FastPath, slow: number): void {
+    const { code } = this;
+    this.fpMode();
+    code.byte(w.I32_EQZ);
+    this.brIf(slow);
+    this.fpMode();
+    code.i32Const(FP_RNE_INEXACT);
+    code.byte(w.I32_EQ);
+    code.byte(w.IF);
+    code.byte(I64);
+    this.depth++;
+    this.expr(fast.value);
+    code.byte(w.ELSE);
+    if (fast.exact === null) this.br(slow);
+    else this.expr(fast.exact);
+    this.end();
+  }
+
   // --- statements --------------------------------------------------------------------------------------------------------
   statements(body: readonly Statement[]): void {
     for (let n = 0; n < body.length; n++) this.statement(body[n]);
@@ -125,7 +180,7 @@ export abstract class Lowering {
       case ST_BRANCH: return this.branch(a);
       case ST_JUMP: return this.jump(s.a);
       case ST_TRAP: return this.trap(s.index, a);
-      case ST_FP: return this.fp(s);
+      case ST_FP: return this.#fp(s);
       case ST_SET_STATE:
         this.code.i32Const(0);
         this.expr(a);
@@ -150,5 +205,3 @@ export const LOAD_OPCODES: readonly number[] = [
 ];
 /** The wasm opcode of a guest store of an i64, by mode & 3. */
 export const STORE_OPCODES: readonly number[] = [w.I64_STORE8, w.I64_STORE16, w.I64_STORE32, w.I64_STORE];
-
-export { I64 };

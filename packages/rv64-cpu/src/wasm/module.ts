@@ -134,7 +134,6 @@ interface FunctionBody {
   readonly type: number;
   readonly locals: readonly number[];
   readonly code: Code;
-  readonly exportName: string;
 }
 
 export class ModuleBuilder {
@@ -142,7 +141,9 @@ export class ModuleBuilder {
   readonly #typeBytes: number[][] = [];
   readonly #imports: { module: string; name: string; type: number }[] = [];
   readonly #functions: FunctionBody[] = [];
+  readonly #exports: { index: number; name: string }[] = [];
   #memoryPages = 0;
+  #hasTable = false;
 
   /** The number of the function type (params) -> results. */
   type(params: readonly number[], results: readonly number[]): number {
@@ -164,9 +165,21 @@ export class ModuleBuilder {
     this.#memoryPages = pages;
   }
 
+  /** Imports the function table `e.table`. */
+  importTable(): void {
+    this.#hasTable = true;
+  }
+
+  /** Exports a function by index under a second name. */
+  exportFunction(index: number, name: string): void {
+    this.#exports.push({ index, name });
+  }
+
   /** Adds a function; `locals` are the types of its locals after the parameters. Returns its index. */
   addFunction(params: readonly number[], results: readonly number[], locals: readonly number[], code: Code, exportName = ""): number {
-    return this.#imports.length + this.#functions.push({ type: this.type(params, results), locals, code, exportName }) - 1;
+    const index = this.#imports.length + this.#functions.push({ type: this.type(params, results), locals, code }) - 1;
+    if (exportName !== "") this.exportFunction(index, exportName);
+    return index;
   }
 
   /** The module's bytes. */
@@ -178,12 +191,20 @@ export class ModuleBuilder {
       for (const type of this.#typeBytes) for (const byte of type) s.byte(byte);
     });
     this.#section(out, 2, (s) => {
-      s.u32(this.#imports.length + 1);
+      s.u32(this.#imports.length + (this.#hasTable ? 2 : 1));
       for (const { module, name, type } of this.#imports) {
         text(s, module);
         text(s, name);
         s.byte(0);
         s.u32(type);
+      }
+      if (this.#hasTable) {
+        text(s, "e");
+        text(s, "table");
+        s.byte(1);
+        s.byte(0x70); // funcref
+        s.byte(0); // limits without a maximum
+        s.u32(0);
       }
       text(s, "e");
       text(s, "memory");
@@ -196,13 +217,12 @@ export class ModuleBuilder {
       s.u32(this.#functions.length);
       for (const f of this.#functions) s.u32(f.type);
     });
-    const exported = this.#functions.filter((f) => f.exportName !== "");
     this.#section(out, 7, (s) => {
-      s.u32(exported.length);
-      for (const f of exported) {
-        text(s, f.exportName);
+      s.u32(this.#exports.length);
+      for (const { index, name } of this.#exports) {
+        text(s, name);
         s.byte(0);
-        s.u32(this.#imports.length + this.#functions.indexOf(f));
+        s.u32(index);
       }
     });
     this.#section(out, 10, (s) => {

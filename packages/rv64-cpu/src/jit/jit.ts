@@ -1,0 +1,432 @@
+/**
+ * Tier 1: keeps track of hot code, compiles regions in batches, and throws them away when their code changes.
+ *
+ * A region is keyed by the RAM frame and offset of its entry, so every address space shares it. The interpreter reaches it
+ * through the predecoded record at the entry (DISPATCH_COMPILED), other regions through its slot in the function table,
+ * which exists as soon as somebody wants to call it and first holds a stub. Code on further pages is checked once per
+ * mapping epoch (`validate`).
+ *
+ * Life of an entry: wanted (slot with stub) -> compiled (record patched) -> stale (record cleared, slot back to the stub).
+ */
+import type { CompiledCode } from "../code-cache.ts";
+import type { CompilerHost, HartCompiler } from "../hart.ts";
+import { DISPATCH_COMPILED, DISPATCH_PAGE_END, RecordWriter } from "../interp/dispatch.ts";
+import { I32, I64 } from "../isa/ir.ts";
+import { ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_EPOCH, STATE_PC } from "../state.ts";
+import { FLOAT_SIGNATURES } from "../wasm/float.ts";
+import { Code, ModuleBuilder } from "../wasm/module.ts";
+import * as w from "../wasm/opcodes.ts";
+import { FOLLOW_ELSEWHERE, type RegionImports, RegionLowering } from "./lowering.ts";
+import { type CodeReader, END_CALL, END_INDIRECT, findRegion, type Region } from "./region.ts";
+import { REGION_DECLINED } from "../interp/wasm-interpreter.ts";
+
+export interface JitOptions {
+  /** Entries of the function table: one per compiled or called entry. Default 2048. */
+  readonly tableSize?: number;
+  /** Instructions of a region at most. Default 400. */
+  readonly maxInstructions?: number;
+}
+
+export interface JitStatistics {
+  readonly regions: number;
+  readonly modules: number;
+  readonly instructions: number;
+  readonly invalidated: number;
+  readonly declined: number;
+}
+
+/** Calls of an uncompiled entry from compiled code after which it is compiled too. */
+const COLD_CALLS = 256;
+/** Indirect jumps out of a region at one site between two looks at their targets. */
+const MISS_SAMPLE = 64;
+/** Recompilations for newly seen targets of indirect jumps, per region. */
+const MAX_RECOMPILES = 6;
+const MAX_TARGETS = 64;
+/** Regions per module. */
+const BATCH = 32;
+/** Times an entry may go stale before it is left to the interpreter. */
+const MAX_STALE = 8;
+
+interface Entry {
+  readonly frame: number;
+  readonly offset: number;
+  /** Memory offset of the descriptor, which is also its identity for compiled code. */
+  readonly pointer: number;
+  readonly slot: number;
+  compiled: boolean;
+  queued: boolean;
+  coldCalls: number;
+  staleCount: number;
+  recompiles: number;
+  /** Frames of the code on other pages, by page distance from the entry's page. */
+  pages: ReadonlyMap<number, number>;
+  /** By frame: first byte and end of the region's code in it. */
+  ranges: ReadonlyMap<number, readonly [number, number]>;
+  /** Seen targets of indirect jumps, by distance of the jump. */
+  targets: Map<number, number[]>;
+}
+
+interface Site {
+  readonly entry: Entry;
+  readonly delta: number;
+  count: number;
+}
+
+class Jit implements HartCompiler, CompiledCode {
+  readonly tableSize: number;
+  frames: Uint8Array = new Uint8Array(0);
+  readonly #maxInstructions: number;
+  #host: CompilerHost = null as unknown as CompilerHost;
+  #i32: Int32Array = new Int32Array(0);
+  #u16: Uint16Array = new Uint16Array(0);
+  #writer: RecordWriter = null as unknown as RecordWriter;
+  /** By frame * 4096 + offset. */
+  readonly #entries = new Map<number, Entry>();
+  readonly #byPointer = new Map<number, Entry>();
+  readonly #byFrame = new Map<number, Set<Entry>>();
+  readonly #queue: { entry: Entry; pc: number }[] = [];
+  readonly #sites: Site[] = [];
+  #support: WebAssembly.Exports = {};
+  #slots = 0;
+  #modules = 0;
+  #regions = 0;
+  #instructions = 0;
+  #invalidated = 0;
+  #declined = 0;
+
+  constructor(options: JitOptions) {
+    this.tableSize = options.tableSize ?? 2048;
+    this.#maxInstructions = options.maxInstructions ?? 400;
+  }
+
+  get statistics(): JitStatistics {
+    return { regions: this.#regions, modules: this.#modules, instructions: this.#instructions, invalidated: this.#invalidated, declined: this.#declined };
+  }
+
+  attach(host: CompilerHost): void {
+    this.#host = host;
+    const { memory, size } = host.ram;
+    this.#i32 = new Int32Array(memory.buffer);
+    this.#u16 = new Uint16Array(memory.buffer);
+    this.#writer = new RecordWriter(memory.buffer);
+    this.frames = new Uint8Array(size / 4096);
+    host.code.compiled = this;
+    this.#support = this.#buildSupport();
+  }
+
+  /** `follow`: goes on after a callee that did not return where it should, as long as there is compiled code. */
+  #buildSupport(): WebAssembly.Exports {
+    const builder = new ModuleBuilder();
+    const lookup = builder.importFunction("lookup", [I64], [I32]);
+    builder.importMemory(this.#host.ram.memory.buffer.byteLength / 65536);
+    builder.importTable();
+    const region = builder.type([], [I32]);
+    const code = new Code();
+    const [returnPc, status, slot] = [0, 1, 2];
+    const giveUp = (): void => {
+      code.i32Const(FOLLOW_ELSEWHERE);
+      code.byte(w.RETURN);
+      code.byte(w.END);
+    };
+    code.byte(w.LOOP);
+    code.byte(w.VOID);
+    code.get(status);
+    code.i32Const(REGION_DECLINED);
+    code.byte(w.I32_EQ);
+    code.byte(w.IF);
+    code.byte(w.VOID);
+    giveUp();
+    code.get(status);
+    code.byte(w.IF);
+    code.byte(w.VOID);
+    code.get(status);
+    code.byte(w.RETURN);
+    code.byte(w.END);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, STATE_PC);
+    code.get(returnPc);
+    code.byte(w.I64_EQ);
+    code.byte(w.IF);
+    code.byte(w.VOID);
+    code.i32Const(0);
+    code.byte(w.RETURN);
+    code.byte(w.END);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, STATE_PC);
+    code.call(lookup);
+    code.tee(slot);
+    code.i32Const(0);
+    code.byte(w.I32_LT_S);
+    code.byte(w.IF);
+    code.byte(w.VOID);
+    giveUp();
+    code.get(slot);
+    code.byte(w.CALL_INDIRECT);
+    code.u32(region);
+    code.u32(0);
+    code.set(status);
+    code.br(0);
+    code.byte(w.END);
+    code.byte(w.UNREACHABLE);
+    builder.addFunction([I64, I32], [I32], [I32], code, "follow");
+    const { ram, table, exports } = this.#host;
+    const module = new WebAssembly.Module(builder.build());
+    return new WebAssembly.Instance(module, { e: { lookup: exports.lookup, memory: ram.memory, table } }).exports;
+  }
+
+  // --- finding hot code --------------------------------------------------------------------------------------------------
+  hot(pcLo: number, pcHi: number): number {
+    const frame = this.#host.mmu.codeFrame(pcLo, pcHi);
+    if (frame < 0) return 0;
+    const entry = this.#entryAt(frame, pcLo & 0xfff);
+    return entry !== undefined && this.#enqueue(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0)) ? 1 : 0;
+  }
+
+  #enqueue(entry: Entry, pc: number): boolean {
+    if (entry.compiled || entry.queued || entry.staleCount > MAX_STALE) return false;
+    entry.queued = true;
+    this.#queue.push({ entry, pc });
+    return true;
+  }
+
+  #entryAt(frame: number, offset: number): Entry | undefined {
+    const key = frame * 4096 + offset;
+    const known = this.#entries.get(key);
+    if (known !== undefined) return known;
+    if (this.#slots >= this.tableSize || this.#slots >= ENTRY_COUNT) return undefined;
+    const slot = this.#slots++;
+    const pointer = this.#host.ram.entriesOffset + slot * ENTRY_BYTES;
+    const entry: Entry = {
+      frame, offset, pointer, slot, compiled: false, queued: false, coldCalls: 0, staleCount: 0, recompiles: 0, pages: new Map(), ranges: new Map(), targets: new Map(),
+    };
+    this.#i32[(pointer + ENTRY_SLOT) >>> 2] = slot;
+    this.#host.table.set(slot, this.#host.exports.stub);
+    this.#entries.set(key, entry);
+    this.#byPointer.set(pointer, entry);
+    return entry;
+  }
+
+  cold(): void {
+    const pc = STATE_PC >> 2;
+    const [lo, hi] = [this.#i32[pc], this.#i32[pc + 1]];
+    const frame = this.#host.mmu.codeFrame(lo, hi);
+    const entry = frame < 0 ? undefined : this.#entries.get(frame * 4096 + (lo & 0xfff));
+    if (entry !== undefined && ++entry.coldCalls % COLD_CALLS === 0) this.#enqueue(entry, hi * 0x1_0000_0000 + (lo >>> 0));
+  }
+
+  #miss(site: number, delta: number): void {
+    const { entry, delta: jump } = this.#sites[site];
+    const known = entry.targets.get(jump) ?? [];
+    if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < 0x4000 && (delta & 1) === 0) {
+      known.push(delta);
+      entry.targets.set(jump, known);
+    }
+    if (++this.#sites[site].count % MISS_SAMPLE !== 0 || entry.recompiles >= MAX_RECOMPILES || entry.queued || !entry.compiled) return;
+    entry.recompiles++; // its code stays in the table until the new one replaces it
+    const pc = STATE_PC >> 2;
+    entry.queued = true;
+    this.#queue.push({ entry, pc: this.#i32[pc + 1] * 0x1_0000_0000 + (this.#i32[pc] >>> 0) });
+  }
+
+  // --- compiling -----------------------------------------------------------------------------------------------------------
+  compilePending(): void {
+    while (this.#queue.length > 0) {
+      this.#compile(this.#queue.splice(0, BATCH));
+    }
+  }
+
+  #compile(batch: readonly { entry: Entry; pc: number }[]): void {
+    const { ram, table, exports, imports } = this.#host;
+    const found: { entry: Entry; region: Region; pc: number }[] = [];
+    for (const { entry, pc } of batch) {
+      entry.queued = false;
+      const region = findRegion(this.#reader(entry, pc), entry.offset, this.#maxInstructions, entry.targets);
+      if (region === undefined) {
+        this.#declined++;
+        entry.staleCount = MAX_STALE + 1;
+      } else found.push({ entry, region, pc });
+    }
+    if (found.length === 0) return;
+
+    const builder = new ModuleBuilder();
+    const indices: RegionImports = {
+      load: builder.importFunction("load", [I32, I32, I32], [I32]),
+      store: builder.importFunction("store", [I32, I32, I32], [I32]),
+      fp: builder.importFunction("fp", [I32, I32], [I32]),
+      validate: builder.importFunction("validate", [I32], [I32]),
+      lookup: builder.importFunction("lookup", [I64], [I32]),
+      follow: builder.importFunction("follow", [I64, I32], [I32]),
+      miss: builder.importFunction("miss", [I32, I32], []),
+      internal: FLOAT_SIGNATURES.map(({ count, type }, n) => builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type])),
+    };
+    builder.importMemory(ram.memory.buffer.byteLength / 65536);
+    builder.importTable();
+    const regionType = builder.type([], [I32]);
+    found.forEach(({ entry, region, pc }, n) => {
+      // Callees first: their pages become pages that the region depends on.
+      const slots = new Map<number, number>();
+      for (const block of region.blocks) if (block.end === END_CALL) slots.set(block.target, this.#calleeSlot(entry, region, pc, block.target));
+      const lowering = new RegionLowering({
+        region, entry: entry.pointer, checksPages: region.pages.size > 1,
+        slotOf: (delta) => slots.get(delta) ?? -1,
+        siteOf: (delta) => this.#siteFor(entry, region, delta),
+      }, indices, regionType);
+      lowering.emit();
+      builder.addFunction([], [I32], lowering.localTypes, lowering.code, `r${n}`);
+    });
+    const functions: Record<string, unknown> = {
+      load: imports.load, store: imports.store, fp: imports.fp, lookup: exports.lookup, follow: this.#support.follow,
+      validate: (pointer: number) => this.#validate(pointer), miss: (site: number, delta: number) => this.#miss(site, delta),
+    };
+    for (let n = 0; n < FLOAT_SIGNATURES.length; n++) functions[`fn${n}`] = exports[`fn${n}`];
+    const module = new WebAssembly.Module(builder.build());
+    const instance = new WebAssembly.Instance(module, { e: { ...functions, memory: ram.memory, table } });
+    this.#modules++;
+    found.forEach(({ entry, region }, n) => {
+      table.set(entry.slot, instance.exports[`r${n}`]);
+      this.#install(entry, region);
+    });
+  }
+
+  /** Reads code as seen from the address space in which `entry` is at `pc`. */
+  #reader(entry: Entry, pc: number): CodeReader {
+    const { mmu, ram } = this.#host;
+    const page = pc - (((pc % 4096) + 4096) % 4096);
+    return {
+      frame: (delta) => {
+        if (delta === 0) return entry.frame;
+        const va = page + delta * 4096;
+        return mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0);
+      },
+      half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
+    };
+  }
+
+  /** The slot of the callee at distance `delta`, if its page is part of what the region depends on. */
+  #calleeSlot(entry: Entry, region: Region, pc: number, delta: number): number {
+    const at = entry.offset + delta;
+    const page = Math.floor(at / 4096);
+    let frame = region.pages.get(page);
+    if (frame === undefined) {
+      frame = this.#reader(entry, pc).frame(page);
+      if (frame < 0) return -1;
+      (region.pages as Map<number, number>).set(page, frame);
+    }
+    return this.#entryAt(frame, at - page * 4096)?.slot ?? -1;
+  }
+
+  #siteFor(entry: Entry, region: Region, delta: number): number {
+    const block = region.blocks.find((b) => b.end === END_INDIRECT && b.insns[b.insns.length - 1].delta === delta);
+    const jump = block?.insns[block.insns.length - 1];
+    // Returns have no targets worth knowing: the caller checks them.
+    if (jump === undefined || (jump.rd === 0 && (jump.rs1 === 1 || jump.rs1 === 5)) || entry.recompiles >= MAX_RECOMPILES) return -1;
+    return this.#sites.push({ entry, delta, count: 0 }) - 1;
+  }
+
+  #install(entry: Entry, region: Region): void {
+    const { code } = this.#host;
+    entry.compiled = true;
+    entry.pages = region.pages;
+    entry.ranges = codeRanges(entry, region);
+    this.#regions++;
+    this.#instructions += region.instructions;
+    const { pointer } = entry;
+    this.#i32[(pointer + ENTRY_EPOCH) >>> 2] = region.pages.size > 1 ? -1 : 0;
+    // The first instruction in a form that the interpreter can run from the descriptor.
+    const first = region.blocks[0].insns[0];
+    const start = this.#host.ram.offset + entry.frame * 4096 + entry.offset;
+    const low = this.#u16[start >>> 1];
+    const next = entry.offset === 4094 ? (region.pages.get(1) as number) * 4096 + this.#host.ram.offset : start + 2;
+    this.#writer.write(pointer, first.length === 4 ? low | (this.#u16[next >>> 1] << 16) : low, -1);
+    this.#writer.special(pointer + RECORD_BYTES, DISPATCH_PAGE_END, 0);
+    this.#writer.special(pointer + 2 * RECORD_BYTES, DISPATCH_PAGE_END, 0);
+    for (const frame of region.pages.values()) {
+      let dependents = this.#byFrame.get(frame);
+      if (dependents === undefined) this.#byFrame.set(frame, (dependents = new Set()));
+      dependents.add(entry);
+      if (this.frames[frame] === 0) {
+        this.frames[frame] = 1;
+        code.revokeWrites(frame);
+      }
+    }
+    this.#patch(entry);
+  }
+
+  #patch(entry: Entry): void {
+    const record = this.#host.code.recordAt(entry.frame, entry.offset);
+    if (record === 0) return;
+    this.#u16[(record + RECORD_OP) >>> 1] = DISPATCH_COMPILED;
+    this.#i32[(record + RECORD_IMM) >>> 2] = entry.pointer;
+  }
+
+  restoreEntries(frame: number): void {
+    for (const entry of this.#byFrame.get(frame) ?? []) if (entry.compiled && entry.frame === frame) this.#patch(entry);
+  }
+
+  /** The wasm import: are the pages of the region mapped as when it was compiled? */
+  #validate(pointer: number): number {
+    const entry = this.#byPointer.get(pointer) as Entry;
+    const lo = this.#i32[STATE_PC >> 2];
+    const hi = this.#i32[(STATE_PC >> 2) + 1];
+    const pc = hi * 0x1_0000_0000 + (lo >>> 0);
+    const page = pc - (lo & 0xfff);
+    for (const [delta, frame] of entry.pages) {
+      const va = page + delta * 4096;
+      if (this.#host.mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0) !== frame) return 0;
+    }
+    this.#i32[(pointer + ENTRY_EPOCH) >>> 2] = this.#i32[STATE_EPOCH >> 2];
+    return 1;
+  }
+
+  // --- invalidation --------------------------------------------------------------------------------------------------------
+  written(frame: number, offset: number, byteLength: number): boolean {
+    let stale = false;
+    for (const entry of [...(this.#byFrame.get(frame) ?? [])]) {
+      const range = entry.ranges.get(frame);
+      if (range === undefined || range[0] >= offset + byteLength || range[1] <= offset) continue;
+      this.#discard(entry);
+      stale = true;
+    }
+    if (byteLength >= 4096) {
+      // The frame gets another use: nobody depends on it any more.
+      for (const entry of [...(this.#byFrame.get(frame) ?? [])]) this.#discard(entry);
+      this.#byFrame.delete(frame);
+      this.frames[frame] = 0;
+    }
+    return stale;
+  }
+
+  #discard(entry: Entry): void {
+    for (const frame of entry.pages.values()) this.#byFrame.get(frame)?.delete(entry);
+    if (!entry.compiled) return;
+    entry.compiled = false;
+    entry.staleCount++;
+    entry.targets = new Map();
+    this.#invalidated++;
+    this.#host.table.set(entry.slot, this.#host.exports.stub);
+    const record = this.#host.code.recordAt(entry.frame, entry.offset);
+    if (record !== 0 && this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_COMPILED) this.#u16[(record + RECORD_OP) >>> 1] = 0;
+  }
+}
+
+
+function codeRanges(entry: Entry, region: Region): Map<number, readonly [number, number]> {
+  const ranges = new Map<number, readonly [number, number]>();
+  for (const { insns } of region.blocks) {
+    for (const { delta, length } of insns) {
+      for (const at of [entry.offset + delta, entry.offset + delta + length - 1]) {
+        const page = Math.floor(at / 4096);
+        const frame = region.pages.get(page) as number;
+        const offset = at - page * 4096;
+        const [low, high] = ranges.get(frame) ?? [offset, offset + 1];
+        ranges.set(frame, [Math.min(low, offset), Math.max(high, offset + 1)]);
+      }
+    }
+  }
+  return ranges;
+}
+
+/** A compiler of hot code for one hart: `new Hart({ ram, compiler: createJit() })`. */
+export function createJit(options: JitOptions = {}): HartCompiler & { readonly statistics: JitStatistics } {
+  return new Jit(options);
+}

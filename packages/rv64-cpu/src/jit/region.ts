@@ -1,0 +1,287 @@
+/**
+ * Finds the code of a region: the instructions reachable from an entry by direct jumps, as basic blocks in reverse
+ * postorder with immediate dominators.
+ *
+ * Calls do not end a region: the block after them is the call's successor. All addresses are distances in bytes from the
+ * entry, so that the region serves every virtual address at which its frames are mapped.
+ */
+import { decodeImmediate, findInstruction, type Instruction, instructionByName } from "../isa/instructions.ts";
+import { expandCompressed } from "../isa/compressed.ts";
+
+export interface Insn {
+  readonly row: Instruction;
+  /** The 32-bit form. */
+  readonly bits: number;
+  readonly imm: number;
+  readonly rd: number;
+  readonly rs1: number;
+  readonly rs2: number;
+  readonly rs3: number;
+  /** Bytes from the entry. */
+  readonly delta: number;
+  readonly length: number;
+}
+
+// How a block ends.
+/** Into the next instruction, `next`. */
+export const END_FALL = 0;
+/** Conditional branch, to `target` or `next`. */
+export const END_BRANCH = 1;
+/** Direct jump to `target`. */
+export const END_JUMP = 2;
+/** Direct call of `target`, then `next`. */
+export const END_CALL = 3;
+/** Indirect call, then `next`. */
+export const END_CALL_INDIRECT = 4;
+/** Indirect jump, `ret` included. */
+export const END_INDIRECT = 5;
+/** The interpreter has to execute the instruction at `next`. */
+export const END_EXIT = 6;
+
+export interface Block {
+  readonly start: number;
+  readonly insns: readonly Insn[];
+  readonly end: number;
+  /** Distances of the successors; block numbers in `targetBlock` and `nextBlock`, -1 if outside the region. */
+  readonly target: number;
+  readonly next: number;
+  targetBlock: number;
+  nextBlock: number;
+  /** Profiled targets of an indirect jump, as block numbers. */
+  indirect: { readonly delta: number; block: number }[];
+  /** Immediate dominator; the entry's own is itself. */
+  dominator: number;
+  /** Some retreating edge leads here. */
+  isLoop: boolean;
+  /** Reached by two or more forward edges. */
+  isMerge: boolean;
+}
+
+export interface Region {
+  /** In reverse postorder; 0 is the entry. */
+  readonly blocks: readonly Block[];
+  readonly instructions: number;
+  /** Pages of the code, as distances from the entry's page, with their frames. */
+  readonly pages: ReadonlyMap<number, number>;
+}
+
+/** Reads code: the RAM frame of a page (distance in pages from the entry's page), or -1. */
+export interface CodeReader {
+  frame(pageDelta: number): number;
+  /** A halfword of a RAM frame. */
+  half(frame: number, offset: number): number;
+}
+
+const JAL = instructionByName("jal").id;
+const JALR = instructionByName("jalr").id;
+const BRANCHES = new Set(["beq", "bne", "blt", "bge", "bltu", "bgeu"].map((name) => instructionByName(name).id));
+const interpreted = new Set<number>(
+  ["ecall", "ebreak", "mret", "sret", "wfi", "sfence.vma", "fence.i", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci"].map((n) => instructionByName(n).id),
+);
+/** x1 and x5 are link registers: jal and jalr that write them are calls (Volume I, 2.5.1). */
+const isLink = (register: number): boolean => register === 1 || register === 5;
+
+/**
+ * Collects the region at byte `offset` of the entry page.
+ * @param indirectTargets known targets of indirect jumps, by the jump's distance
+ * @returns undefined if the first instruction cannot be compiled
+ */
+export function findRegion(reader: CodeReader, offset: number, limit: number, indirectTargets: ReadonlyMap<number, readonly number[]>): Region | undefined {
+  const pages = new Map<number, number>();
+  const half = (delta: number): number => {
+    const at = offset + delta;
+    const page = Math.floor(at / 4096);
+    let frame = pages.get(page);
+    if (frame === undefined) {
+      frame = reader.frame(page);
+      if (frame < 0) return -1;
+      pages.set(page, frame);
+    }
+    return reader.half(frame, at - page * 4096);
+  };
+  const decode = (delta: number): Insn | undefined => {
+    const low = half(delta);
+    if (low < 0) return undefined;
+    let bits: number;
+    let length = 2;
+    if ((low & 3) === 3) {
+      const high = half(delta + 2);
+      if (high < 0) return undefined;
+      bits = low | (high << 16);
+      length = 4;
+    } else bits = expandCompressed(low);
+    const row = findInstruction(bits);
+    if (row === undefined || interpreted.has(row.id) || (row.hasRm && reservedRm(bits))) return undefined;
+    return {
+      row, bits, length, delta, imm: decodeImmediate(bits, row.imm),
+      rd: (bits >> 7) & 31, rs1: (bits >> 15) & 31, rs2: (bits >> 20) & 31, rs3: bits >>> 27,
+    };
+  };
+
+  const insns = new Map<number, Insn>();
+  const leaders = new Set<number>([0]);
+  const work = [0];
+  while (work.length > 0 && insns.size < limit) {
+    let delta = work.shift() as number;
+    while (insns.size < limit && !insns.has(delta)) {
+      const insn = decode(delta);
+      if (insn === undefined) break;
+      insns.set(delta, insn);
+      const next = delta + insn.length;
+      const { id } = insn.row;
+      if (BRANCHES.has(id)) {
+        leaders.add(next).add(delta + insn.imm);
+        work.push(delta + insn.imm);
+      } else if (id === JAL) {
+        leaders.add(next);
+        if (isLink(insn.rd)) work.push(next);
+        else {
+          leaders.add(delta + insn.imm);
+          work.push(delta + insn.imm);
+        }
+        break;
+      } else if (id === JALR) {
+        leaders.add(next);
+        if (isLink(insn.rd)) work.push(next);
+        for (const target of indirectTargets.get(delta) ?? []) {
+          leaders.add(target);
+          work.push(target);
+        }
+        break;
+      }
+      delta = next;
+    }
+  }
+  if (!insns.has(0)) return undefined;
+  return { blocks: order(makeBlocks(insns, leaders, indirectTargets)), instructions: insns.size, pages };
+}
+
+function reservedRm(bits: number): boolean {
+  const rm = (bits >> 12) & 7;
+  return rm === 5 || rm === 6;
+}
+
+function makeBlocks(insns: ReadonlyMap<number, Insn>, leaders: ReadonlySet<number>, indirectTargets: ReadonlyMap<number, readonly number[]>): Block[] {
+  const blocks: Block[] = [];
+  for (const start of leaders) {
+    if (!insns.has(start)) continue;
+    const body: Insn[] = [];
+    let end = END_EXIT;
+    let target = 0;
+    let delta = start;
+    let indirect: Block["indirect"] = [];
+    for (;;) {
+      const insn = insns.get(delta);
+      if (insn === undefined) break;
+      body.push(insn);
+      const { id } = insn.row;
+      delta += insn.length;
+      target = insn.delta + insn.imm;
+      if (BRANCHES.has(id)) end = END_BRANCH;
+      else if (id === JAL) end = isLink(insn.rd) ? END_CALL : END_JUMP;
+      else if (id === JALR) {
+        end = isLink(insn.rd) ? END_CALL_INDIRECT : END_INDIRECT;
+        if (end === END_INDIRECT) indirect = (indirectTargets.get(insn.delta) ?? []).map((known) => ({ delta: known, block: -1 }));
+      }
+      else if (leaders.has(delta) && insns.has(delta)) end = END_FALL;
+      else continue;
+      break;
+    }
+    blocks.push({ start, insns: body, end, target, next: delta, targetBlock: -1, nextBlock: -1, indirect, dominator: 0, isLoop: false, isMerge: false });
+  }
+  return blocks;
+}
+
+/** Successors of a block inside the region. */
+export function successors(block: Block): number[] {
+  const out: number[] = [];
+  if ((block.end === END_BRANCH || block.end === END_JUMP) && block.targetBlock >= 0) out.push(block.targetBlock);
+  if (block.end !== END_JUMP && block.end !== END_INDIRECT && block.end !== END_EXIT && block.nextBlock >= 0) out.push(block.nextBlock);
+  for (const { block: n } of block.indirect) if (n >= 0) out.push(n);
+  return out;
+}
+
+/** Numbers the reachable blocks in reverse postorder, and finds dominators, loops and merges. */
+function order(found: readonly Block[]): Block[] {
+  const byStart = new Map(found.map((block) => [block.start, block]));
+  const postorder: Block[] = [];
+  const seen = new Set<Block>();
+  const outgoing = (block: Block): Block[] => {
+    const starts = [
+      ...(block.end === END_FALL || block.end === END_BRANCH || block.end === END_CALL || block.end === END_CALL_INDIRECT ? [block.next] : []),
+      ...(block.end === END_BRANCH || block.end === END_JUMP ? [block.target] : []),
+      ...block.indirect.map(({ delta }) => delta),
+    ];
+    return starts.map((start) => byStart.get(start)).filter((b) => b !== undefined);
+  };
+  // Iterative depth-first search: guest code decides how deep it goes.
+  const stack: { block: Block; rest: Block[] }[] = [];
+  const enter = (block: Block): void => {
+    seen.add(block);
+    stack.push({ block, rest: outgoing(block) });
+  };
+  enter(byStart.get(0) as Block);
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1];
+    const next = top.rest.pop();
+    if (next === undefined) {
+      postorder.push(top.block);
+      stack.pop();
+    } else if (!seen.has(next)) enter(next);
+  }
+  const blocks = postorder.reverse();
+  const number = new Map(blocks.map((block, n) => [block.start, n]));
+  for (const block of blocks) {
+    block.targetBlock = number.get(block.target) ?? -1;
+    block.nextBlock = number.get(block.next) ?? -1;
+    for (const known of block.indirect) known.block = number.get(known.delta) ?? -1;
+  }
+  dominate(blocks);
+  return blocks;
+}
+
+/** Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001). */
+function dominate(blocks: readonly Block[]): void {
+  const predecessors: number[][] = blocks.map(() => []);
+  blocks.forEach((block, n) => {
+    for (const s of successors(block)) predecessors[s].push(n);
+  });
+  const idom = new Int32Array(blocks.length).fill(-1);
+  idom[0] = 0;
+  const intersect = (a: number, b: number): number => {
+    let x = a;
+    let y = b;
+    while (x !== y) {
+      while (x > y) x = idom[x];
+      while (y > x) y = idom[y];
+    }
+    return x;
+  };
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let n = 1; n < blocks.length; n++) {
+      let best = -1;
+      for (const p of predecessors[n]) if (idom[p] >= 0) best = best < 0 ? p : intersect(p, best);
+      if (best !== idom[n]) {
+        idom[n] = best;
+        changed = true;
+      }
+    }
+  }
+  blocks.forEach((block, n) => {
+    block.dominator = idom[n];
+  });
+  blocks.forEach((block, n) => {
+    for (const s of successors(block)) if (s <= n) blocks[s].isLoop = true;
+    let forward = 0;
+    for (const p of predecessors[n]) if (p < n) forward++;
+    block.isMerge = forward >= 2;
+  });
+}
+
+/** True if block `a` dominates block `b`. */
+export function dominates(blocks: readonly Block[], a: number, b: number): boolean {
+  let n = b;
+  while (n > a) n = blocks[n].dominator;
+  return n === a;
+}
