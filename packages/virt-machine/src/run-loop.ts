@@ -145,7 +145,8 @@ export interface TimerHost {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   clearTimeout(timer: any): void;
   readonly setImmediate?: (callback: () => void) => unknown;
-  readonly MessageChannel?: new () => MessageChannelLike;
+  /** A constructor as browsers and Node have it; their type declarations do not agree on one. */
+  readonly MessageChannel?: unknown;
 }
 
 interface MessageChannelLike {
@@ -169,7 +170,7 @@ function deferOf(global: TimerHost): (callback: () => void) => void {
   const { setImmediate: immediate, MessageChannel } = global;
   if (immediate !== undefined) return (callback) => void immediate(callback);
   if (MessageChannel === undefined) return (callback) => void global.setTimeout(callback, 0);
-  const { port1, port2 } = new MessageChannel();
+  const { port1, port2 } = new (MessageChannel as new () => MessageChannelLike)();
   const queue: (() => void)[] = [];
   port1.onmessage = () => queue.shift()?.();
   return (callback) => {

@@ -3,5 +3,7 @@ export { HostFileSystem, type HostFileSystemOptions } from "./host-fs.ts";
 export { describeImage, hostTime, rootDevice, withImage } from "./image-file.ts";
 export { hostTree, writeTree } from "./host-tree.ts";
 export { createImage, type CreateOptions } from "./cli/image-create.ts";
+export { debianImage } from "./debian-image.ts";
 export { embeddedRootImage } from "./embedded-root.ts";
+export { attachTerminal, type ConsoleEnd } from "./terminal.ts";
 export { runSession, type SessionOptions } from "./cli/session.ts";

@@ -1,11 +1,8 @@
 /// <reference types="node" />
 /** `starry boot`: the machine with its init, or a shell, on the terminal. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { GuestFiles } from "../../guest-files.ts";
 import type { InitProgram } from "../../machine.ts";
-import { cacheDir, createImage } from "./image-create.ts";
+import { debianImage } from "../debian-image.ts";
 import { helpText, type Parsed, parseOptions } from "./options.ts";
 import { environment, runSession, user } from "./session.ts";
 
@@ -25,7 +22,10 @@ export async function boot(words: readonly string[]): Promise<number> {
     process.stdout.write(helpText("boot", BOOT_USAGE));
     return 0;
   }
-  const image = debianImage(parsed);
+  const text = (name: string) => parsed.values.get(name) as string | undefined;
+  const packages = text("debian")?.split(",");
+  const log = (line: string) => void process.stderr.write(`${line}\n`);
+  const image = packages === undefined ? undefined : debianImage(packages, log, { suite: text("suite"), mirror: text("mirror") });
   return runSession({
     parsed,
     alwaysConsole: true,
@@ -52,25 +52,4 @@ function kernelInit(parsed: Parsed): string[] {
 
 function cwd(parsed: Parsed, files: GuestFiles): string {
   return (parsed.values.get("cwd") as string | undefined) ?? (files.exists("/root") ? "/root" : "/");
-}
-
-/** Builds the image for --debian once and keeps it in the cache. */
-function debianImage(parsed: Parsed): string | undefined {
-  const list = parsed.values.get("debian") as string | undefined;
-  if (list === undefined) return undefined;
-  const packages = list.split(",").filter(Boolean).sort();
-  const suite = (parsed.values.get("suite") as string | undefined) ?? "trixie";
-  const key = createHash("sha256").update([suite, ...packages].join("\n")).digest("hex").slice(0, 16);
-  const folder = join(cacheDir(), "images");
-  const image = join(folder, `${suite}-${key}.ext4`);
-  if (!existsSync(image)) {
-    mkdirSync(folder, { recursive: true });
-    createImage(image, {
-      debian: packages,
-      suite,
-      mirror: parsed.values.get("mirror") as string | undefined,
-      log: (line) => process.stderr.write(`${line}\n`),
-    });
-  }
-  return image;
 }

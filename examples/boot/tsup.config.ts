@@ -1,0 +1,3 @@
+import { packageConfig } from "../../tools/tsup.ts";
+
+export default packageConfig({ entry: { "boot": "src/boot.ts" } });
