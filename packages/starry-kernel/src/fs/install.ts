@@ -10,6 +10,7 @@ import { type FileSystem, LOOKUP_DIRECTORY, LOOKUP_FOLLOW, type Mount, ROOT_CRED
 import type { Kernel } from "../kernel.ts";
 import { FS_CALLS } from "../syscall/fs/index.ts";
 import { MEM_MAJOR, MemoryDevices } from "./devfs/memory-devices.ts";
+import { RTC_MAJOR, RealTimeClock } from "./devfs/real-time-clock.ts";
 import { FileSystems, type FileSystemsOptions } from "./file-systems.ts";
 import { createProcfs } from "./proc/procfs.ts";
 import { createSysfs } from "./sys/sysfs.ts";
@@ -34,12 +35,18 @@ export function installFileSystems(kernel: Kernel, options: FileSystemsOptions =
   kernel.fs = system;
   kernel.addSyscalls(FS_CALLS);
   kernel.charDevices.register(MEM_MAJOR, 0, 256, new MemoryDevices(kernel));
+  kernel.charDevices.register(RTC_MAJOR, 0, 1, new RealTimeClock(kernel));
   const procfs = createProcfs(system);
   const sysfs = createSysfs(system);
-  const singletons: readonly FileSystem[] = [system.devtmpfs.fs, procfs, sysfs, system.devpts.fs];
+  const singletons: readonly FileSystem[] = [procfs, sysfs, system.devpts.fs];
   for (const fs of singletons) {
     kernel.fileSystemTypes.set(fs.type, { name: fs.type, requiresDevice: false, mount: () => fs });
   }
+  kernel.fileSystemTypes.set("devtmpfs", {
+    name: "devtmpfs",
+    requiresDevice: false,
+    mount: () => system.devtmpfs.refresh().fs,
+  });
   for (const name of ["tmpfs", "ramfs"]) {
     kernel.fileSystemTypes.set(name, {
       name,
