@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { type BlockDevice, OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { Ext4FileSystem } from "ext4-fs";
-import { errnoMessage, MS_RELATIME, O_RDWR } from "linux-abi";
+import { errnoMessage, MS_RELATIME } from "linux-abi";
 import * as starry from "starry-kernel";
 import { embeddedRoot, installExt4, memorySize } from "starry-machine";
 import { attachTerminal, debianImage, embeddedRootImage } from "starry-machine/node";
@@ -76,10 +76,9 @@ const init = starry.spawnProcess(kernel, {
   argv,
   envp: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", `TERM=${process.env.TERM ?? "linux"}`],
   cwd: "/root",
-  files: [0, 1, 2].map(() => new starry.TtyFile(console0, O_RDWR)),
+  files: ["/dev/ttyS0", "/dev/ttyS0", "/dev/ttyS0"],
 });
 if (typeof init === "number") throw new Error(`${shell}: ${errnoMessage(init)}`);
-console0.becomeControlling(init.session, init.group.pgid);
 
 // 7. Keys, and the loop that runs it all until the first process ends.
 const running = runLoop((budget) => kernel.step(budget), loopHost(globalThis), {
@@ -91,7 +90,10 @@ const detach = process.stdin.isTTY
   ? attachTerminal(process.stdin, process.stdout, {
       input: (bytes) => void board.input(bytes),
       resize: (columns, rows) => console0.resize({ columns, rows, xPixels: 0, yPixels: 0 }),
-      leave: () => kernel.halt("stopped", 0, "left with Ctrl-A X"),
+      leave: () => {
+        kernel.halt("stopped", 0, "left with Ctrl-A X");
+        running.wake();
+      },
     })
   : () => {};
 if (!process.stdin.isTTY) process.stdin.on("data", (bytes) => board.input(bytes)).unref?.();

@@ -8,7 +8,7 @@
  * process ends, the guest powers off, or `stop()`.
  */
 import type { BlockDevice } from "blockdev-disk";
-import { MS_RDONLY, O_RDWR, SIGKILL } from "linux-abi";
+import { MS_RDONLY, SIGKILL } from "linux-abi";
 import {
   type Kernel,
   kernelSignal,
@@ -20,7 +20,6 @@ import {
   shutDown,
   spawnProcess,
   type Tty,
-  TtyFile,
 } from "starry-kernel";
 import type { FileSystem } from "vfs-inode";
 import { type Board, createBoard, hostClock, loopHost, type RunningLoop, runLoop, VirtualClock } from "virt-machine";
@@ -116,6 +115,9 @@ export interface MachineStats {
   readonly memoryBytes: number;
   readonly memoryFreeBytes: number;
 }
+
+/** Device node of the console; the first process that opens it gets it as its controlling terminal. */
+const CONSOLE = "/dev/ttyS0";
 
 const DEFAULT_ENV: readonly string[] = [
   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -271,12 +273,11 @@ export class Machine {
       argv: init.argv ?? [init.path],
       envp: init.env ?? DEFAULT_ENV,
       cwd: init.cwd ?? "/",
-      files: files.map((file) => (file === "console" ? new TtyFile(this.#tty, O_RDWR) : file)),
+      files: files.map((file) => (file === "console" ? CONSOLE : file)),
       ...(init.uid === undefined ? {} : { uid: init.uid }),
       ...(init.gid === undefined ? {} : { gid: init.gid }),
     });
     if (typeof process === "number") throw new FileError(process, init.path);
-    if (files.includes("console")) this.#tty.becomeControlling(process.session, process.group.pgid);
   }
 
   /** Calls `done` once when the process ends, the caller aborts, time runs out, or the machine stops. */

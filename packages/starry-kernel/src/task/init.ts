@@ -1,7 +1,7 @@
 /**
  * Processes made from nothing: the first one at boot, and those that the host starts in a running machine.
  */
-import { AT_FDCWD, encodeName, ENOMEM, SIGCHLD } from "linux-abi";
+import { AT_FDCWD, encodeName, ENOMEM, O_RDWR, SIGCHLD } from "linux-abi";
 import { execute } from "../exec/execve.ts";
 import { FdTable } from "../fd-table.ts";
 import type { OpenFile } from "../file.ts";
@@ -20,8 +20,11 @@ export interface InitOptions {
   readonly argv: readonly string[];
   /** "NAME=value" */
   readonly envp: readonly string[];
-  /** Descriptors 0, 1, 2 ...: one reference each is taken over, also on failure. Default: none. */
-  readonly files?: readonly OpenFile[];
+  /**
+   * Descriptors 0, 1, 2 ...: files, of which one reference each is taken over, also on failure; or paths that the new process opens
+   * for reading and writing. The first terminal so opened controls its session. Default: none.
+   */
+  readonly files?: readonly (OpenFile | string)[];
   /** Default: root. */
   readonly uid?: number;
   readonly gid?: number;
@@ -46,7 +49,7 @@ export function spawnProcess(kernel: Kernel, options: InitOptions): Process | nu
   const now = kernel.clock.monotonicNs();
   const memory = AddressSpace.create(kernel.memory, limits);
   if (memory === undefined) {
-    for (const file of options.files ?? []) file.put();
+    for (const file of options.files ?? []) if (typeof file !== "string") file.put();
     return -ENOMEM;
   }
   const process = new Process(kernel, kernel.tasks.allocatePid(), limits, SIGCHLD, now);
@@ -57,7 +60,7 @@ export function spawnProcess(kernel: Kernel, options: InitOptions): Process | nu
     process,
     {
       comm: "init",
-      cred: Credentials.forUser(options.uid ?? 0, options.gid ?? 0, options.groups),
+      cred: Credentials.forUser(0, 0), // until its files are open
       memory,
       files,
       fs: kernel.fs.initialContext(),
@@ -65,7 +68,6 @@ export function spawnProcess(kernel: Kernel, options: InitOptions): Process | nu
     },
     now,
   );
-  for (const file of options.files ?? []) files.install(file, false, Number.POSITIVE_INFINITY);
   process.leader = task;
   process.threads.push(task);
   kernel.tasks.startSession(process);
@@ -85,6 +87,9 @@ export function spawnProcess(kernel: Kernel, options: InitOptions): Process | nu
 }
 
 function start(kernel: Kernel, task: Task, options: InitOptions): number {
+  const opened = openFiles(kernel, task, options.files ?? []);
+  if (opened !== 0) return opened;
+  task.cred = Credentials.forUser(options.uid ?? 0, options.gid ?? 0, options.groups);
   if (options.cwd !== undefined) {
     const error = kernel.fs.chdir(task, options.cwd);
     if (error !== 0) return error;
@@ -105,6 +110,18 @@ function start(kernel: Kernel, task: Task, options: InitOptions): number {
   task.pc = cpu.pc;
   kernel.scheduler.enqueue(task);
   return 0;
+}
+
+/** Fills descriptors 0, 1, 2 ...; on failure those that are not installed yet are put. */
+function openFiles(kernel: Kernel, task: Task, files: readonly (OpenFile | string)[]): number {
+  let error = 0;
+  for (const file of files) {
+    const result = typeof file !== "string" ? file : error < 0 ? error : kernel.fs.open(task, AT_FDCWD, file, O_RDWR, 0);
+    if (typeof result === "number") error = result;
+    else if (error < 0) result.put();
+    else task.files.install(result, false, Number.POSITIVE_INFINITY);
+  }
+  return error;
 }
 
 function discard(kernel: Kernel, task: Task): void {
