@@ -1,9 +1,8 @@
 /** One tsup configuration for every package: ESM JavaScript only; tsc emits the declarations. */
 import { defineConfig, type Options } from "tsup";
 
-export function packageConfig(options: Pick<Options, "entry">): ReturnType<typeof defineConfig> {
+export function packageConfig(options: Pick<Options, "entry" | "noExternal" | "minify" | "clean">): ReturnType<typeof defineConfig> {
   return defineConfig({
-    ...options,
     format: ["esm"],
     dts: false,
     sourcemap: true,
@@ -11,5 +10,6 @@ export function packageConfig(options: Pick<Options, "entry">): ReturnType<typeo
     target: "es2022",
     clean: true,
     minifySyntax: true, // inlines numeric constants across files
+    ...options,
   });
 }
