@@ -86,7 +86,6 @@ export function openPath(
   let dentry = walker.dentry;
   let created = false;
   if (creating) {
-    if (walker.trailingSlash) return -EISDIR;
     if (dentry.node === null) {
       const made = createFile(vfs, context, mount, dentry, mode);
       if (typeof made === "number") return made;
@@ -105,7 +104,7 @@ export function openPlace(vfs: Vfs, context: FsContext, path: Path, flags: numbe
   if (type === S_IFLNK) return -ELOOP;
   if (type === S_IFSOCK) return -ENXIO;
   const mask = accessMask(flags);
-  if (type === S_IFDIR && ((mask & MAY_WRITE) !== 0 || (flags & O_CREAT) !== 0)) return -EISDIR;
+  if (type === S_IFDIR && ((mask & MAY_WRITE) !== 0 || (flags & (O_CREAT | O_TRUNC)) !== 0)) return -EISDIR;
   const isDevice = type === S_IFCHR || type === S_IFBLK;
   if (isDevice && (path.mount.flags & MS_NODEV) !== 0) return -EACCES;
   if (!created) {

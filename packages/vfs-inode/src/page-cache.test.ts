@@ -1,3 +1,4 @@
+/// <reference types="node" />
 import { EFAULT, EIO } from "linux-abi";
 import { beforeEach, expect, test } from "vitest";
 import {
@@ -211,4 +212,61 @@ test("a released node writes what is dirty unless the file is gone", () => {
   medium.nlink = 0;
   cache.release(node);
   expect(medium.writes.length).toBe(1);
+});
+
+test("any mixture of reads, writes, stores by mappings, truncations and evictions leaves the bytes a plain array has", () => {
+  let state = 12345;
+  const random = (below: number): number => {
+    state = (state * 48271) % 2147483647;
+    return state % below;
+  };
+  setUp(0, { maxPages: 24 });
+  let model = new Uint8Array(0);
+  const resizeModel = (size: number): void => {
+    const next = new Uint8Array(size);
+    next.set(model.subarray(0, size));
+    model = next;
+  };
+  for (let step = 0; step < 5000; step++) {
+    const offset = random(60 * PAGE_SIZE);
+    const length = 1 + random(random(4) === 0 ? 5 * PAGE_SIZE : 300);
+    switch (random(6)) {
+      case 0:
+      case 1: {
+        const data = new Uint8Array(length).fill(step & 255);
+        expect(cache.write(node, offset, data)).toBe(length);
+        if (offset + length > model.length) resizeModel(offset + length);
+        model.set(data, offset);
+        break;
+      }
+      case 2: {
+        const size = random(3) === 0 ? random(60 * PAGE_SIZE) : Math.max(0, model.length - random(2 * PAGE_SIZE));
+        cache.resize(node, size);
+        medium.truncate(size);
+        resizeModel(size);
+        break;
+      }
+      case 3: {
+        if (offset >= model.length) break;
+        const index = Math.floor(offset / PAGE_SIZE);
+        cache.frameForMapping(node, index, true);
+        const page = cache.peek(node, index) as { bytes: Uint8Array };
+        page.bytes[offset % PAGE_SIZE] = step & 255;
+        model[offset] = step & 255;
+        break;
+      }
+      case 4:
+        if (random(2) === 0) cache.shrink(1 + random(10));
+        else expect(cache.writeback(node)).toBe(0);
+        break;
+      default: {
+        const buf = new Uint8Array(length);
+        const n = cache.read(node, offset, buf);
+        expect(Buffer.compare(buf.subarray(0, n), model.subarray(offset, offset + length))).toBe(0);
+      }
+    }
+    expect(medium.size).toBe(model.length);
+  }
+  cache.writeback(node);
+  expect(Buffer.compare(medium.bytes, model)).toBe(0);
 });

@@ -11,6 +11,7 @@
  */
 import {
   EACCES,
+  EISDIR,
   ELOOP,
   ENAMETOOLONG,
   ENOENT,
@@ -32,7 +33,7 @@ export const LOOKUP_FOLLOW = 1;
 export const LOOKUP_DIRECTORY = 2;
 /** Stop before the last component and report it in `lastName`, `lastKind`, `trailingSlash`. */
 export const LOOKUP_PARENT = 4;
-/** The last component may be absent: the result is a negative dentry then. */
+/** open(O_CREAT): the last component may be absent, the result is a negative dentry then; -EISDIR if it ends in a slash. */
 export const LOOKUP_CREATE = 8;
 /** An empty path means the base itself (AT_EMPTY_PATH). */
 export const LOOKUP_EMPTY = 16;
@@ -154,6 +155,7 @@ export class Walker {
 
       const name = at === 0 && end === rest.length ? rest : rest.slice(at, end);
       if (length > NAME_MAX / 3 && utf8Length(name) > NAME_MAX) return -ENAMETOOLONG;
+      if (isLast && this.trailingSlash && (flags & LOOKUP_CREATE) !== 0) return -EISDIR;
       if (isLast && (flags & LOOKUP_PARENT) !== 0) {
         this.lastName = name;
         this.lastKind = LAST_NORMAL;
