@@ -39,6 +39,7 @@ export type { Process } from "./task/process.ts";
 export { type InitOptions, spawnProcess } from "./task/init.ts";
 export { sendToProcess } from "./signal/send.ts";
 export { kernelSignal } from "./signal/siginfo.ts";
+export { attachStrace, type StraceOptions } from "./strace/strace.ts";
 export { shutDown } from "./shutdown.ts";
 
 // Parts.

@@ -20,6 +20,7 @@ import { type BlockDeviceEntry, CharDevices, type FileSystemType, type SocketFam
 import { RunLoop } from "./run-loop.ts";
 import { Scheduler } from "./sched/scheduler.ts";
 import type { SignalInfo } from "./signal/siginfo.ts";
+import type { SyscallObserver } from "./strace/observer.ts";
 import { SyscallTable } from "./syscall/table.ts";
 import { CORE_CALLS } from "./syscall/core-calls.ts";
 import type { SyscallRow } from "./syscall/row.ts";
@@ -71,6 +72,9 @@ export class Kernel {
   readonly socketFamilies: Map<number, SocketFamily> = new Map();
   /** External interrupt work: called from the main step while `platform.irqPending()`. */
   handleInterrupt: () => void = () => {};
+
+  /** Watches system calls and signals (strace), or null. */
+  observer: SyscallObserver | null = null;
 
   /** The last trace records as text, for oops reports; src/trace sets it. */
   traceTail: () => readonly string[] = () => [];

@@ -75,4 +75,12 @@ export const ARGUMENT_TYPES: Readonly<Record<string, number>> = {
   rlimit: WIDTH_U64,
   utsname: WIDTH_U64,
   wstatus: WIDTH_U64,
+  // Filled in by the call: printed when it returns
+  out_timespec: WIDTH_U64,
+  out_timeval: WIDTH_U64,
+  out_sigset: WIDTH_U64,
+  out_sigaction: WIDTH_U64,
+  out_rlimit: WIDTH_U64,
+  out_int: WIDTH_U64,
+  sigmask_how: WIDTH_I32,
 };

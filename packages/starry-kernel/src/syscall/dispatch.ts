@@ -16,7 +16,7 @@ const A7 = 34;
 const TWO_32 = 4294967296;
 
 /** Reads one argument register. `width` is WIDTH_*. */
-function argument(x: Int32Array, index: number, width: number): number {
+export function argument(x: Int32Array, index: number, width: number): number {
   const lo = x[A0 + 2 * index] as number;
   if (width === 0) return lo;
   if (width === 1) return lo >>> 0;
@@ -30,6 +30,7 @@ export function enterSyscall(kernel: Kernel, task: Task): void {
   const nr = x[A7 + 1] === 0 ? (x[A7] as number) : -1;
   task.syscall = nr;
   if (kernel.trace.sysEnterOn) kernel.trace.sysEnter(task, nr);
+  if (kernel.observer !== null) kernel.observer.enter(task, nr);
   if (nr < 0 || nr >= MAX_SYSCALL || kernel.syscalls.rows[nr] === undefined) {
     reportUnknown(kernel, task, nr);
     finish(kernel, task, -ENOSYS);
@@ -81,10 +82,12 @@ function finish(kernel: Kernel, task: Task, result: number): void {
   if (result === NO_RESULT) {
     if (kernel.scheduler.current !== task) return; // it has ended
     if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, 0);
+    if (kernel.observer !== null) kernel.observer.exit(task, task.syscall, 0);
     task.syscall = -1;
     return;
   }
   if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, result);
+  if (kernel.observer !== null) kernel.observer.exit(task, task.syscall, result);
   task.syscall = -1;
   if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
     task.restartCode = -result;

@@ -180,7 +180,7 @@ function sys_setrlimit(task: Task, resource: number, address: number): number {
 export const RUSAGE_CALLS: readonly SyscallRow[] = [
   row(SYS_getrusage, "getrusage", "who:int usage:ptr", full, sys_getrusage),
   row(SYS_times, "times", "buf:ptr", full, sys_times),
-  row(SYS_prlimit64, "prlimit64", "pid:pid resource:resource new:rlimit old:rlimit", full, sys_prlimit64),
-  row(SYS_getrlimit, "getrlimit", "resource:resource rlim:rlimit", full, sys_getrlimit),
+  row(SYS_prlimit64, "prlimit64", "pid:pid resource:resource new:rlimit old:out_rlimit", full, sys_prlimit64),
+  row(SYS_getrlimit, "getrlimit", "resource:resource rlim:out_rlimit", full, sys_getrlimit),
   row(SYS_setrlimit, "setrlimit", "resource:resource rlim:rlimit", full, sys_setrlimit),
 ];

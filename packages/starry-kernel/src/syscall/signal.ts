@@ -389,9 +389,9 @@ function sys_pidfd_send_signal(task: Task, fd: number, signal: number, infoAddre
 }
 
 export const SIGNAL_CALLS: readonly SyscallRow[] = [
-  row(SYS_rt_sigaction, "rt_sigaction", "sig:signal act:sigaction oldact:sigaction size:size", full, sys_rt_sigaction),
-  row(SYS_rt_sigprocmask, "rt_sigprocmask", "how:int set:sigset oldset:sigset size:size", full, sys_rt_sigprocmask),
-  row(SYS_rt_sigpending, "rt_sigpending", "set:ptr size:size", full, sys_rt_sigpending),
+  row(SYS_rt_sigaction, "rt_sigaction", "sig:signal act:sigaction oldact:out_sigaction size:size", full, sys_rt_sigaction),
+  row(SYS_rt_sigprocmask, "rt_sigprocmask", "how:sigmask_how set:sigset oldset:out_sigset size:size", full, sys_rt_sigprocmask),
+  row(SYS_rt_sigpending, "rt_sigpending", "set:out_sigset size:size", full, sys_rt_sigpending),
   row(SYS_rt_sigsuspend, "rt_sigsuspend", "set:sigset size:size", full, sys_rt_sigsuspend),
   row(SYS_rt_sigtimedwait, "rt_sigtimedwait", "set:sigset info:ptr timeout:timespec size:size", full, sys_rt_sigtimedwait),
   row(SYS_rt_sigreturn, "rt_sigreturn", "", full, sys_rt_sigreturn),

@@ -209,13 +209,13 @@ function adjust(task: Task, address: number): number {
 }
 
 export const TIME_CALLS: readonly SyscallRow[] = [
-  row(SYS_clock_gettime, "clock_gettime", "clock:clockid tp:timespec", full, sys_clock_gettime),
-  row(SYS_clock_getres, "clock_getres", "clock:clockid res:timespec", full, sys_clock_getres),
+  row(SYS_clock_gettime, "clock_gettime", "clock:clockid tp:out_timespec", full, sys_clock_gettime),
+  row(SYS_clock_getres, "clock_getres", "clock:clockid res:out_timespec", full, sys_clock_getres),
   row(SYS_clock_settime, "clock_settime", "clock:clockid tp:timespec", full, sys_clock_settime),
-  row(SYS_gettimeofday, "gettimeofday", "tv:timeval tz:ptr", full, sys_gettimeofday),
+  row(SYS_gettimeofday, "gettimeofday", "tv:out_timeval tz:ptr", full, sys_gettimeofday),
   row(SYS_settimeofday, "settimeofday", "tv:timeval tz:ptr", partial("the time zone is ignored"), sys_settimeofday),
-  row(SYS_nanosleep, "nanosleep", "req:timespec rem:timespec", full, sys_nanosleep),
-  row(SYS_clock_nanosleep, "clock_nanosleep", "clock:clockid flags:flags req:timespec rem:timespec", full, sys_clock_nanosleep),
+  row(SYS_nanosleep, "nanosleep", "req:timespec rem:out_timespec", full, sys_nanosleep),
+  row(SYS_clock_nanosleep, "clock_nanosleep", "clock:clockid flags:flags req:timespec rem:out_timespec", full, sys_clock_nanosleep),
   row(SYS_adjtimex, "adjtimex", "buf:ptr", partial("reads only"), adjust),
   row(SYS_clock_adjtime, "clock_adjtime", "clock:clockid buf:ptr", partial("reads only"), (task, _clock, address) => adjust(task, address)),
 ];

@@ -60,6 +60,7 @@ export function exitThread(task: Task, status: number): void {
   const { process, kernel } = task;
   const trace = kernel.trace;
   if (trace.processExitOn) trace.processExit(task);
+  if (kernel.observer !== null) kernel.observer.ended(task, status);
   task.exitCode = status;
   kernel.timers.disarm(task.sleepTimer);
   releaseRobustList(task);
