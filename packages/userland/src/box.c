@@ -36,7 +36,7 @@ _Noreturn void run_applet(const Applet *applet, int argc, char **argv) {
 
 int usage_error(void) {
   fprintf(stderr, "Usage: %s %s\n", applet_name, current ? current->usage : "");
-  return 2;
+  return 1;
 }
 
 static void message(const char *fmt, va_list ap, const char *reason) {

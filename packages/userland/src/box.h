@@ -22,7 +22,7 @@ void warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void warn_errno(long err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 _Noreturn void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 _Noreturn void die_errno(long err, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Usage line of the running applet to stderr; returns the exit status for misuse. */
+/* Usage line of the running applet to stderr; returns 1, the exit status for misuse of most tools. */
 int usage_error(void);
 
 /* Replaces this process by argv[0], searched in PATH when it has no slash; an applet of that

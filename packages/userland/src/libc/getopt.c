@@ -71,6 +71,12 @@ int getopt(int argc, char **argv, const char *shorts, const char *longs) {
   int c = optopt = (unsigned char)arg[group++];
   const char *hit = c == ':' ? NULL : strchr(shorts, c);
   bool end = !arg[group];
+  if (hit && hit[1] == ':' && hit[2] == ':') { /* an argument only when attached */
+    optarg = end ? NULL : arg + group;
+    group = 0;
+    consume(argv, 1);
+    return c;
+  }
   if (hit && hit[1] == ':') {
     optarg = end ? argv[optind + 1] : arg + group;
     group = 0;

@@ -112,11 +112,11 @@ static long primary(Arith *a) {
   return v;
 }
 
-typedef enum { A_OROR, A_ANDAND, A_OR, A_XOR, A_AND, A_EQ, A_NE, A_LE, A_GE, A_LT, A_GT, A_SHL, A_SHR, A_ADD, A_SUB, A_MUL, A_DIV, A_MOD } Op;
+typedef enum { A_OROR, A_ANDAND, A_OR, A_XOR, A_AND, A_EQ, A_NE, A_LE, A_GE, A_LT, A_GT, A_SHL, A_SHR, A_ADD, A_SUB, A_MUL, A_DIV, A_MOD, A_POW } Op;
 static const struct { const char *text; Op op; int level; } ops[] = {
     {"||", A_OROR, 1}, {"&&", A_ANDAND, 2}, {"|", A_OR, 3}, {"^", A_XOR, 4}, {"&", A_AND, 5}, {"==", A_EQ, 6}, {"!=", A_NE, 6},
     {"<<", A_SHL, 8}, {">>", A_SHR, 8}, {"<=", A_LE, 7}, {">=", A_GE, 7}, {"<", A_LT, 7}, {">", A_GT, 7}, {"+", A_ADD, 9},
-    {"-", A_SUB, 9}, {"*", A_MUL, 10}, {"/", A_DIV, 10}, {"%", A_MOD, 10},
+    {"-", A_SUB, 9}, {"**", A_POW, 11}, {"*", A_MUL, 10}, {"/", A_DIV, 10}, {"%", A_MOD, 10},
 };
 
 static long apply(Arith *a, Op op, long x, long y) {
@@ -135,6 +135,16 @@ static long apply(Arith *a, Op op, long x, long y) {
     case A_ADD: return (long)((unsigned long)x + (unsigned long)y);
     case A_SUB: return (long)((unsigned long)x - (unsigned long)y);
     case A_MUL: return (long)((unsigned long)x * (unsigned long)y);
+    case A_POW: {
+      if (y < 0) {
+        a->error = "negative exponent";
+        return 0;
+      }
+      unsigned long result = 1, base = (unsigned long)x;
+      for (; y; y >>= 1, base *= base)
+        if (y & 1) result *= base;
+      return (long)result;
+    }
     default:
       if (y == 0) {
         if (!a->skip) a->error = "division by zero";
@@ -154,7 +164,7 @@ static long binary(Arith *a, int level) {
     while (i < countof(ops) && !starts_with(a->p, ops[i].text)) i++;
     if (a->error || i == countof(ops) || ops[i].level < level) return x;
     size_t n = strlen(ops[i].text);
-    if (a->p[n] == '=' && ops[i].op != A_OROR && ops[i].op != A_ANDAND && ops[i].level != 6 && ops[i].level != 7) return x;
+    if (a->p[n] == '=' && ops[i].op != A_OROR && ops[i].op != A_ANDAND && ops[i].level != 6 && ops[i].level != 7 && ops[i].op != A_POW) return x;
     a->p += n;
     if (ops[i].op == A_OROR || ops[i].op == A_ANDAND) {
       bool outer = a->skip, decided = ops[i].op == A_OROR ? x != 0 : x == 0;
@@ -163,7 +173,7 @@ static long binary(Arith *a, int level) {
       a->skip = outer;
       x = decided ? ops[i].op == A_OROR : y != 0;
     } else {
-      x = apply(a, ops[i].op, x, binary(a, ops[i].level + 1));
+      x = apply(a, ops[i].op, x, binary(a, ops[i].level + (ops[i].op != A_POW)));
     }
   }
 }

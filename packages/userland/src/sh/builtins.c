@@ -536,7 +536,7 @@ static int builtin_umask(int argc, char **argv) {
       shell_error("umask: %s: bad mode", argv[1]);
       return 1;
     }
-    sys_umask(isdigit(*argv[1]) ? mask : ~mode & 0777);
+    sys_umask(isdigit(*argv[1]) ? mode : ~mode & 0777);
   }
   return 0;
 }

@@ -61,7 +61,8 @@ typedef struct {
   bool strip_tabs, substitution;
   Redir *pending[16]; /* here-documents whose bodies follow the next newline */
   int pending_count;
-  size_t alias_end; /* words before this position come from an alias */
+  size_t alias_end;  /* words before this position come from an alias */
+  bool alias_blank;  /* the alias ended in a blank: the word behind it may be one too */
   bool error;
 } Parser;
 
@@ -245,6 +246,8 @@ static bool expand_alias(Parser *p) {
   buf_str(&fresh, value);
   buf_char(&fresh, ' ');
   p->alias_end = fresh.len;
+  size_t n = strlen(value);
+  p->alias_blank = n && (value[n - 1] == ' ' || value[n - 1] == '\t');
   buf_add(&fresh, s->text.data + s->pos, s->text.len - s->pos);
   buf_free(&s->text);
   s->text = fresh;
@@ -302,6 +305,10 @@ static Node *parse_simple(Parser *p) {
       parse_redirect(p, &rtail);
     } else if (p->tok == T_WORD) {
       if (!n->words && !n->redirs && !n->assignments) while (expand_alias(p)) {}
+      if (p->alias_blank && p->start >= p->alias_end) {
+        p->alias_blank = false;
+        expand_alias(p);
+      }
       if (p->tok != T_WORD) continue;
       Word *w = new_word(p);
       bool assign = !n->words && is_assignment(p->text);
@@ -404,7 +411,8 @@ static Node *parse_case(Parser *p) {
     }
     if (p->tok != T_RPAREN) return syntax_error(p, NULL);
     next_token(p);
-    item->body = parse_list(p);
+    skip_newlines(p);
+    if (!at_list_end(p)) item->body = parse_list(p);
     *tail = item;
     tail = &item->next;
     if (p->tok == T_DSEMI || p->tok == T_SEMI_AND) {

@@ -274,11 +274,20 @@ int wc_main(int argc, char **argv) {
     total->chars += all[i].chars;
     if (all[i].longest > total->longest) total->longest = all[i].longest;
   }
-  /* Columns are as wide as the largest count; unaligned when there is a single number. */
-  char text[24];
-  int width = snprintf(text, sizeof text, "%ld", total->bytes > total->lines ? total->bytes : total->lines);
-  if (l + w + c + m + longest == 1 && n == 1) width = 0;
-  else if (!operands || !strcmp(paths[0], "-")) width = 7;
+  /* Columns are as wide as the sum of the file sizes, or 7 when some input is no file. */
+  int width = 1;
+  if (l + w + c + m + longest > 1 || n > 1) {
+    int64_t size = 0;
+    char text[24];
+    for (int i = 0; i < n; i++) {
+      struct stat st;
+      long err = strcmp(paths[i], "-") ? sys_stat(paths[i], &st) : sys_fstat(0, &st);
+      if (!err && S_ISREG(st.st_mode)) size += st.st_size;
+      else if (!err) width = 7;
+    }
+    int need = snprintf(text, sizeof text, "%ld", size);
+    if (need > width) width = need;
+  }
   for (int i = 0; i < n + (n > 1); i++) {
     if (i < n && !ok[i]) continue;
     const char *gap = "";

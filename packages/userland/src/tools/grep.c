@@ -229,11 +229,11 @@ static int grep(int argc, char **argv) {
         given = true;
         break;
       }
-      default: usage_error(); return 2;
+      default: return usage_error(), 2;
     }
   }
   if (!given) {
-    if (optind >= argc) return usage_error();
+    if (optind >= argc) return usage_error(), 2;
     buf_str(&text, argv[optind++]);
   }
   buf_str(&text, "");

@@ -246,7 +246,7 @@ int ls_main(int argc, char **argv) {
       case 'T': o.longer = o.full_time = true; break;
       case 'U': o.unsorted = true; break;
       case 'z': break;
-      default: return usage_error();
+      default: return usage_error(), 2;
     }
   }
   if (optind == argc && !o.self) {

@@ -172,7 +172,7 @@ int sort_main(int argc, char **argv) {
       case 'c': check = true; break;
       case 'm': case 'z': break;
       default:
-        if (!key_option(&whole, (char)opt)) return usage_error();
+        if (!key_option(&whole, (char)opt)) return usage_error(), 2;
     }
   }
   if (unique) stable = true;
