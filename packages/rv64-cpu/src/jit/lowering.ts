@@ -27,6 +27,7 @@ import { REGION_DECLINED, REGION_LEAVE, REGION_NEXT, REGION_TRAP } from "../inte
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
+import { analyse, type Flow, type RegisterSet, setKey } from "./flow.ts";
 import {
   type Block, dominates, END_BRANCH, END_CALL, END_CALL_INDIRECT, END_EXIT, END_FALL, END_INDIRECT, END_JUMP, type Insn, type Region,
 } from "./region.ts";
@@ -100,14 +101,16 @@ export class RegionLowering extends Lowering {
   /** Children in the dominator tree. */
   readonly #children: number[][];
   readonly #labels: Label[] = [];
-  // Locals of guest registers, or -1; and which of them are written.
+  // Locals of guest registers, or -1.
   readonly #x = new Int16Array(32).fill(-1);
   readonly #f = new Int16Array(32).fill(-1);
-  readonly #xWritten = new Uint8Array(32);
-  readonly #fWritten = new Uint8Array(32);
   readonly #locals: number[] = [];
-  #exit = 0;
+  /** Exit labels by the registers that they store, and those registers. */
+  readonly #exits: { readonly label: number; readonly dirty: RegisterSet }[] = [];
+  readonly #flow: Flow;
   #usesFloat = false;
+  /** The block being emitted. */
+  #current = 0;
   #insn: Insn = null as unknown as Insn;
   /** Instructions of the block before the current one. */
   #done = 0;
@@ -122,6 +125,7 @@ export class RegionLowering extends Lowering {
     this.#children = this.#blocks.map(() => []);
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.#assignRegisters();
+    this.#flow = analyse(this.#blocks);
   }
 
   /** Types of the function's locals (it has no parameters). */
@@ -140,10 +144,10 @@ export class RegionLowering extends Lowering {
       for (const { row, rd, rs1, rs2, rs3 } of insns) {
         for (const letter of row.syntax) {
           switch (letter) {
-            case "d": if (rd !== 0) { add(this.#x, rd, I64); this.#xWritten[rd] = 1; } break;
+            case "d": if (rd !== 0) add(this.#x, rd, I64); break;
             case "s": if (rs1 !== 0) add(this.#x, rs1, I64); break;
             case "t": if (rs2 !== 0) add(this.#x, rs2, I64); break;
-            case "D": add(this.#f, rd, F64); this.#fWritten[rd] = 1; break;
+            case "D": add(this.#f, rd, F64); break;
             case "S": add(this.#f, rs1, F64); break;
             case "T": add(this.#f, rs2, F64); break;
             case "U": add(this.#f, rs3, F64); break;
@@ -157,7 +161,9 @@ export class RegionLowering extends Lowering {
   /** Emits the whole function body into {@link Lowering.code}. */
   emit(): void {
     const { code } = this;
-    this.#exit = this.block(w.BLOCK);
+    // One exit block per distinct set of registers to store; each ends in a return.
+    const sets = [...new Map(this.#flow.exitSets.map((set) => [setKey(set), set])).values()];
+    for (const dirty of sets) this.#exits.push({ label: this.block(w.BLOCK), dirty });
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
     code.tee(FUEL);
@@ -171,17 +177,28 @@ export class RegionLowering extends Lowering {
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_TLB);
     code.set(TLB);
-    this.#loadRegisters();
+    this.#loadRegisters(this.#flow.liveIn[0]);
+    if (this.#usesFloat) this.#loadFpMode();
     this.#tree(0);
-    this.end();
-    this.#storeRegisters();
-    code.i32Const(0);
-    code.get(PC_OUT);
-    code.memory(w.I64_STORE, STATE_PC);
-    code.i32Const(0);
-    code.get(FUEL);
-    code.memory(w.I32_STORE, STATE_FUEL);
-    code.get(STATUS);
+    for (let n = sets.length - 1; n >= 0; n--) {
+      this.end();
+      this.#storeRegisters(sets[n]);
+      code.i32Const(0);
+      code.get(PC_OUT);
+      code.memory(w.I64_STORE, STATE_PC);
+      code.i32Const(0);
+      code.get(FUEL);
+      code.memory(w.I32_STORE, STATE_FUEL);
+      code.get(STATUS);
+      code.byte(w.RETURN);
+    }
+    code.byte(w.UNREACHABLE);
+  }
+
+  /** The label that stores what block `n` may have changed. */
+  #exitOf(n: number): number {
+    const key = setKey(this.#flow.exitSets[n]);
+    return (this.#exits.find(({ dirty }) => setKey(dirty) === key) as { label: number }).label;
   }
 
   #returnIf(status: number): void {
@@ -208,37 +225,36 @@ export class RegionLowering extends Lowering {
     this.end();
   }
 
-  #loadRegisters(): void {
+  #loadRegisters({ x, f }: RegisterSet): void {
     const { code } = this;
     for (let n = 1; n < 32; n++) {
-      if (this.#x[n] < 0) continue;
+      if (((x >>> n) & 1) === 0) continue;
       code.i32Const(0);
       code.memory(w.I64_LOAD, n * 8);
       code.set(this.#x[n]);
     }
     for (let n = 0; n < 32; n++) {
-      if (this.#f[n] < 0) continue;
+      if (((f >>> n) & 1) === 0) continue;
       code.i32Const(0);
       code.memory(w.F64_LOAD, STATE_F + n * 8);
       code.set(this.#f[n]);
     }
-    if (this.#usesFloat) this.#loadFpMode();
   }
   #loadFpMode(): void {
     this.code.i32Const(0);
     this.code.memory(w.I32_LOAD, STATE_FP_FAST);
     this.code.set(FP_MODE);
   }
-  #storeRegisters(): void {
+  #storeRegisters({ x, f }: RegisterSet): void {
     const { code } = this;
     for (let n = 1; n < 32; n++) {
-      if (this.#xWritten[n] === 0) continue;
+      if (((x >>> n) & 1) === 0) continue;
       code.i32Const(0);
       code.get(this.#x[n]);
       code.memory(w.I64_STORE, n * 8);
     }
     for (let n = 0; n < 32; n++) {
-      if (this.#fWritten[n] === 0) continue;
+      if (((f >>> n) & 1) === 0) continue;
       code.i32Const(0);
       code.get(this.#f[n]);
       code.memory(w.F64_STORE, STATE_F + n * 8);
@@ -269,6 +285,7 @@ export class RegionLowering extends Lowering {
 
   #leaveIfLowFuel(n: number): void {
     const { code } = this;
+    this.#current = n;
     code.get(FUEL);
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
@@ -279,6 +296,7 @@ export class RegionLowering extends Lowering {
 
   /** From block `from` to block `to` (-1: outside, at distance `delta`). */
   #goto(from: number, to: number, delta: number): void {
+    this.#current = from;
     if (to < 0) return this.#leave(delta, REGION_NEXT);
     if (to <= from) {
       // A retreating edge: to the loop's label, or, if the loop has a second way in, out and back through its entry.
@@ -316,7 +334,7 @@ export class RegionLowering extends Lowering {
     this.code.set(PC_OUT);
     this.code.i32Const(status);
     this.code.set(STATUS);
-    this.br(this.#exit);
+    this.br(this.#exitOf(this.#current));
   }
   /** Leaves in the middle of a block after `retired` of its instructions, the next one being at `delta`. */
   #leaveInside(delta: number, retired: number, status: number): void {
@@ -326,6 +344,7 @@ export class RegionLowering extends Lowering {
 
   #node(n: number): void {
     const block = this.#blocks[n];
+    this.#current = n;
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
     for (this.#done = 0; this.#done < plain; this.#done++) this.#instruction(insns[this.#done]);
@@ -382,21 +401,21 @@ export class RegionLowering extends Lowering {
     } else this.#jalrTarget(last);
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
-    if ((direct && slot < 0) || block.nextBlock < 0) return this.br(this.#exit);
+    if ((direct && slot < 0) || block.nextBlock < 0) return this.br(this.#exitOf(n));
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_DEPTH);
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
-    this.brIf(this.#exit);
+    this.brIf(this.#exitOf(n));
     if (!direct) {
       code.get(PC_OUT);
       code.call(this.#imports.lookup);
       code.tee(ENTRY);
       code.i32Const(0);
       code.byte(w.I32_LT_S);
-      this.brIf(this.#exit);
+      this.brIf(this.#exitOf(n));
     }
-    this.#storeRegisters();
+    this.#storeRegisters(this.#flow.exitSets[n]);
     code.i32Const(0);
     code.get(PC_OUT);
     code.memory(w.I64_STORE, STATE_PC);
@@ -440,7 +459,8 @@ export class RegionLowering extends Lowering {
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
     this.#returnIf(REGION_NEXT);
-    this.#loadRegisters();
+    this.#loadRegisters(this.#flow.liveIn[block.nextBlock]);
+    if (this.#usesFloat) this.#loadFpMode();
     this.#goto(n, block.nextBlock, block.next);
   }
   #addDepth(step: number): void {
@@ -472,7 +492,7 @@ export class RegionLowering extends Lowering {
       code.byte(w.I32_WRAP_I64);
       code.call(this.#imports.miss);
     }
-    this.br(this.#exit);
+    this.br(this.#exitOf(n));
   }
 
   /** br_table over the distance of PC_OUT to the lowest known target; falls out of the construct if it is none of them. */

@@ -14,7 +14,8 @@ import {
   CHECK_FINITE, F32, F64, FN_ADD_EXACT_D, FN_ADD_EXACT_S, FN_DIV_EXACT_D, FN_DIV_EXACT_S, FN_FMA_D, FN_FMA_EXACT_D, FN_FMA_EXACT_S, FN_FMA_S,
   FN_MUL_EXACT_D, FN_MUL_EXACT_S, FN_SQRT_EXACT_D, FN_SQRT_EXACT_S, I64,
 } from "../isa/ir.ts";
-import { Code, type ModuleBuilder } from "./module.ts";
+import { DOUBLE, fma, RM_RNE } from "../fp/softfloat.ts";
+import { Code, ModuleBuilder } from "./module.ts";
 import * as w from "./opcodes.ts";
 
 // Veltkamp's splitter for 53 bits.
@@ -161,6 +162,64 @@ class Script {
     return this;
   }
 }
+
+/** Pushes lane 0 of relaxed_madd of the three scalars in locals 0, 1, 2. */
+export function emitRelaxedMadd(code: Code, push: (operand: 0 | 1 | 2) => void, double: boolean): void {
+  for (const operand of [0, 1, 2] as const) {
+    push(operand);
+    code.byte(w.PREFIX_FD);
+    code.u32(double ? w.F64X2_SPLAT : w.F32X4_SPLAT);
+  }
+  code.byte(w.PREFIX_FD);
+  code.u32(double ? w.F64X2_RELAXED_MADD : w.F32X4_RELAXED_MADD);
+  code.byte(w.PREFIX_FD);
+  code.u32(double ? w.F64X2_EXTRACT_LANE : w.F32X4_EXTRACT_LANE);
+  code.byte(0);
+}
+
+/** a, b, c with a fused result that differs from the one rounded twice. */
+const FUSION_PROBES: readonly (readonly [number, number, number])[] = [
+  [1 + 2 ** -30, 1 - 2 ** -30, -1], [3, 1 / 3, -1], [0.1, 10, -1], [1 + 2 ** -52, 1 + 2 ** -52, -(1 + 2 ** -51)],
+];
+let fused: boolean | undefined;
+
+/**
+ * True if this engine's relaxed_madd rounds once: then it is the fused multiply-add. The specification leaves the choice
+ * to the engine, but one engine has to choose alike everywhere.
+ */
+export function hasFusedMadd(): boolean {
+  fused ??= probeFusion();
+  return fused;
+}
+
+function probeFusion(): boolean {
+  const builder = new ModuleBuilder();
+  const double = new Code();
+  emitRelaxedMadd(double, (operand) => double.get(operand), true);
+  builder.addFunction([F64, F64, F64], [F64], [], double, "double");
+  const single = new Code();
+  emitRelaxedMadd(single, (operand) => single.get(operand), false);
+  builder.addFunction([F32, F32, F32], [F32], [], single, "single");
+  builder.importMemory(1);
+  const bytes = builder.build();
+  if (!WebAssembly.validate(bytes)) return false;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: { memory } }).exports as Record<string, (a: number, b: number, c: number) => number>;
+  const format = DOUBLE;
+  const exact = (a: number, b: number, c: number): number => {
+    $probe.setFloat64(0, a);
+    const aBits = $probe.getBigUint64(0);
+    $probe.setFloat64(0, b);
+    const bBits = $probe.getBigUint64(0);
+    $probe.setFloat64(0, c);
+    $probe.setBigUint64(0, fma(format, RM_RNE, aBits, bBits, $probe.getBigUint64(0)));
+    return $probe.getFloat64(0);
+  };
+  if (!FUSION_PROBES.every(([a, b, c]) => exports.double(a, b, c) === exact(a, b, c))) return false;
+  // (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24 exactly; the product alone rounds it away.
+  return exports.single(1 + 2 ** -12, 1 + 2 ** -12, -(1 + 2 ** -11)) === 2 ** -24;
+}
+const $probe = new DataView(new ArrayBuffer(8)); // scratch of probeFusion
 
 /** Parameter and result type of the internal functions, by FN_*: how many of which. */
 export const FLOAT_SIGNATURES: readonly { readonly count: number; readonly type: number }[] = [

@@ -7,12 +7,12 @@
  */
 import { INSTRUCTIONS } from "../isa/instructions.ts";
 import {
-  CHECK_NOTHING, type Expr, F32, F64, type FastPath, I32, I64, NEEDS_NOTHING, NEEDS_RNE, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
+  CHECK_NOTHING, type Expr, F32, F64, type FastPath, FN_FMA_D, FN_FMA_S, I32, I64, NEEDS_NOTHING, NEEDS_RNE, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
   ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
   type Statement, type Type,
 } from "../isa/ir.ts";
 import { FP_RNE_INEXACT } from "../state.ts";
-import { emitFailsCheck } from "./float.ts";
+import { emitFailsCheck, emitRelaxedMadd, hasFusedMadd } from "./float.ts";
 import type { Code } from "./module.ts";
 import * as w from "./opcodes.ts";
 
@@ -102,6 +102,11 @@ export abstract class Lowering {
         this.expr(e.c as Expr);
         this.end();
         return;
+      case OP_CALL:
+        if ((e.index === FN_FMA_D || e.index === FN_FMA_S) && hasFusedMadd()) {
+          return emitRelaxedMadd(code, (operand) => this.expr((operand === 0 ? e.a : operand === 1 ? e.b : e.c) as Expr), e.index === FN_FMA_D);
+        }
+        break;
       case w.I32_WRAP_I64: {
         const source = e.a as Expr;
         if (source.op === OP_X) return this.getX32(source.index);

@@ -165,3 +165,12 @@ export const I64_EXTEND8_S = 0xc2;
 export const I64_EXTEND16_S = 0xc3;
 export const I64_EXTEND32_S = 0xc4;
 export const PREFIX_FC = 0xfc;
+
+/** Vector instructions: the prefix, then these as LEB128. The relaxed ones are of the Relaxed SIMD proposal (phase 5). */
+export const PREFIX_FD = 0xfd;
+export const F32X4_SPLAT = 0x13;
+export const F64X2_SPLAT = 0x14;
+export const F32X4_EXTRACT_LANE = 0x1f;
+export const F64X2_EXTRACT_LANE = 0x21;
+export const F32X4_RELAXED_MADD = 0x105;
+export const F64X2_RELAXED_MADD = 0x107;
