@@ -9,6 +9,7 @@
  */
 import type { BlockDevice } from "blockdev-disk";
 import { MS_RDONLY, SIGKILL } from "linux-abi";
+import { createJit } from "rv64-cpu/jit";
 import {
   type Kernel,
   kernelSignal,
@@ -72,6 +73,8 @@ export interface MachineOptions {
   readonly mounts?: readonly HostMount[];
   /** Kernel command line. Default "". */
   readonly commandLine?: string;
+  /** Compile hot guest code to WebAssembly. Default false. */
+  readonly jit?: boolean;
   /** Deterministic run: virtual clock and random numbers from this integer. */
   readonly seed?: number;
   /** Kernel messages. Default: dropped (the guest's dmesg has them). */
@@ -163,6 +166,7 @@ export class Machine {
       fillRandom: options.seed === undefined ? hostRandom(host) : seededRandom(options.seed),
       bootArgs: options.commandLine ?? "",
       ...(options.log === undefined ? {} : { log: options.log }),
+      ...(options.jit ? { compiler: createJit() } : {}),
     });
     const assembled = assembleKernel(this.board, {
       commandLine: options.commandLine ?? "",

@@ -9,7 +9,7 @@
  * Interrupt wires end in `pins`, the bits of `mip`. A raised pin stops the hart's current slice and calls `onInterrupt`.
  * Nothing here runs by itself: time-driven lines follow in `poll`, which the run loop calls after each step.
  */
-import { createGuestRam, Hart, type HartRam } from "rv64-cpu";
+import { createGuestRam, Hart, type HartOptions, type HartRam } from "rv64-cpu";
 import {
   type BlockBackend,
   BlockDevice,
@@ -84,6 +84,8 @@ export interface BoardOptions {
   readonly fillRandom: (target: Uint8Array) => void;
   /** The operator's log. Default: dropped. */
   readonly log?: (level: LogLevel, text: string) => void;
+  /** Compiles hot guest code: `createJit()` of rv64-cpu/jit. Default: the hart interprets. */
+  readonly compiler?: NonNullable<HartOptions["compiler"]>;
   /** Kernel command line in the device tree. Default "". */
   readonly bootArgs?: string;
   /** The guest powered off or rebooted through the test finisher. */
@@ -131,7 +133,7 @@ export class Board {
     this.clock = clock;
     this.ram = createGuestRam({ size: options.memorySize });
     const nowTicks = (): number => Math.floor(clock.monotonicNs() / NS_PER_TICK);
-    this.hart = new Hart({ ram: this.ram, bus: this.bus, timeSource: nowTicks });
+    this.hart = new Hart({ ram: this.ram, bus: this.bus, timeSource: nowTicks, ...(options.compiler && { compiler: options.compiler }) });
     clock.attach?.(() => this.hart.instret);
     this.plic = new Plic([this.#pin(MIP_MEIP), this.#pin(MIP_SEIP)]);
     this.clint = new Clint({ harts: [{ software: this.#pin(MIP_MSIP), timer: this.#pin(MIP_MTIP) }], nowTicks });

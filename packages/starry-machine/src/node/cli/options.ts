@@ -39,7 +39,7 @@ export const OPTIONS: readonly OptionRow[] = [
   { name: "user", value: "UID[:GID]", short: ["u"], commands: MACHINE, help: "run as this user (default: 0:0)" },
   { name: "mem", value: "SIZE", short: ["m"], commands: MACHINE, help: "memory of the machine, e.g. 16M, 512M, 2G (default: 512M)" },
   { name: "append", value: "TEXT", short: ["append"], commands: MACHINE, help: "kernel command line (init=PATH, quiet, trace_event=...)" },
-  { name: "jit", value: "on|off", commands: MACHINE, help: "compile hot guest code (default: on where available)" },
+  { name: "jit", value: "on|off", commands: MACHINE, help: "compile hot guest code to WebAssembly (default: off)" },
   { name: "strace", value: "[FILTER]", commands: MACHINE, help: "print system calls on stderr; FILTER: names or %file %process %memory %network %signal, comma separated, ! negates" },
   { name: "trace", value: "EVENTS", commands: MACHINE, help: "record tracepoints, e.g. sched:*,raw_syscalls:sys_enter" },
   { name: "trace-filter", value: "EXPR", commands: MACHINE, help: "only records that match, in ftrace's filter language" },

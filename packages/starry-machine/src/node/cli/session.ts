@@ -48,6 +48,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
     disks: [root.disk],
     commandLine: text("append") ?? "",
     ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
+    jit: onOff("--jit", text("jit") ?? "off"),
     log: logger(text("log") ?? "error"),
     mounts: (parsed.lists.get("mount") ?? []).map(hostMount),
     init: (kernel, tracing) => {
@@ -98,6 +99,11 @@ export function user(parsed: Parsed): { uid: number; gid: number } {
 function integer(option: string, text: string | undefined): number {
   if (text === undefined || !/^\d+$/.test(text)) throw new UsageError(`${option}: "${text}" is not a number`);
   return Number(text);
+}
+
+function onOff(option: string, text: string): boolean {
+  if (text !== "on" && text !== "off") throw new UsageError(`${option}: "${text}" is neither on nor off`);
+  return text === "on";
 }
 
 /** "A:B" */
