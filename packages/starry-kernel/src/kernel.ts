@@ -129,6 +129,11 @@ export class Kernel {
     return this.#loop.step(budget);
   }
 
+  /** Brings the running task's CPU time up to date. */
+  account(): void {
+    this.#loop.account();
+  }
+
   /** Between steps: makes the hart free for registers that belong to no running task. */
   unloadHart(): void {
     this.#loop.unload();

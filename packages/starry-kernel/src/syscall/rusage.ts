@@ -44,6 +44,7 @@ import { full, row, type SyscallRow } from "./row.ts";
 
 /** What all threads of a process have used, dead ones included. */
 export function processUsage(process: Process): Usage {
+  process.kernel.account();
   const total = new Usage();
   total.add(process.usage);
   for (const thread of process.threads) if (!isDead(thread)) total.add(thread.usage);
@@ -83,7 +84,10 @@ function sys_getrusage(task: Task, who: number, address: number): number {
   let usage: Usage;
   if (who === RUSAGE_SELF) usage = processUsage(task.process);
   else if (who === RUSAGE_CHILDREN) usage = task.process.childUsage;
-  else if (who === RUSAGE_THREAD) usage = task.usage;
+  else if (who === RUSAGE_THREAD) {
+    task.kernel.account();
+    usage = task.usage;
+  }
   else return -EINVAL;
   return writeRusage(task.memory, address, usage);
 }

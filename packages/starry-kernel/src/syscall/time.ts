@@ -63,6 +63,7 @@ export function isMonotonicClock(clock: number): boolean {
  * the two fixed CPU clocks; undefined for an unknown clock.
  */
 function cpuTime(task: Task, clock: number): number | undefined {
+  task.kernel.account();
   if (clock === CLOCK_THREAD_CPUTIME_ID) return task.usage.userNs + task.usage.systemNs;
   if (clock === CLOCK_PROCESS_CPUTIME_ID) return processTime(task.process);
   if (clock >= 0) return undefined;

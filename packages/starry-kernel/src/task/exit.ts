@@ -70,6 +70,7 @@ export function exitThread(task: Task, status: number): void {
   task.files.put(task);
   task.fs.put();
   task.handlers.count--;
+  kernel.account();
   process.usage.add(task.usage);
   task.pending.clear();
   task.attention = false;
