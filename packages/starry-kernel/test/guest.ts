@@ -18,7 +18,7 @@ import { installIo } from "../src/io/install.ts";
 import type { IoBuffer } from "../src/io-buffer.ts";
 import { Kernel } from "../src/kernel.ts";
 import type { Task } from "../src/task/task.ts";
-import { rootTree } from "../../userland/src/root-tree.ts";
+import { rootTree } from "userland";
 
 const USERLAND = fileURLToPath(new URL("../../userland/", import.meta.url));
 

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { MemoryDisk, OverlayDisk } from "blockdev-disk";
 import { Ext4FileSystem, mkfs, populate } from "ext4-fs";
-import { ROOT_TREE_MTIME, rootTree } from "../../userland/src/root-tree.ts";
+import { ROOT_TREE_MTIME, rootTree } from "userland";
 import { FileTree } from "../src/image/tree.ts";
 
 const SIZE = 256 << 20;
