@@ -1,3 +1,3 @@
 import { packageConfig } from "../../tools/tsup.ts";
 
-export default packageConfig({ entry: { "tracepoints": "src/tracepoints.ts" } });
+export default packageConfig({ entry: { tracepoints: "src/tracepoints.ts" } });

@@ -9,8 +9,6 @@ const terminal = new Terminal({ cursorBlink: true, fontSize: 15, theme: { backgr
 const fit = new FitAddon();
 terminal.loadAddon(fit);
 terminal.open(document.querySelector<HTMLElement>("#terminal")!);
-fit.fit();
-terminal.focus();
 
 const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 const send = (message: ToMachine) => worker.postMessage(message);
@@ -21,11 +19,11 @@ worker.onmessage = ({ data }: MessageEvent<FromMachine>) => {
     case "output":
       terminal.write(data.bytes);
       break;
-    case "ready":
-      status.textContent = `running (${Math.round(data.startMs)} ms to start)`;
+    case "booted":
+      status.textContent = `running, booted in ${Math.round(data.bootMs)} ms`;
       break;
     case "exited":
-      status.textContent = `stopped: ${data.reason}, status ${data.status}`;
+      status.textContent = `stopped: ${data.message} (reload the page to boot again)`;
       break;
     case "failed":
       status.textContent = `failed: ${data.message}`;
@@ -37,11 +35,16 @@ worker.onerror = (event) => {
 };
 
 terminal.onData((text) => send({ kind: "input", bytes: encoder.encode(text) }));
+terminal.onBinary((text) => send({ kind: "input", bytes: Uint8Array.from(text, (c) => c.charCodeAt(0)) }));
+// Ctrl-V and Ctrl-Shift-V paste, as the browser does anywhere else; xterm.js would send the control character.
+terminal.attachCustomKeyEventHandler((event) => !(event.ctrlKey && event.code === "KeyV"));
 terminal.onResize(({ cols, rows }) => send({ kind: "resize", columns: cols, rows }));
 addEventListener("resize", () => fit.fit());
+fit.fit();
+terminal.focus();
 
 const memory = new URLSearchParams(location.search).get("mem");
-send({ kind: "start", columns: terminal.cols, rows: terminal.rows, ...(memory === null ? {} : { memory }) });
+send({ kind: "start", ...(memory === null ? {} : { memory }) });
 
 // For tests and the curious: what the terminal shows, as text.
 Object.assign(globalThis, {

@@ -1,12 +1,13 @@
 /** What the page and the worker say to each other. */
 
 export type ToMachine =
-  | { kind: "start"; columns: number; rows: number; memory?: string }
-  | { kind: "input"; bytes: Uint8Array<ArrayBuffer> }
-  | { kind: "resize"; columns: number; rows: number };
+  | { kind: "start"; memory?: string }
+  | { kind: "resize"; columns: number; rows: number }
+  | { kind: "input"; bytes: Uint8Array<ArrayBuffer> };
 
 export type FromMachine =
   | { kind: "output"; bytes: Uint8Array }
-  | { kind: "ready"; startMs: number }
-  | { kind: "exited"; reason: string; status: number }
+  /** The first program has printed something, so many milliseconds after the image was there. */
+  | { kind: "booted"; bootMs: number }
+  | { kind: "exited"; reason: string; status: number; message: string }
   | { kind: "failed"; message: string };
