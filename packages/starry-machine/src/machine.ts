@@ -295,16 +295,19 @@ export class Machine {
       if (error !== undefined) this.#kill(process);
       done(error);
     };
-    const listener = { pollWake: () => (process.zombie ? end() : undefined) };
+    const listener = {
+      pollWake: () => {
+        // Programs that the machine's own end has killed have no result.
+        const { halted } = this.kernel;
+        if (process.zombie) end(halted === null ? undefined : new Error(`the machine has stopped: ${halted.message}`));
+      },
+    };
     const abort = (): void => end(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
     const timer =
       timeout === undefined ? undefined : this.#host.setTimeout(() => end(new Error(`timed out after ${timeout} ms`)), timeout);
     exitEvents.add(listener);
     signal?.addEventListener("abort", abort, { once: true });
     if (signal?.aborted) abort();
-    this.exited.then((exit) => {
-      if (!process.zombie) end(new Error(`the machine has stopped: ${exit.message}`));
-    });
   }
 
   #kill(process: Process): void {
