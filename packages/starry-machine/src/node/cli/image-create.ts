@@ -2,6 +2,7 @@
 /**
  * `starry image create`: a new ext4 image from Debian packages, a host folder, a tar archive, or empty.
  */
+import { randomFillSync } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
@@ -45,7 +46,7 @@ export function createImage(path: string, options: CreateOptions): string {
     using disk = new FileDisk(partial);
     mkfs(disk, {
       blockSize: 4096,
-      random: (bytes) => void crypto.getRandomValues(bytes),
+      random: (bytes) => void randomFillSync(bytes),
       now: hostTime(),
       assumeStoragePrezeroed: true,
       ...(options.label === undefined ? {} : { label: options.label }),
