@@ -137,6 +137,8 @@ function addDpkgDatabase(tree: FileTree, packages: readonly Package[]): void {
     return `${controlText.replace(/^Package: .*$/m, `Package: ${control.get("Package")}\nStatus: install ok installed`)}${list}\n`;
   });
   tree.addFile("/var/lib/dpkg/status", stanzas.join("\n"));
+  // Format 1: "Multi-Arch: same" packages have their architecture in the names below (dpkg, lib/dpkg/db-fsys.h).
+  tree.addFile("/var/lib/dpkg/info/format", "1\n");
   for (const { control, scripts, files } of packages) {
     const multiArch = control.get("Multi-Arch") === "same" ? `:${control.get("Architecture")}` : "";
     const base = `/var/lib/dpkg/info/${control.get("Package")}${multiArch}`;
