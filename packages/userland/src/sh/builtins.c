@@ -717,23 +717,28 @@ static int builtin_let(int argc, char **argv) {
 static int builtin_true(int argc, char **argv) { return (void)argc, (void)argv, 0; }
 static int builtin_false(int argc, char **argv) { return (void)argc, (void)argv, 1; }
 
-/* kill knows jobs; everything else is the kill program's. */
+/* kill knows jobs; everything else is the kill program's. "--" keeps -PGID from being an option. */
 static int builtin_kill(int argc, char **argv) {
-  char **args = malloc(((size_t)argc + 1) * sizeof *args);
-  int status = 0;
-  for (int i = 0; i < argc; i++) {
-    args[i] = argv[i];
-    if (argv[i][0] != '%') continue;
-    Job *j = job_find(argv[i]);
-    if (!j) {
+  char **args = malloc(((size_t)argc + 2) * sizeof *args);
+  int n = 0, i = 0, status = 0;
+  args[n++] = argv[i++];
+  if (i < argc && *argv[i] == '-') {
+    bool takes_next = !strcmp(argv[i], "-s") || !strcmp(argv[i], "-n");
+    args[n++] = argv[i++];
+    if (takes_next && i < argc) args[n++] = argv[i++];
+  }
+  for (bool marked = false; i < argc; i++) {
+    Job *j = *argv[i] == '%' ? job_find(argv[i]) : NULL;
+    if (*argv[i] == '%' && !j) {
       shell_error("kill: %s: no such job", argv[i]);
       status = 1;
-    } else {
-      args[i] = asprintf("%d", monitor ? -j->pgid : j->procs[0].pid);
+      continue;
     }
+    if (j && !marked) args[n++] = "--", marked = true;
+    args[n++] = j ? asprintf("%d", monitor ? -j->pgid : j->procs[0].pid) : argv[i];
   }
-  args[argc] = NULL;
-  if (!status) status = kill_main(argc, args);
+  args[n] = NULL;
+  if (!status) status = kill_main(n, args);
   free(args);
   return status;
 }

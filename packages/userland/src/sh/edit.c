@@ -305,8 +305,10 @@ static void edit(Line *l, bool *eof, bool *interrupted) {
   size_t at = history.len;
   char *draft = NULL;
   int key = 0;
+  bool fresh = false; /* the screen shows the line already */
   for (;;) {
-    draw(l);
+    if (!fresh) draw(l);
+    fresh = false;
     int before = key;
     key = read_key();
     if (key == 18) key = search_history(l);
@@ -345,14 +347,19 @@ static void edit(Line *l, bool *eof, bool *interrupted) {
       default:
         if (key >= 32 && key < 256) {
           char c = (char)key;
+          bool at_end = l->cursor == l->text.len, room = (l->prompt_width + columns(l->text.data, l->text.len) + 1) % (size_t)l->width;
           insert(l, &c, 1);
+          fresh = at_end && room;
+          if (fresh) write_all(1, &c, 1);
         }
     }
   }
 done:
   free(draft);
-  l->cursor = l->text.len;
-  draw(l);
+  if (l->cursor != l->text.len) {
+    l->cursor = l->text.len;
+    draw(l);
+  }
   finish(l, *interrupted ? "^C\n" : *eof ? "" : "\n");
 }
 

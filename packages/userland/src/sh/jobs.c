@@ -47,7 +47,13 @@ static void give_terminal(int pgid) {
 
 int job_fork(Job *j, bool background) {
   fflush(stdout);
+  /* Blocked until the child no longer ignores what the shell ignores, so that a kill right after
+   * the fork is not lost. */
+  uint64_t all = ~0ul, mask;
+  if (interactive) sys_sigprocmask(SIG_SETMASK, &all, &mask);
+  bool masked = interactive;
   long pid = sys_fork();
+  if (pid != 0 && masked) sys_sigprocmask(SIG_SETMASK, &mask, NULL);
   if (pid < 0) {
     shell_error("fork: %s", strerror((int)-pid));
     return (int)pid;
@@ -64,6 +70,7 @@ int job_fork(Job *j, bool background) {
       set_signal(SIGINT, SIG_IGN, 0);
       set_signal(SIGQUIT, SIG_IGN, 0);
     }
+    if (masked) sys_sigprocmask(SIG_SETMASK, &mask, NULL);
     return 0;
   }
   if (!j->pgid) j->pgid = (int)pid;

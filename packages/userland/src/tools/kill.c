@@ -33,6 +33,7 @@ int kill_main(int argc, char **argv) {
   }
   int status = 0;
   for (; i < argc; i++) {
+    if (!strcmp(argv[i], "--")) continue;
     char *end;
     long pid = strtol(argv[i], &end, 10);
     long err = *end || end == argv[i] ? -EINVAL : sys_kill((int)pid, sig);

@@ -165,15 +165,24 @@ static void draw(void) {
 }
 
 static int read_key(void) {
+  static int pushed = -1; /* a byte that came right after an Escape of its own */
   unsigned char c, seq[3] = {0};
-  if (sys_read(0, &c, 1) != 1) {
+  if (pushed >= 0) {
+    c = (unsigned char)pushed;
+    pushed = -1;
+  } else if (sys_read(0, &c, 1) != 1) {
     quit = true;
     return 27;
   }
   if (c != 27) return c;
   struct pollfd p = {.fd = 0, .events = POLLIN};
   struct timespec t = {0, 50000000};
-  if (sys_ppoll(&p, 1, &t) <= 0 || sys_read(0, seq, 1) != 1 || (seq[0] != '[' && seq[0] != 'O') || sys_read(0, seq + 1, 1) != 1) return 27;
+  if (sys_ppoll(&p, 1, &t) <= 0 || sys_read(0, seq, 1) != 1) return 27;
+  if (seq[0] != '[' && seq[0] != 'O') {
+    pushed = seq[0];
+    return 27;
+  }
+  if (sys_read(0, seq + 1, 1) != 1) return 27;
   if (isdigit(seq[1])) sys_read(0, seq + 2, 1);
   static const struct { char c; int key; } keys[] = {{'A', UP}, {'B', DOWN}, {'C', RIGHT}, {'D', LEFT}, {'H', HOME}, {'F', END}, {'1', HOME}, {'4', END}, {'5', PAGE_UP}, {'6', PAGE_DOWN}, {'3', DELETE}};
   for (size_t i = 0; i < countof(keys); i++)
