@@ -3,7 +3,7 @@
  *
  * The memory is reserved once and never grown: growing detaches every view. Untouched pages cost the host nothing.
  */
-import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT } from "./state.ts";
+import { CACHE_BYTES, CACHE_COUNT, DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT } from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
 export const PAGE_SIZE = 4096;
@@ -56,7 +56,7 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
     throw new RangeError(`"decodedPages" expected 4..65535, got ${decodedPages}`);
   const codeMapOffset = DECODED_BASE + decodedPages * DECODED_STRIDE;
   const entriesOffset = Math.ceil((codeMapOffset + (size / PAGE_SIZE) * 2) / ENTRY_BYTES) * ENTRY_BYTES;
-  const offset = Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES) / WASM_PAGE) * WASM_PAGE;
+  const offset = Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES + CACHE_COUNT * CACHE_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

@@ -49,8 +49,6 @@ export const STATE_RESULT = 0x258;
 export const STATE_FS = 0x260;
 /** Number of the present mapping of addresses: changes with the address space and with every TLB flush. Never 0. */
 export const STATE_EPOCH = 0x264;
-/** Nesting of compiled regions on the host's stack. */
-export const STATE_DEPTH = 0x268;
 /** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
 export const STATE_END = 0x280;
 
@@ -88,3 +86,9 @@ export const ENTRY_BYTES = 64;
 export const ENTRY_EPOCH = 48;
 export const ENTRY_SLOT = 52;
 export const ENTRY_COUNT = 8192;
+
+/** Inline caches of indirect calls in compiled code: { i64 pc; i32 epoch; i32 table slot }, behind the entries. */
+export const CACHE_BYTES = 16;
+export const CACHE_EPOCH = 8;
+export const CACHE_SLOT = 12;
+export const CACHE_COUNT = 8192;

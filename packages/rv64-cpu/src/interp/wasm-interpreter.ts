@@ -499,7 +499,7 @@ export function buildInterpreter({ memoryPages, floatGate, profile }: Interprete
   };
   builder.importMemory(memoryPages);
   if (profile) builder.importTable();
-  const region = builder.type([], [I32]);
+  const region = builder.type([I64, I32], [I32]);
   const internal = addFloatFunctions(builder, profile);
   const code = new Code();
   const e = new InterpreterLowering(code, functions, internal);
@@ -588,9 +588,12 @@ export function buildInterpreter({ memoryPages, floatGate, profile }: Interprete
   if (profile) {
     addLookup(builder);
     const stub = new Code();
+    stub.i32Const(0);
+    stub.get(0);
+    stub.memory(w.I64_STORE, STATE_PC);
     stub.call(functions.cold);
     stub.i32Const(REGION_DECLINED);
-    builder.addFunction([], [I32], [], stub, "stub");
+    builder.addFunction([I64, I32], [I32], [], stub, "stub");
   }
   return builder.build();
 }
@@ -640,11 +643,10 @@ function emitCompiled(e: InterpreterLowering, region: number): void {
   e.getImm32();
   code.set(ENTRY_POINTER);
   code.i32Const(0);
-  e.getPc();
-  code.memory(w.I64_STORE, STATE_PC);
-  code.i32Const(0);
   code.get(FUEL);
   code.memory(w.I32_STORE, STATE_FUEL);
+  e.getPc();
+  code.i32Const(0); // nothing compiled on the stack yet
   code.get(ENTRY_POINTER);
   code.memory(w.I32_LOAD, ENTRY_SLOT);
   code.byte(w.CALL_INDIRECT);

@@ -12,11 +12,11 @@ import type { CompiledCode } from "../code-cache.ts";
 import type { CompilerHost, HartCompiler } from "../hart.ts";
 import { DISPATCH_COMPILED, DISPATCH_PAGE_END, RecordWriter } from "../interp/dispatch.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_EPOCH, STATE_PC } from "../state.ts";
+import { CACHE_BYTES, CACHE_COUNT, ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_EPOCH, STATE_PC } from "../state.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { FOLLOW_ELSEWHERE, type RegionImports, RegionLowering } from "./lowering.ts";
+import { FOLLOW_ELSEWHERE, REGION_PARAMETERS, type RegionImports, RegionLowering } from "./lowering.ts";
 import { type CodeReader, END_CALL, END_INDIRECT, findRegion, type Region } from "./region.ts";
 import { REGION_DECLINED } from "../interp/wasm-interpreter.ts";
 
@@ -88,6 +88,7 @@ class Jit implements HartCompiler, CompiledCode {
   readonly #sites: Site[] = [];
   #support: WebAssembly.Exports = {};
   #slots = 0;
+  #caches = 0;
   #modules = 0;
   #regions = 0;
   #instructions = 0;
@@ -120,9 +121,9 @@ class Jit implements HartCompiler, CompiledCode {
     const lookup = builder.importFunction("lookup", [I64], [I32]);
     builder.importMemory(this.#host.ram.memory.buffer.byteLength / 65536);
     builder.importTable();
-    const region = builder.type([], [I32]);
+    const region = builder.type(REGION_PARAMETERS, [I32]);
     const code = new Code();
-    const [returnPc, status, slot] = [0, 1, 2];
+    const [returnPc, status, depth, slot] = [0, 1, 2, 3];
     const giveUp = (): void => {
       code.i32Const(FOLLOW_ELSEWHERE);
       code.byte(w.RETURN);
@@ -160,6 +161,9 @@ class Jit implements HartCompiler, CompiledCode {
     code.byte(w.IF);
     code.byte(w.VOID);
     giveUp();
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, STATE_PC);
+    code.get(depth);
     code.get(slot);
     code.byte(w.CALL_INDIRECT);
     code.u32(region);
@@ -168,7 +172,7 @@ class Jit implements HartCompiler, CompiledCode {
     code.br(0);
     code.byte(w.END);
     code.byte(w.UNREACHABLE);
-    builder.addFunction([I64, I32], [I32], [I32], code, "follow");
+    builder.addFunction([I64, I32, I32], [I32], [I32], code, "follow");
     const { ram, table, exports } = this.#host;
     const module = new WebAssembly.Module(builder.build());
     return new WebAssembly.Instance(module, { e: { lookup: exports.lookup, memory: ram.memory, table } }).exports;
@@ -255,13 +259,13 @@ class Jit implements HartCompiler, CompiledCode {
       fp: builder.importFunction("fp", [I32, I32], [I32]),
       validate: builder.importFunction("validate", [I32], [I32]),
       lookup: builder.importFunction("lookup", [I64], [I32]),
-      follow: builder.importFunction("follow", [I64, I32], [I32]),
+      follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
       miss: builder.importFunction("miss", [I32, I32], []),
       internal: FLOAT_SIGNATURES.map(({ count, type }, n) => builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type])),
     };
     builder.importMemory(ram.memory.buffer.byteLength / 65536);
     builder.importTable();
-    const regionType = builder.type([], [I32]);
+    const regionType = builder.type(REGION_PARAMETERS, [I32]);
     found.forEach(({ entry, region, pc }, n) => {
       // Callees first: their pages become pages that the region depends on.
       const slots = new Map<number, number>();
@@ -269,10 +273,11 @@ class Jit implements HartCompiler, CompiledCode {
       const lowering = new RegionLowering({
         region, entry: entry.pointer, checksPages: region.pages.size > 1,
         slotOf: (delta) => slots.get(delta) ?? -1,
+        cacheOf: () => this.#newCache(),
         siteOf: (delta) => this.#siteFor(entry, region, delta),
       }, indices, regionType);
       lowering.emit();
-      builder.addFunction([], [I32], lowering.localTypes, lowering.code, `r${n}`);
+      builder.addFunction(REGION_PARAMETERS, [I32], lowering.localTypes, lowering.code, `r${n}`);
     });
     const functions: Record<string, unknown> = {
       load: imports.load, store: imports.store, fp: imports.fp, lookup: exports.lookup, follow: this.#support.follow,
@@ -313,6 +318,12 @@ class Jit implements HartCompiler, CompiledCode {
       (region.pages as Map<number, number>).set(page, frame);
     }
     return this.#entryAt(frame, at - page * 4096)?.slot ?? -1;
+  }
+
+  /** Memory for one inline cache. Round robin: sharing one with dead code is harmless. */
+  #newCache(): number {
+    const { entriesOffset } = this.#host.ram;
+    return entriesOffset + ENTRY_COUNT * ENTRY_BYTES + (this.#caches++ % CACHE_COUNT) * CACHE_BYTES;
   }
 
   #siteFor(entry: Entry, region: Region, delta: number): number {

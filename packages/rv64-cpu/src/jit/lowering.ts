@@ -20,7 +20,7 @@ import {
 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  ENTRY_EPOCH, STATE_A, STATE_B, STATE_C, STATE_DEPTH, STATE_EPOCH, STATE_F, STATE_FP_FAST, STATE_FUEL, STATE_PC, STATE_RESULT, STATE_TLB,
+  CACHE_EPOCH, CACHE_SLOT, ENTRY_EPOCH, STATE_A, STATE_B, STATE_C, STATE_EPOCH, STATE_F, STATE_FP_FAST, STATE_FUEL, STATE_PC, STATE_RESULT, STATE_TLB,
   TLB_ENTRIES, TLB_READ, TLB_WRITE,
 } from "../state.ts";
 import { REGION_DECLINED, REGION_LEAVE, REGION_NEXT, REGION_TRAP } from "../interp/wasm-interpreter.ts";
@@ -28,6 +28,7 @@ import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { analyse, type Flow, type RegisterSet, setKey } from "./flow.ts";
+import { type Group, groupAccesses } from "./groups.ts";
 import {
   type Block, dominates, END_BRANCH, END_CALL, END_CALL_INDIRECT, END_EXIT, END_FALL, END_INDIRECT, END_JUMP, type Insn, type Region,
 } from "./region.ts";
@@ -41,7 +42,7 @@ export interface RegionImports {
   readonly validate: number;
   /** (pc) -> table slot or -1. */
   readonly lookup: number;
-  /** (return pc, status of the call) -> REGION_*, or FOLLOW_ELSEWHERE. */
+  /** (return pc, status of the call, depth) -> REGION_*, or FOLLOW_ELSEWHERE. */
   readonly follow: number;
   /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
   readonly miss: number;
@@ -56,21 +57,25 @@ const MAX_DEPTH = 200;
 /** A jump table spans at most this many halfwords. */
 const MAX_TABLE = 2048;
 
+// Parameters: the address of the entry, from which all others follow, and how many regions are on the host's stack.
+const BASE = 0;
+const DEPTH = 1;
+/** Parameter types of a region; the result is one i32, REGION_*. */
+export const REGION_PARAMETERS: readonly number[] = [I64, I32];
 // Fixed locals.
-const FUEL = 0;
-const TLB = 1;
-const FP_MODE = 2;
-const STATUS = 3;
-const ENTRY = 4;
-const VA32 = 5;
+const FUEL = 2;
+const TLB = 3;
+const FP_MODE = 4;
+const STATUS = 5;
+const ENTRY = 6;
+const VA32 = 7;
 /** Set when a store hit compiled code in the middle of an instruction. */
-const STALE = 6;
-const I32_TEMPS = 7;
+const STALE = 8;
+const I32_TEMPS = 9;
 const I32_TEMP_COUNT = 3;
-const BASE: number = I32_TEMPS + I32_TEMP_COUNT;
-const PC_OUT: number = BASE + 1;
-const VA: number = BASE + 2;
-const I64_TEMPS: number = BASE + 3;
+const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
+const VA: number = PC_OUT + 1;
+const I64_TEMPS: number = PC_OUT + 2;
 const I64_TEMP_COUNT = 14;
 const FIRST_REGISTER: number = I64_TEMPS + I64_TEMP_COUNT;
 
@@ -89,6 +94,8 @@ export interface RegionSpec {
   readonly checksPages: boolean;
   /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
   slotOf(delta: number): number;
+  /** Memory offset of the 16-byte inline cache of the indirect call at this distance. */
+  cacheOf(delta: number): number;
   /** Number of an indirect jump, for {@link RegionImports.miss}; -1: do not report. */
   siteOf(delta: number): number;
 }
@@ -109,6 +116,9 @@ export class RegionLowering extends Lowering {
   readonly #exits: { readonly label: number; readonly dirty: RegisterSet }[] = [];
   readonly #flow: Flow;
   #usesFloat = false;
+  /** Groups of the block being emitted, and the locals for their host addresses. */
+  #groups: Map<Insn, Group> = new Map();
+  readonly #groupLocals: number[] = [];
   /** The block being emitted. */
   #current = 0;
   #insn: Insn = null as unknown as Insn;
@@ -128,9 +138,9 @@ export class RegionLowering extends Lowering {
     this.#flow = analyse(this.#blocks);
   }
 
-  /** Types of the function's locals (it has no parameters). */
+  /** Types of the function's locals after the parameters. */
   get localTypes(): readonly number[] {
-    const fixed = [...new Array<number>(BASE).fill(I32), ...new Array<number>(FIRST_REGISTER - BASE).fill(I64)];
+    const fixed = [...new Array<number>(PC_OUT - FUEL).fill(I32), ...new Array<number>(FIRST_REGISTER - PC_OUT).fill(I64)];
     return [...fixed, ...this.#locals];
   }
 
@@ -169,11 +179,8 @@ export class RegionLowering extends Lowering {
     code.tee(FUEL);
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
-    this.#returnIf(REGION_DECLINED);
+    this.#declineIf();
     if (this.#spec.checksPages) this.#checkPages();
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, STATE_PC);
-    code.set(BASE);
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_TLB);
     code.set(TLB);
@@ -201,6 +208,19 @@ export class RegionLowering extends Lowering {
     return (this.#exits.find(({ dirty }) => setKey(dirty) === key) as { label: number }).label;
   }
 
+  /** Returns REGION_DECLINED if the i32 on the stack is true. */
+  #declineIf(): void {
+    this.block(w.IF);
+    this.#storePc(BASE);
+    this.code.i32Const(REGION_DECLINED);
+    this.code.byte(w.RETURN);
+    this.end();
+  }
+  #storePc(local: number): void {
+    this.code.i32Const(0);
+    this.code.get(local);
+    this.code.memory(w.I64_STORE, STATE_PC);
+  }
   #returnIf(status: number): void {
     const { code } = this;
     this.block(w.IF);
@@ -218,10 +238,11 @@ export class RegionLowering extends Lowering {
     code.memory(w.I32_LOAD, STATE_EPOCH);
     code.byte(w.I32_NE);
     this.block(w.IF);
+    this.#storePc(BASE);
     code.i32Const(entry);
     code.call(this.#imports.validate);
     code.byte(w.I32_EQZ);
-    this.#returnIf(REGION_DECLINED);
+    this.#declineIf();
     this.end();
   }
 
@@ -347,7 +368,17 @@ export class RegionLowering extends Lowering {
     this.#current = n;
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
-    for (this.#done = 0; this.#done < plain; this.#done++) this.#instruction(insns[this.#done]);
+    this.#groups = groupAccesses(insns);
+    let used = 0;
+    for (this.#done = 0; this.#done < plain; this.#done++) {
+      const insn = insns[this.#done];
+      const group = this.#groups.get(insn);
+      if (group !== undefined && group.local < 0) {
+        group.local = this.#groupLocal(used++);
+        this.#checkGroup(group);
+      }
+      this.#instruction(insn);
+    }
     this.#pay(insns.length);
     const last = insns[insns.length - 1];
     this.#insn = last;
@@ -362,6 +393,51 @@ export class RegionLowering extends Lowering {
       case END_CALL_INDIRECT: return this.#call(n, block, last);
       case END_INDIRECT: return this.#indirect(n, block, last);
     }
+  }
+
+  #groupLocal(n: number): number {
+    if (n === this.#groupLocals.length) {
+      this.#groupLocals.push(FIRST_REGISTER + this.#locals.length);
+      this.#locals.push(I32);
+    }
+    return this.#groupLocals[n];
+  }
+
+  /** The host address of a group's lowest byte, or 0. */
+  #checkGroup(group: Group): void {
+    const { code } = this;
+    const array = group.writes ? TLB_WRITE : TLB_READ;
+    code.get(this.#x[group.base]);
+    code.i64Const(group.low);
+    code.byte(w.I64_ADD);
+    code.tee(VA);
+    code.byte(w.I32_WRAP_I64);
+    code.tee(VA32);
+    code.i32Const(8);
+    code.byte(w.I32_SHR_U);
+    code.i32Const((TLB_ENTRIES - 1) << 4);
+    code.byte(w.I32_AND);
+    code.get(TLB);
+    code.byte(w.I32_ADD);
+    code.tee(ENTRY);
+    code.memory(w.I32_LOAD, array + 8);
+    code.get(VA32);
+    code.byte(w.I32_ADD);
+    code.i32Const(0);
+    code.get(ENTRY);
+    code.memory(w.I64_LOAD, array);
+    code.get(VA);
+    code.i64Const(-4096);
+    code.byte(w.I64_AND);
+    code.byte(w.I64_EQ);
+    code.get(VA32);
+    code.i32Const(4095);
+    code.byte(w.I32_AND);
+    code.i32Const(4096 - group.span);
+    code.byte(w.I32_LE_U);
+    code.byte(w.I32_AND);
+    code.byte(w.SELECT);
+    code.set(group.local);
   }
 
   #branch(n: number, block: Block, last: Insn): void {
@@ -402,27 +478,17 @@ export class RegionLowering extends Lowering {
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
     if ((direct && slot < 0) || block.nextBlock < 0) return this.br(this.#exitOf(n));
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_DEPTH);
+    code.get(DEPTH);
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
-    if (!direct) {
-      code.get(PC_OUT);
-      code.call(this.#imports.lookup);
-      code.tee(ENTRY);
-      code.i32Const(0);
-      code.byte(w.I32_LT_S);
-      this.brIf(this.#exitOf(n));
-    }
+    if (!direct) this.#inlineCache(n, last);
     this.#storeRegisters(this.#flow.exitSets[n]);
-    code.i32Const(0);
-    code.get(PC_OUT);
-    code.memory(w.I64_STORE, STATE_PC);
     code.i32Const(0);
     code.get(FUEL);
     code.memory(w.I32_STORE, STATE_FUEL);
-    this.#addDepth(1);
+    code.get(PC_OUT);
+    this.#pushDepth();
     if (direct) code.i32Const(slot);
     else code.get(ENTRY);
     code.byte(w.CALL_INDIRECT);
@@ -438,10 +504,10 @@ export class RegionLowering extends Lowering {
     this.block(w.IF);
     this.#pushAddress(block.next);
     code.get(STATUS);
+    this.#pushDepth();
     code.call(this.#imports.follow);
     code.set(STATUS);
     this.end();
-    this.#addDepth(-1);
     code.get(STATUS);
     this.block(w.IF);
     // The state is in memory already.
@@ -463,14 +529,50 @@ export class RegionLowering extends Lowering {
     if (this.#usesFloat) this.#loadFpMode();
     this.#goto(n, block.nextBlock, block.next);
   }
-  #addDepth(step: number): void {
+  #pushDepth(): void {
+    this.code.get(DEPTH);
+    this.code.i32Const(1);
+    this.code.byte(w.I32_ADD);
+  }
+
+  /**
+   * The table slot for the call of PC_OUT into ENTRY, from the site's cache {i64 pc; i32 epoch; i32 slot} or by lookup;
+   * leaves if there is no compiled code. A slot stays callable for ever, so the cache needs no invalidation.
+   */
+  #inlineCache(n: number, last: Insn): void {
     const { code } = this;
+    const cache = this.#spec.cacheOf(last.delta);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, cache + CACHE_SLOT);
+    code.set(ENTRY);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, cache);
+    code.get(PC_OUT);
+    code.byte(w.I64_NE);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, cache + CACHE_EPOCH);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, STATE_EPOCH);
+    code.byte(w.I32_NE);
+    code.byte(w.I32_OR);
+    this.block(w.IF);
+    code.get(PC_OUT);
+    code.call(this.#imports.lookup);
+    code.tee(ENTRY);
+    code.i32Const(0);
+    code.byte(w.I32_LT_S);
+    this.brIf(this.#exitOf(n));
+    code.i32Const(0);
+    code.get(PC_OUT);
+    code.memory(w.I64_STORE, cache);
+    code.i32Const(0);
+    code.get(ENTRY);
+    code.memory(w.I32_STORE, cache + CACHE_SLOT);
     code.i32Const(0);
     code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_DEPTH);
-    code.i32Const(step);
-    code.byte(w.I32_ADD);
-    code.memory(w.I32_STORE, STATE_DEPTH);
+    code.memory(w.I32_LOAD, STATE_EPOCH);
+    code.memory(w.I32_STORE, cache + CACHE_EPOCH);
+    this.end();
   }
 
   #indirect(n: number, block: Block, last: Insn): void {
@@ -482,9 +584,7 @@ export class RegionLowering extends Lowering {
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
     if (site >= 0) {
-      code.i32Const(0);
-      code.get(BASE);
-      code.memory(w.I64_STORE, STATE_PC);
+      this.#storePc(BASE);
       code.i32Const(site);
       code.get(PC_OUT);
       code.get(BASE);
@@ -649,6 +749,15 @@ export class RegionLowering extends Lowering {
     const { code } = this;
     const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
     const result = this.local(index, I64);
+    const group = this.#groups.get(this.#insn);
+    if (group !== undefined) {
+      code.get(group.local);
+      this.block(w.IF);
+      code.get(group.local);
+      code.memory(LOAD_OPCODES[mode & 7], this.#insn.imm - group.low);
+      code.set(result);
+      code.byte(w.ELSE);
+    }
     this.#lookup(address, mode, array);
     this.block(w.IF);
     this.#host(array);
@@ -660,9 +769,19 @@ export class RegionLowering extends Lowering {
     code.memory(w.I64_LOAD, STATE_RESULT);
     code.set(result);
     this.end();
+    if (group !== undefined) this.end();
   }
   store(address: Expr, value: Expr, mode: number): void {
     const { code } = this;
+    const group = this.#groups.get(this.#insn);
+    if (group !== undefined) {
+      code.get(group.local);
+      this.block(w.IF);
+      code.get(group.local);
+      this.expr(value);
+      code.memory(STORE_OPCODES[mode & MEM_SIZE], this.#insn.imm - group.low);
+      code.byte(w.ELSE);
+    }
     this.#lookup(address, mode, TLB_WRITE);
     this.block(w.IF);
     this.#host(TLB_WRITE);
@@ -686,6 +805,7 @@ export class RegionLowering extends Lowering {
       code.set(STALE);
     }
     this.end();
+    if (group !== undefined) this.end();
   }
 
   // --- the rest ------------------------------------------------------------------------------------------------------------
