@@ -73,5 +73,10 @@ export const rootTree: readonly RootEntry[] = [
   ...appletNames.map((name) => symlink(`/usr/bin/${name}`, "starrybox")),
   symlink("/usr/sbin/init", "../bin/starrybox"),
   ...visiblePrograms.map((name) => file(`/usr/bin/${name}`, `bin/${name}`, 0o755)),
+  // A program that we did not write: esbuild, as its author publishes it for riscv64 (a devDependency, MIT).
+  file("/usr/bin/esbuild", "node_modules/@esbuild/linux-riscv64/bin/esbuild", 0o755),
+  directory("/usr/share/doc"),
+  directory("/usr/share/doc/esbuild"),
+  copied("/usr/share/doc/esbuild/copyright"),
   ...testPrograms.map((name) => file(`/usr/libexec/tests/${name}`, `bin/${name}`, 0o755)),
 ];
