@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { TestMachine } from "../src/testing/test-machine.ts";
+import { TestMachine } from "./test-machine.ts";
 
 const COMPILER = "riscv64-linux-gnu-gcc";
 const SOURCES = fileURLToPath(new URL("programs/", import.meta.url));

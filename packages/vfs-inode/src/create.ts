@@ -146,6 +146,8 @@ export function makeLink(vfs: Vfs, context: FsContext, from: Path, base: Path | 
     if (typeof target === "number") return target;
     if (vfs.walker.mount !== from.mount) return -EXDEV;
     if ((node.inode.mode & S_IFMT) === S_IFDIR) return -EPERM;
+    // A removed file stays removed; only one that never had a name (O_TMPFILE) may get its first.
+    if (node.inode.nlink === 0 && from.dentry.parent !== null) return -ENOENT;
     const error = (target.parent as Dentry).node?.inode.link(target.name, node.inode) ?? -ENOENT;
     if (error !== 0) return error;
     vfs.dentries.instantiate(target, node);

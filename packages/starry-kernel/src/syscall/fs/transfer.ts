@@ -35,8 +35,8 @@ import { ERESTARTSYS, NO_DEADLINE, POLL_ANY, WAKE_SIGNAL, Wait } from "../../wai
 import { type SyscallRow, full, partial, row } from "../row.ts";
 
 const PIECE_BYTES = 65536;
-/** Most bytes of one call (Linux: MAX_RW_COUNT). */
-const MAX_TRANSFER = 0x7ffff000;
+/** Most bytes of one call: Linux moves up to 2 GiB, but lets signals end it early. Programs go on after a short count. */
+const MAX_TRANSFER = 16 << 20;
 const KNOWN_SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
 
 /** One copy in progress. Offsets are file offsets, or −1 for "use and move the position" (or none at all). */
@@ -51,8 +51,10 @@ class Transfer {
   readonly #finish: (moved: number, sourceOffset: number, targetOffset: number) => number;
   #moved = 0;
   readonly #piece = new Uint8Array(PIECE_BYTES);
-  readonly #pending = new IoBuffer();
-  readonly #reader = new IoBuffer();
+  // Bytes of the piece that have been read and not written yet.
+  #pieceStart = 0;
+  #pieceEnd = 0;
+  readonly #buffer = new IoBuffer();
 
   constructor(
     source: OpenFile,
@@ -80,7 +82,7 @@ class Transfer {
 
   #run(task: Task): number | Wait {
     for (;;) {
-      if (this.#pending.remaining > 0) {
+      if (this.#pieceStart < this.#pieceEnd) {
         const n = this.#write(task);
         if (n === -EAGAIN) return this.#wait(this.#target, this.#moved > 0 && this.#nonblock);
         if (n < 0) return this.#end(this.#moved > 0 ? this.#moved : n);
@@ -97,15 +99,16 @@ class Transfer {
       if (n === -EAGAIN) return this.#wait(this.#source, false);
       if (n <= 0) return this.#end(this.#moved > 0 ? this.#moved : n);
       this.#left -= n;
-      this.#pending.setKernel(this.#piece.subarray(0, n));
+      this.#pieceStart = 0;
+      this.#pieceEnd = n;
     }
   }
 
   #read(task: Task): number {
     const file = this.#source;
     const atPosition = this.#sourceOffset < 0;
-    this.#reader.setKernel(this.#piece.subarray(0, Math.min(this.#left, PIECE_BYTES)));
-    const n = file.read(task, this.#reader, atPosition ? file.position : this.#sourceOffset);
+    this.#buffer.setKernel(this.#piece.subarray(0, Math.min(this.#left, PIECE_BYTES)));
+    const n = file.read(task, this.#buffer, atPosition ? file.position : this.#sourceOffset);
     if (n > 0 && file.seekable) {
       if (atPosition) file.position += n;
       else this.#sourceOffset += n;
@@ -118,7 +121,9 @@ class Transfer {
     const atPosition = this.#targetOffset < 0;
     const append = (file.flags & O_APPEND) !== 0 ? file.appendOffset() : -1;
     const offset = append >= 0 ? append : atPosition ? file.position : this.#targetOffset;
-    const n = file.write(task, this.#pending, offset);
+    this.#buffer.setKernel(this.#piece.subarray(this.#pieceStart, this.#pieceEnd));
+    const n = file.write(task, this.#buffer, offset);
+    if (n > 0) this.#pieceStart += n;
     if (n > 0 && file.seekable) {
       if (atPosition) file.position = offset + n;
       else this.#targetOffset = offset + n;
@@ -128,7 +133,7 @@ class Transfer {
 
   /** Bytes that were read from a file and never written go back by way of its position. */
   #end(result: number): number {
-    const unwritten = this.#pending.remaining;
+    const unwritten = this.#pieceEnd - this.#pieceStart;
     if (unwritten > 0 && this.#source.seekable) {
       if (this.#sourceOffset < 0) this.#source.position -= unwritten;
       else this.#sourceOffset -= unwritten;
