@@ -7,7 +7,6 @@
 import { ENOSYS, S_IFIFO, S_IFMT, S_IFSOCK } from "linux-abi";
 import { type AttributeChanges, type Attributes, type FileSystem, type FileSystemStatus, InodeBase, type Timespec } from "vfs-inode";
 import type { Kernel } from "../kernel.ts";
-import type { Task } from "../task/task.ts";
 
 const PIPEFS_MAGIC = 0x50495045; // "PIPE", linux/magic.h
 const SOCKFS_MAGIC = 0x534f434b;
@@ -122,8 +121,14 @@ export function nextAnonymousIno(kernel: Kernel): number {
   return ino;
 }
 
+/** Who makes an object: a task, or what is kept of one. */
+export interface Maker {
+  readonly kernel: Kernel;
+  readonly cred: { readonly fsuid: number; readonly fsgid: number };
+}
+
 /** `mode`: S_IFIFO, S_IFSOCK or 0 with permission bits. */
-export function anonymousInode(task: Task, mode: number): AnonymousInode {
+export function anonymousInode(task: Maker, mode: number): AnonymousInode {
   const kernel = task.kernel;
   const type = mode & S_IFMT;
   const fs = type === S_IFIFO ? PIPEFS : type === S_IFSOCK ? SOCKFS : ANON_INODE_FS;
@@ -134,7 +139,7 @@ export function anonymousInode(task: Task, mode: number): AnonymousInode {
 const $shared = new WeakMap<Kernel, AnonymousInode>();
 
 /** The one inode behind all eventfds, epolls, timerfds ... of a kernel, as in Linux. */
-export function sharedAnonymousInode(task: Task): AnonymousInode {
+export function sharedAnonymousInode(task: Maker): AnonymousInode {
   let inode = $shared.get(task.kernel);
   if (inode === undefined) {
     inode = anonymousInode(task, 0o600);

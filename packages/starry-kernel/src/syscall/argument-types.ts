@@ -36,6 +36,7 @@ export const ARGUMENT_TYPES: Readonly<Record<string, number>> = {
   epoll_op: WIDTH_I32,
   family: WIDTH_I32,
   socket_type: WIDTH_I32,
+  msg_flags: WIDTH_I32,
   // Unsigned 32 bits
   uint: WIDTH_U32,
   mode: WIDTH_U32,

@@ -87,12 +87,6 @@ export class Pty extends TtyDriver {
   readonly name = "pty_slave";
   readonly index: number;
   readonly slave: Tty;
-  /** Owner and permissions of /dev/pts/N: the opener's, 0620 until devpts or chmod say otherwise. */
-  uid: number;
-  gid: number;
-  permissions = 0o620;
-  /** Seconds since 1970. */
-  readonly madeAtSec: number;
   /** TIOCSPTLCK: the slave cannot be opened yet. */
   locked = true;
   master: PtyMasterFile | null = null;
@@ -104,9 +98,6 @@ export class Pty extends TtyDriver {
   constructor(task: Task, index: number) {
     super();
     this.index = index;
-    this.uid = task.cred.fsuid;
-    this.gid = task.cred.fsgid;
-    this.madeAtSec = task.kernel.clock.realtimeSec();
     const device = makedev(UNIX98_PTY_SLAVE_MAJOR, index);
     this.slave = new Tty(task.kernel, this, `pts/${index}`, device, new Termios());
   }
@@ -145,11 +136,25 @@ export class Pty extends TtyDriver {
   }
 }
 
-/** All pairs of a kernel. Supplies devpts. */
+/** Group of terminals: the distributions' "tty" (devpts is mounted with gid=5,mode=620). */
+const TTY_GID = 5;
+const SLAVE_PERMISSIONS = 0o620;
+
+/** Where /dev/pts/N appears and disappears; fs/devfs/devpts.ts. */
+export interface PtyNodes {
+  add(index: number, rdev: number, uid: number, gid: number, mode: number): void;
+  remove(index: number): void;
+}
+
+/** All pairs of a kernel. */
 export class PtyTable {
   readonly #ptys: (Pty | undefined)[] = [];
-  /** Called after a pair has appeared or gone; devpts drops its cached names. */
-  onChange: (index: number) => void = () => {};
+  readonly #nodes: () => PtyNodes | undefined;
+
+  /** `nodes`: devpts, or undefined while there is none. */
+  constructor(nodes: () => PtyNodes | undefined) {
+    this.#nodes = nodes;
+  }
 
   get(index: number): Pty | undefined {
     return this.#ptys[index];
@@ -166,13 +171,13 @@ export class PtyTable {
     if (index >= MAX_PTYS) return undefined;
     const pty = new Pty(task, index);
     this.#ptys[index] = pty;
-    this.onChange(index);
+    this.#nodes()?.add(index, pty.slave.deviceNumber, task.cred.fsuid, TTY_GID, SLAVE_PERMISSIONS);
     return pty;
   }
 
   remove(pty: Pty): void {
     this.#ptys[pty.index] = undefined;
-    this.onChange(pty.index);
+    this.#nodes()?.remove(pty.index);
   }
 }
 
@@ -181,7 +186,7 @@ const $tables = new WeakMap<Kernel, PtyTable>();
 export function ptyTable(kernel: Kernel): PtyTable {
   let table = $tables.get(kernel);
   if (table === undefined) {
-    table = new PtyTable();
+    table = new PtyTable(() => (kernel.fs as Kernel["fs"] | undefined)?.devpts);
     $tables.set(kernel, table);
   }
   return table;
