@@ -54,7 +54,9 @@ export const rootTree: readonly RootEntry[] = [
   directory("/root/examples"),
   ...["/run", "/srv", "/sys"].map((path) => directory(path)),
   directory("/tmp", 0o1777),
-  ...["/usr", "/usr/bin", "/usr/lib", "/usr/libexec", "/usr/libexec/tests", "/usr/local", "/usr/local/bin"].map((path) => directory(path)),
+  ...["/usr", "/usr/bin", "/usr/lib", "/usr/libexec", "/usr/libexec/tests", "/usr/local", "/usr/local/bin"].map(
+    (path) => directory(path),
+  ),
   ...["/usr/sbin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log"].map((path) => directory(path)),
   directory("/var/tmp", 0o1777),
   symlink("/var/run", "/run"),
@@ -62,7 +64,9 @@ export const rootTree: readonly RootEntry[] = [
   symlink("/lib", "usr/lib"),
   symlink("/sbin", "usr/sbin"),
 
-  ...["motd", "profile", "passwd", "group", "hostname", "hosts", "os-release", "shells", "nsswitch.conf", "fstab"].map((name) => copied(`/etc/${name}`)),
+  ...["motd", "profile", "passwd", "group", "hostname", "hosts", "os-release", "shells", "nsswitch.conf", "fstab"].map(
+    (name) => copied(`/etc/${name}`),
+  ),
   symlink("/etc/mtab", "/proc/mounts"),
   copied("/root/README"),
   copied("/root/hello.sh", 0o755),

@@ -6,6 +6,9 @@ for (const { file, name, shell, script } of readCases()) {
   test.skipIf(missing !== undefined)(`${file}: ${name}`, () => {
     const ours = guestShell(script);
     const theirs = hostShell(script, shell);
-    expect({ stdout: ours.stdout, status: ours.status }, `stderr of ours:\n${ours.stderr}`).toEqual({ stdout: theirs.stdout, status: theirs.status });
+    expect({ stdout: ours.stdout, status: ours.status }, `stderr of ours:\n${ours.stderr}`).toEqual({
+      stdout: theirs.stdout,
+      status: theirs.status,
+    });
   });
 }

@@ -19,7 +19,8 @@ export interface Outcome {
 export const packageRoot: string = fileURLToPath(new URL("..", import.meta.url));
 export const binary = (name: string): string => join(packageRoot, "bin", name);
 
-const present = (command: string, ...args: string[]): boolean => spawnSync(command, args, { stdio: "ignore" }).error === undefined;
+const present = (command: string, ...args: string[]): boolean =>
+  spawnSync(command, args, { stdio: "ignore" }).error === undefined;
 
 /** Why nothing can run here; undefined when all is there. */
 export const missing: string | undefined = !present("qemu-riscv64", "--version")
@@ -32,7 +33,14 @@ if (missing !== undefined) console.log(`userland: tests that run the programs ar
 const environment = { HOME: "/root", LC_ALL: "C", TZ: "UTC", TERM: "dumb", USER: "root", LOGNAME: "root" };
 
 function run(command: string, args: readonly string[], cwd: string, path: string, input: string): Outcome {
-  const done = spawnSync(command, args, { cwd, input, env: { ...environment, PATH: path }, timeout: 30_000, encoding: "latin1", maxBuffer: 1 << 26 });
+  const done = spawnSync(command, args, {
+    cwd,
+    input,
+    env: { ...environment, PATH: path },
+    timeout: 30_000,
+    encoding: "latin1",
+    maxBuffer: 1 << 26,
+  });
   if (done.error) throw done.error;
   return { stdout: done.stdout, stderr: done.stderr, status: done.status };
 }
@@ -43,7 +51,11 @@ const qemu = (() => {
 })();
 
 /** Runs a guest program with arguments in `cwd`. */
-export function guest(program: string, args: readonly string[], options: { cwd?: string; input?: string } = {}): Outcome {
+export function guest(
+  program: string,
+  args: readonly string[],
+  options: { cwd?: string; input?: string } = {},
+): Outcome {
   return run(qemu, [binary(program), ...args], options.cwd ?? packageRoot, "/nowhere", options.input ?? "");
 }
 
@@ -58,7 +70,8 @@ export function inTemporary<T>(work: (cwd: string) => T): T {
 }
 
 /** Our shell on a script, in a fresh directory. */
-export const guestShell = (script: string, input = ""): Outcome => inTemporary((cwd) => guest("starrybox", ["sh", "-c", script], { cwd, input }));
+export const guestShell = (script: string, input = ""): Outcome =>
+  inTemporary((cwd) => guest("starrybox", ["sh", "-c", script], { cwd, input }));
 
 /** The host's shell (dash, or bash where a case needs it) on the same script. */
 export const hostShell = (script: string, shell = "dash", input = ""): Outcome =>
@@ -85,7 +98,12 @@ export function readCases(): Case[] {
           const end = text.indexOf("\n");
           const title = text.slice(0, end).trim();
           const bash = title.startsWith("bash: ");
-          return { file, name: bash ? title.slice(6) : title, shell: bash ? "bash" : "dash", script: text.slice(end + 1) };
+          return {
+            file,
+            name: bash ? title.slice(6) : title,
+            shell: bash ? "bash" : "dash",
+            script: text.slice(end + 1),
+          };
         }),
     );
 }

@@ -42,5 +42,6 @@ for (const name of ["fork-bench", "pipe-bench", "syscall-bench", "mips", "touch-
 
 test("the binaries are small", () => {
   expect(statSync(binary("starrybox")).size).toBeLessThan(300_000);
-  for (const name of ["hello", "start-block", "signals", "threads"]) expect(statSync(binary(name)).size).toBeLessThan(20_000);
+  for (const name of ["hello", "start-block", "signals", "threads"])
+    expect(statSync(binary(name)).size).toBeLessThan(20_000);
 });

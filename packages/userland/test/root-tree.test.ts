@@ -18,5 +18,15 @@ test("every source exists, every parent comes first, no path comes twice", () =>
 
 test("the shell, init and the usual tools are there", () => {
   const paths = new Set(rootTree.map((entry) => entry.path));
-  for (const path of ["/usr/bin/sh", "/usr/bin/ls", "/usr/bin/[", "/usr/sbin/init", "/etc/passwd", "/proc", "/dev", "/tmp"]) expect(paths.has(path), path).toBe(true);
+  for (const path of [
+    "/usr/bin/sh",
+    "/usr/bin/ls",
+    "/usr/bin/[",
+    "/usr/sbin/init",
+    "/etc/passwd",
+    "/proc",
+    "/dev",
+    "/tmp",
+  ])
+    expect(paths.has(path), path).toBe(true);
 });

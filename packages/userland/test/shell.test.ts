@@ -5,7 +5,7 @@ import { guest, guestShell, inTemporary, missing } from "./guest.ts";
 const guestTest = test.skipIf(missing !== undefined);
 
 guestTest("a script on standard input shares it with its commands", () => {
-  const script = "echo one\nread line\nthis is data\necho \"got $line\"\nhead -n 1\ntail\nexit 5\n";
+  const script = 'echo one\nread line\nthis is data\necho "got $line"\nhead -n 1\ntail\nexit 5\n';
   const { stdout, status } = inTemporary((cwd) => guest("starrybox", ["sh"], { cwd, input: script }));
   expect(stdout).toMatch(/^one\ngot this is data\n/);
   expect(status).toBe(0);
@@ -37,11 +37,17 @@ guestTest("init -c runs commands and exits with their status", () => {
 guestTest("every applet explains itself", () => {
   const names = guest("starrybox", ["--list"]).stdout.trim().split("\n");
   expect(names.length).toBeGreaterThan(100);
-  const silent = names.filter((name) => !["test", "[", "echo"].includes(name) && !guest("starrybox", [name, "--help"]).stdout.startsWith(`Usage: ${name} `));
+  const silent = names.filter(
+    (name) =>
+      !["test", "[", "echo"].includes(name) &&
+      !guest("starrybox", [name, "--help"]).stdout.startsWith(`Usage: ${name} `),
+  );
   expect(silent).toEqual([]);
 });
 
 guestTest("a regular expression with back-references gives up instead of running for ever", () => {
-  const { status } = guestShell("echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab | grep -qE '^(a*)*(a*)*\\1\\2c$'");
+  const { status } = guestShell(
+    "echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab | grep -qE '^(a*)*(a*)*\\1\\2c$'",
+  );
   expect(status).toBe(1);
 });

@@ -390,7 +390,7 @@ char *edit_line(const char *prompt, bool *interrupted) {
   if ((term && !strcmp(term, "dumb")) || sys_ioctl(0, TCGETS, &cooked) < 0) return plain_line(prompt, interrupted);
   raw = cooked;
   raw.lflag &= ~(uint32_t)(ICANON | ECHO | ISIG | IEXTEN);
-  raw.iflag &= ~(uint32_t)(IXON | ICRNL | INLCR);
+  raw.iflag &= ~(uint32_t)(IXON | INLCR); /* ICRNL stays: what is typed ahead outlives the mode */
   raw.cc[VMIN] = 1;
   raw.cc[VTIME] = 0;
   sys_ioctl(0, TCSETSW, &raw);

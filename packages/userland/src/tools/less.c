@@ -164,7 +164,6 @@ int less_main(int argc, char **argv) {
   if (tty_fd < 0 || sys_ioctl(tty_fd, TCGETS, &cooked) < 0) die("no terminal to read keys from");
   raw = cooked;
   raw.lflag &= ~(uint32_t)(ICANON | ECHO | ISIG);
-  raw.iflag &= ~(uint32_t)ICRNL;
   raw.cc[VMIN] = 1;
   raw.cc[VTIME] = 0;
   sys_ioctl(tty_fd, TCSETSW, &raw);

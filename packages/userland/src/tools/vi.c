@@ -676,7 +676,7 @@ int vi_main(int argc, char **argv) {
   }
   struct termios raw = cooked;
   raw.lflag &= ~(uint32_t)(ICANON | ECHO | ISIG | IEXTEN);
-  raw.iflag &= ~(uint32_t)(ICRNL | IXON);
+  raw.iflag &= ~(uint32_t)IXON;
   raw.cc[VMIN] = 1;
   raw.cc[VTIME] = 0;
   sys_ioctl(0, TCSETSW, &raw);
