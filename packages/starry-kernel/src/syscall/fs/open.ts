@@ -64,9 +64,10 @@ function finishOpen(task: Task, opened: OpenFile | number, flags: number): numbe
   });
 }
 
-function sys_openat(task: Task, dirfd: number, pathname: number, flags: number, mode: number): number | Wait {
+function sys_openat(task: Task, dirfd: number, pathname: number, rawFlags: number, mode: number): number | Wait {
   const path = task.memory.readPath(pathname);
   if (typeof path === "number") return path;
+  const flags = rawFlags & KNOWN_OPEN_FLAGS;
   return finishOpen(task, task.kernel.fs.open(task, dirfd, path, flags | O_LARGEFILE, mode & 0o7777), flags);
 }
 
