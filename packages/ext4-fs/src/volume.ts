@@ -72,6 +72,8 @@ export interface VolumeOptions {
 
 /** Blocks that one operation may change between two calls of `breathe`. */
 export const OPERATION_BLOCKS = 64;
+/** File blocks are numbered in 32 bits; larger sizes are damage. */
+const MAX_FILE_BLOCKS = 2 ** 32;
 /** Without a journal: blocks to collect before they are written home. */
 const UNJOURNALED_BLOCKS = 2048;
 /** Committed blocks to keep before they are written home, whatever room the journal has. */
@@ -436,6 +438,7 @@ export class Volume {
     if (inode.raw.length > GOOD_OLD_INODE_SIZE && (inode.extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (inode.extraIsize & 3) !== 0)) {
       return this.corrupt(`extra size ${inode.extraIsize}`, ino, buffer.block);
     }
+    if (inode.size > MAX_FILE_BLOCKS * this.blockSize) return this.corrupt("size is out of range", ino, buffer.block);
     inode.setSeed(this.csumSeed);
     if (inode.mode === 0 && inode.links === 0) return -ESTALE;
     if (this.hasMetadataCsum && !inode.checksumIsValid()) return this.corrupt("inode checksum is wrong", ino, buffer.block);

@@ -12,12 +12,14 @@ const env = { ...process.env, PATH };
 
 export interface ToolResult {
   readonly status: number;
+  /** Standard output and error. */
   readonly output: string;
+  readonly stdout: string;
 }
 
 export function run(tool: string, args: readonly string[], input?: string): ToolResult {
   const result = spawnSync(tool, args, { env, encoding: "utf8", input, maxBuffer: 64 << 20 });
-  return { status: result.status ?? -1, output: `${result.stdout}${result.stderr}` };
+  return { status: result.status ?? -1, output: `${result.stdout}${result.stderr}`, stdout: result.stdout };
 }
 
 export const hasE2fsprogs: boolean = ["e2fsck", "debugfs", "mke2fs", "dumpe2fs"].every((tool) => spawnSync(tool, ["-V"], { env }).status !== null);

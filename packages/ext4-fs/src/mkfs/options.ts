@@ -118,7 +118,7 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
     journalBlocks,
     compat: journalBlocks === 0 ? features.compat & ~EXT4_FEATURE_COMPAT_HAS_JOURNAL : features.compat,
     incompat: features.incompat,
-    roCompat: inodeSize > 128 ? features.roCompat : features.roCompat & ~EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE,
+    roCompat: features.roCompat,
     logGroupsPerFlex: Math.log2(groupsPerFlex),
     rootOwner: options.rootOwner ?? [0, 0],
     prezeroed: options.assumeStoragePrezeroed ?? false,
