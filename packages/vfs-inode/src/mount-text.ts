@@ -45,11 +45,13 @@ function superOptions(mount: Mount, readOnly: boolean): string {
 }
 
 /** Mounts whose mount point the root `root` can see, with the point's text. */
-function* visibleMounts(namespace: MountNamespace, root: Path): Generator<[Mount, string]> {
+function visibleMounts(namespace: MountNamespace, root: Path): [Mount, string][] {
+  const visible: [Mount, string][] = [];
   for (const mount of namespace.mounts) {
     const { text, reachable } = describePath(mount.rootPath, root);
-    if (reachable) yield [mount, escapeMountText(text)];
+    if (reachable) visible.push([mount, escapeMountText(text)]);
   }
+  return visible;
 }
 
 /** Which part of its file system a (bind) mount shows. */

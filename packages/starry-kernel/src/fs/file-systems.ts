@@ -42,7 +42,7 @@ import {
   MAY_WRITE,
   type Mount,
   MountNamespace,
-  type Path,
+  Path,
   type Timespec,
   Vfs,
   type FsContext as VfsContext,
@@ -341,6 +341,14 @@ export class FileSystems {
     task.fs.cwd.unpin();
     task.fs.cwd = found;
     return 0;
+  }
+
+  /** /dev/pts/INDEX where `task` has devpts mounted: the path of a terminal that was opened without one (TIOCGPTPEER). */
+  terminalPath(task: Task, index: number): Path | null {
+    const mount = task.fs.namespace.mounts.find(({ fs }) => fs === this.devpts.fs);
+    if (mount === undefined) return null;
+    const dentry = this.vfs.dentries.lookup(mount.root, String(index));
+    return typeof dentry === "number" || dentry.node === null ? null : new Path(mount, dentry);
   }
 
   /** The name of an open file as `task` sees it: "/usr/bin/bash", "pipe:[7]", "/tmp/x (deleted)". */

@@ -219,7 +219,6 @@ export class PtyMasterFile extends OpenFile {
     this.pollSet.wake(POLLPRI | POLLIN | POLLRDNORM);
   }
 
-
   override read(_task: Task, buffer: IoBuffer, _offset: number): number {
     if (buffer.remaining === 0) return 0;
     const { slave } = this.pty;
@@ -320,11 +319,14 @@ export class PtyMasterFile extends OpenFile {
     }
   }
 
-  /** TIOCGPTPEER: a descriptor for the slave, without a path. */
+  /** TIOCGPTPEER: a descriptor for the slave, whatever /dev/pts is to the caller. It is named after the mount, if there is one. */
   #openPeer(task: Task, flags: number): number {
     if ((flags & ~(O_ACCMODE | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) !== 0) return -EINVAL;
     const file = openSlave(task, this.pty, flags);
-    return typeof file === "number" ? file : installFile(task, file, (flags & O_CLOEXEC) !== 0);
+    if (typeof file === "number") return file;
+    const fs = task.kernel.fs as Kernel["fs"] | undefined;
+    file.path = fs?.terminalPath(task, this.pty.index)?.pin() ?? null;
+    return installFile(task, file, (flags & O_CLOEXEC) !== 0);
   }
 
   override release(): void {

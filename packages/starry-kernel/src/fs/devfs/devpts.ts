@@ -52,9 +52,8 @@ export class Devpts implements DirectorySource {
     return /^(0|[1-9]\d*)$/.test(name) ? this.#nodes.get(Number(name)) : undefined;
   }
 
-  *list(fromKey: number): Iterable<DynamicEntry> {
-    for (const index of [...this.#nodes.keys()].sort((a, b) => a - b)) {
-      if (index >= fromKey) yield { name: String(index), key: index, ino: FIRST_PTS_INO + index, type: S_IFCHR };
-    }
+  list(fromKey: number): Iterable<DynamicEntry> {
+    const indexes = [...this.#nodes.keys()].filter((index) => index >= fromKey).sort((a, b) => a - b);
+    return indexes.map((index) => ({ name: String(index), key: index, ino: FIRST_PTS_INO + index, type: S_IFCHR }));
   }
 }

@@ -30,13 +30,15 @@ export class FdSource implements DirectorySource {
     return this.#kind === "link" ? this.#link(fd, file) : this.#info(fd);
   }
 
-  *list(fromKey: number): Iterable<DynamicEntry> {
+  list(fromKey: number): Iterable<DynamicEntry> {
     const { task } = this.#dir;
-    if (task.process.zombie || !mayInspect(task)) return;
+    const entries: DynamicEntry[] = [];
+    if (task.process.zombie || !mayInspect(task)) return entries;
     const type = this.#kind === "link" ? S_IFLNK : S_IFREG;
     for (let fd = fromKey; fd < task.files.length; fd++) {
-      if (task.files.peek(fd) !== undefined) yield { name: String(fd), key: fd, ino: this.#inoOf(fd), type };
+      if (task.files.peek(fd) !== undefined) entries.push({ name: String(fd), key: fd, ino: this.#inoOf(fd), type });
     }
+    return entries;
   }
 
   #inoOf(fd: number): number {

@@ -46,15 +46,14 @@ export class ProcessSource implements DirectorySource {
     return dir.refreshOwner();
   }
 
-  *list(fromKey: number): Iterable<DynamicEntry> {
-    const pids: number[] = [];
-    for (const { pid } of this.#system.kernel.tasks.processes()) if (pid >= fromKey) pids.push(pid);
-    pids.sort((a, b) => a - b);
-    for (const pid of pids) {
-      const process = this.#system.kernel.tasks.process(pid);
-      if (process !== undefined)
-        yield { name: String(pid), key: pid, ino: this.directoryOf(process).ino, type: S_IFDIR };
+  list(fromKey: number): Iterable<DynamicEntry> {
+    const entries: DynamicEntry[] = [];
+    for (const process of this.#system.kernel.tasks.processes()) {
+      const { pid } = process;
+      if (pid < fromKey) continue;
+      entries.push({ name: String(pid), key: pid, ino: this.directoryOf(process).ino, type: S_IFDIR });
     }
+    return entries.sort((a, b) => a.key - b.key);
   }
 }
 
@@ -81,11 +80,14 @@ export class ThreadSource implements DirectorySource {
     return task === undefined ? undefined : this.#directoryOf(task);
   }
 
-  *list(fromKey: number): Iterable<DynamicEntry> {
-    const threads = [...this.#dir.task.process.threads].sort((a, b) => a.tid - b.tid);
-    for (const task of threads) {
-      if (task.tid >= fromKey)
-        yield { name: String(task.tid), key: task.tid, ino: this.#directoryOf(task).ino, type: S_IFDIR };
-    }
+  list(fromKey: number): Iterable<DynamicEntry> {
+    const threads = this.#dir.task.process.threads.filter((task) => task.tid >= fromKey);
+    const entries = threads.map((task) => ({
+      name: String(task.tid),
+      key: task.tid,
+      ino: this.#directoryOf(task).ino,
+      type: S_IFDIR,
+    }));
+    return entries.sort((a, b) => a.key - b.key);
   }
 }

@@ -137,12 +137,15 @@ class BlockSource implements DirectorySource {
     return entry === undefined ? undefined : this.#nodeOf(entry);
   }
 
-  *list(fromKey: number): Iterable<DynamicEntry> {
-    const entries = this.#entries();
-    for (let key = fromKey; key < entries.length; key++) {
-      const entry = entries[key] as BlockDeviceEntry;
-      yield { name: this.#name(entry), key, ino: this.#nodeOf(entry).ino, type: this.#type };
-    }
+  list(fromKey: number): Iterable<DynamicEntry> {
+    return this.#entries()
+      .slice(fromKey)
+      .map((entry, index) => ({
+        name: this.#name(entry),
+        key: fromKey + index,
+        ino: this.#nodeOf(entry).ino,
+        type: this.#type,
+      }));
   }
 }
 
