@@ -158,7 +158,7 @@ for i in 1 2; do echo $i; done >f; cat f; while read x; do echo "r$x"; done <f; 
 ### long pipeline and status
 seq 1000 | sort -n | sed 1d | head -n 500 | tail -n 1 | tr -d 0; yes | head -1; seq 100000 | head -1
 ### exec
-(exec echo replaced; echo never); exec >f; echo infile; exec >/dev/tty 2>/dev/null || exec >&2; cat f >&2
+(exec echo replaced; echo never); exec 3>&1 >f; echo infile; exec >&3; cat f; (exec nosuch) 2>/dev/null; echo $?; (exec </dev/null; cat; echo read)
 ### nested functions and quoting in loops
 for w in "a b" 'c"d' e\'f; do printf '<%s>' "$w"; done; echo; n=0; for i in 1 2 3; do for j in 1 2 3; do n=$((n+i*j)); done; done; echo $n
 ### dollar in odd places
