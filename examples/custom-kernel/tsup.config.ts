@@ -1,0 +1,3 @@
+import { packageConfig } from "../../tools/tsup.ts";
+
+export default packageConfig({ entry: { "custom-kernel": "src/custom-kernel.ts" } });
