@@ -54,7 +54,7 @@ describe.skipIf(missing !== undefined)("the machine in a page", () => {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({ executablePath, args: FLAGS });
+    browser = await chromium.launch({ executablePath: executablePath as string, args: FLAGS });
     const context = await browser.newContext({ viewport: { width: 900, height: 600 } });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
     page = await context.newPage();
