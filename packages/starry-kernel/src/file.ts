@@ -10,7 +10,19 @@
  * Lifetime: `count` holders (descriptors, descriptors in flight, running system calls, mappings). The last `put`
  * calls `release`, once. Who stores an OpenFile calls `get` first.
  */
-import { EAGAIN, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE, O_ACCMODE, O_RDONLY, O_WRONLY, POLLIN, POLLOUT } from "linux-abi";
+import {
+  EAGAIN,
+  EINVAL,
+  ENODEV,
+  ENOTDIR,
+  ENOTTY,
+  ESPIPE,
+  O_ACCMODE,
+  O_RDONLY,
+  O_WRONLY,
+  POLLIN,
+  POLLOUT,
+} from "linux-abi";
 import type { DirectoryEmit, Inode } from "vfs-inode";
 import type { IoBuffer } from "./io-buffer.ts";
 import type { PageSource } from "./mm/page-source.ts";

@@ -17,7 +17,13 @@ export const AT_POSITION = -1;
  * read(2), readv(2), pread64(2) after the descriptor is known to be readable. `offset` ≥ 0 or AT_POSITION.
  * The buffer may be the kernel's shared one; it is detached if the call waits.
  */
-export function readFile(task: Task, file: OpenFile, buffer: IoBuffer, offset: number, nonblock: boolean): number | Wait {
+export function readFile(
+  task: Task,
+  file: OpenFile,
+  buffer: IoBuffer,
+  offset: number,
+  nonblock: boolean,
+): number | Wait {
   const result = readOnce(task, file, buffer, offset);
   if (result !== -EAGAIN || nonblock || (file.flags & O_NONBLOCK) !== 0) return result;
   const own = buffer.detach();
@@ -51,7 +57,13 @@ function readOnce(task: Task, file: OpenFile, buffer: IoBuffer, offset: number):
 }
 
 /** write(2), writev(2), pwrite64(2) after the descriptor is known to be writable. */
-export function writeFile(task: Task, file: OpenFile, buffer: IoBuffer, offset: number, nonblock: boolean): number | Wait {
+export function writeFile(
+  task: Task,
+  file: OpenFile,
+  buffer: IoBuffer,
+  offset: number,
+  nonblock: boolean,
+): number | Wait {
   const first = writeOnce(task, file, buffer, offset);
   const mayWait = !nonblock && (file.flags & O_NONBLOCK) === 0;
   const incomplete = first >= 0 && buffer.remaining > 0 && !buffer.faulted && file.completesWrites;

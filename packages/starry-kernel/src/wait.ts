@@ -69,12 +69,7 @@ export class Wait {
  * The common wait: try again after each event, give -ERESTARTSYS on a signal.
  * `retry` returns the result, or -EAGAIN-like by returning a Wait again.
  */
-export function waitAndRetry(
-  channel: string,
-  on: PollSet,
-  events: number,
-  retry: (task: Task) => number | Wait,
-): Wait {
+export function waitAndRetry(channel: string, on: PollSet, events: number, retry: (task: Task) => number | Wait): Wait {
   return new Wait(
     channel,
     on,

@@ -72,7 +72,8 @@ const MACHINES: Readonly<Record<number, string>> = { 3: "i386", 40: "ARM", 62: "
 export function parseHeader(bytes: Uint8Array): ElfHeader | ElfRefusal {
   if (bytes.length < EHDR_SIZE) return refuse("truncated ELF header");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes[EI_CLASS] !== ELFCLASS64 || bytes[EI_DATA] !== ELFDATA2LSB) return refuse("not a 64-bit little-endian ELF file");
+  if (bytes[EI_CLASS] !== ELFCLASS64 || bytes[EI_DATA] !== ELFDATA2LSB)
+    return refuse("not a 64-bit little-endian ELF file");
   const machine = view.getUint16(EHDR_E_MACHINE, true);
   if (machine !== EM_RISCV) return refuse(`ELF file for ${MACHINES[machine] ?? `machine ${machine}`}, not riscv64`);
   const type = view.getUint16(EHDR_E_TYPE, true);

@@ -41,7 +41,12 @@ export interface LoadedElf {
 }
 
 /** Reads and checks the headers. -errno; `log` gets the reason of a refusal. */
-export function readElf(task: Task, file: OpenFile, head: Uint8Array, log: (reason: string) => void): ElfImage | number {
+export function readElf(
+  task: Task,
+  file: OpenFile,
+  head: Uint8Array,
+  log: (reason: string) => void,
+): ElfImage | number {
   const header = parseHeader(head);
   if ("reason" in header) {
     log(header.reason);
@@ -109,7 +114,8 @@ export function mapElf(space: AddressSpace, image: ElfImage, base: number): Load
 function headersAt(image: ElfImage, loads: readonly Segment[], bias: number): number {
   const { phoff, phnum } = image.header;
   for (const s of loads) {
-    if (phoff >= s.offset && phoff + phnum * PHDR_SIZE <= s.offset + s.fileSize) return phoff - s.offset + s.vaddr + bias;
+    if (phoff >= s.offset && phoff + phnum * PHDR_SIZE <= s.offset + s.fileSize)
+      return phoff - s.offset + s.vaddr + bias;
   }
   return 0;
 }

@@ -37,7 +37,7 @@ import { writeStartBlock } from "./start-block.ts";
 import { mapVdso } from "./vdso.ts";
 
 /** Where position-independent programs go: two thirds up, as on Linux. */
-export const PROGRAM_BASE: number = Math.floor((USER_TOP / 3) * 2 / PAGE_SIZE) * PAGE_SIZE;
+export const PROGRAM_BASE: number = Math.floor(((USER_TOP / 3) * 2) / PAGE_SIZE) * PAGE_SIZE;
 /** Scripts that are interpreters of scripts. */
 const MAX_SCRIPT_DEPTH = 5;
 /** Bytes below the start block that are mapped from the beginning. */
@@ -110,7 +110,8 @@ function resolveScripts(task: Task, request: ProgramRequest): Resolved | number 
     const line = parseScript(head);
     if (line === undefined) return -ENOEXEC;
     // interpreter [argument] path-of-the-script the-rest-of-the-arguments
-    const script = dirfd === AT_FDCWD || path.startsWith("/") ? path : `/dev/fd/${dirfd}${path === "" ? "" : `/${path}`}`;
+    const script =
+      dirfd === AT_FDCWD || path.startsWith("/") ? path : `/dev/fd/${dirfd}${path === "" ? "" : `/${path}`}`;
     argv = [line.interpreter, ...(line.argument === null ? [] : [line.argument]), encodeName(script), ...argv.slice(1)];
     path = decodeName(line.interpreter);
     dirfd = AT_FDCWD;
@@ -168,7 +169,11 @@ function fill(
   let entry = program.entry;
   let interpreterBase = 0;
   if (interpreter !== null) {
-    const loaded = mapElf(space, interpreter, interpreter.header.type === ET_DYN ? findFree(space, spanOf(interpreter)) : 0);
+    const loaded = mapElf(
+      space,
+      interpreter,
+      interpreter.header.type === ET_DYN ? findFree(space, spanOf(interpreter)) : 0,
+    );
     if (typeof loaded === "number") return loaded;
     entry = loaded.entry;
     interpreterBase = loaded.start;
@@ -209,7 +214,10 @@ function checkStrings(task: Task, argv: readonly Uint8Array[], envp: readonly Ui
 function layOut(space: AddressSpace, stringBytes: number, image: ElfImage): void {
   space.stackTop = USER_TOP - PAGE_SIZE;
   const limit = space.limits.soft[RLIMIT_STACK] as number;
-  const gap = Math.min(Math.max(limit + STACK_GUARD_GAP, MIN_MMAP_GAP), Math.floor(USER_TOP / 6 / PAGE_SIZE) * 5 * PAGE_SIZE);
+  const gap = Math.min(
+    Math.max(limit + STACK_GUARD_GAP, MIN_MMAP_GAP),
+    Math.floor(USER_TOP / 6 / PAGE_SIZE) * 5 * PAGE_SIZE,
+  );
   space.mmapTop = space.stackTop - Math.ceil(gap / PAGE_SIZE) * PAGE_SIZE;
   const stackHeader = image.segments.find((s) => s.type === PT_GNU_STACK);
   const executable = stackHeader !== undefined && (stackHeader.flags & PF_X) !== 0 ? VM_EXEC : 0;

@@ -35,7 +35,17 @@ import { type AddressSpace, FAULT_BUS, FAULT_OK, FAULT_OOM } from "./address-spa
 import { PAGE_SIZE } from "./frame-allocator.ts";
 import { changeRegion } from "./mapping.ts";
 import { SharedMemory } from "./shared-memory.ts";
-import { VM_DONTDUMP, VM_DONTFORK, VM_LOCKED, VM_READ, VM_SHARED, VM_SPECIAL, VM_WIPEONFORK, VM_WRITE, type Vma } from "./vma.ts";
+import {
+  VM_DONTDUMP,
+  VM_DONTFORK,
+  VM_LOCKED,
+  VM_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+  VM_WRITE,
+  type Vma,
+} from "./vma.ts";
 
 /** Advice that needs nothing done. */
 const IGNORED = new Set([
@@ -67,7 +77,8 @@ export function adviseRegion(space: AddressSpace, start: number, end: number, ad
   const change = FLAG_ADVICE.get(advice);
   if (change !== undefined) {
     return changeRegion(space, start, end, (vma) => {
-      if ((vma.flags & VM_SPECIAL) !== 0 || (advice === MADV_WIPEONFORK && (vma.source !== null || vma.shared))) return -EINVAL;
+      if ((vma.flags & VM_SPECIAL) !== 0 || (advice === MADV_WIPEONFORK && (vma.source !== null || vma.shared)))
+        return -EINVAL;
       vma.flags = (vma.flags | change[0]) & ~change[1];
       return 0;
     });
@@ -77,7 +88,9 @@ export function adviseRegion(space: AddressSpace, start: number, end: number, ad
     case MADV_DONTNEED_LOCKED:
       return eachRange(space, start, end, (vma, from, to) => discard(space, vma, from, to, advice === MADV_DONTNEED));
     case MADV_FREE: // the pages may go at any time; now is a time
-      return eachRange(space, start, end, (vma, from, to) => (vma.source !== null ? -EINVAL : discard(space, vma, from, to, true)));
+      return eachRange(space, start, end, (vma, from, to) =>
+        vma.source !== null ? -EINVAL : discard(space, vma, from, to, true),
+      );
     case MADV_REMOVE:
       return eachRange(space, start, end, (vma, from, to) => punch(space, vma, from, to));
     case MADV_POPULATE_READ:

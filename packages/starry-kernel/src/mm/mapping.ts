@@ -11,7 +11,17 @@ import { PAGE_SIZE } from "./frame-allocator.ts";
 import type { PageSource } from "./page-source.ts";
 import { PTE_ANON, PTE_R, PTE_V, PTE_W, PTE_X, pteFrame } from "./page-table.ts";
 import { STACK_GUARD_GAP } from "./stack-growth.ts";
-import { VM_ACCESS, VM_DENY_WRITE, VM_HAS_ANON, VM_NORESERVE, VM_READ, VM_SHARED, VM_SPECIAL, VM_WRITE, Vma } from "./vma.ts";
+import {
+  VM_ACCESS,
+  VM_DENY_WRITE,
+  VM_HAS_ANON,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WRITE,
+  Vma,
+} from "./vma.ts";
 
 /** vm.mmap_min_addr */
 export const MMAP_MIN_ADDR = 65536;

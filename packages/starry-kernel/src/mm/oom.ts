@@ -37,7 +37,8 @@ function chooseVictim(kernel: Kernel): Process | undefined {
   let victim: Process | undefined;
   let worst = 0;
   for (const process of kernel.tasks.processes()) {
-    if (process.pid === 1 || process.zombie || isDead(process.leader) || process.oomScoreAdj === SCORE_ADJ_NEVER) continue;
+    if (process.pid === 1 || process.zombie || isDead(process.leader) || process.oomScoreAdj === SCORE_ADJ_NEVER)
+      continue;
     const memory = process.leader.memory;
     const points = memory.residentPages + memory.table.tableCount + (process.oomScoreAdj * kernel.frames.total) / 1000;
     if (points > worst) {

@@ -28,7 +28,8 @@ export const ACT_STOP = 3;
 export const ACT_CONTINUE = 4;
 
 const actions = new Uint8Array(65);
-for (const s of [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS]) actions[s] = ACT_CORE;
+for (const s of [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS])
+  actions[s] = ACT_CORE;
 for (const s of [SIGCHLD, SIGURG, SIGWINCH]) actions[s] = ACT_IGNORE;
 for (const s of [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]) actions[s] = ACT_STOP;
 actions[SIGCONT] = ACT_CONTINUE;

@@ -60,7 +60,8 @@ export function deliverSignals(task: Task): void {
     }
     if (kernel.observer !== null) kernel.observer.signal(task, info);
     const action = task.handlers.get(info.signo);
-    if (kernel.trace.signalDeliverOn) kernel.trace.signalDeliver(info.signo, info.code, task, action.handler, action.flags);
+    if (kernel.trace.signalDeliverOn)
+      kernel.trace.signalDeliver(info.signo, info.code, task, action.handler, action.flags);
     if (action.handler === SIG_IGN) continue;
     if (action.handler === SIG_DFL) {
       if (takeDefault(task, info)) return;
@@ -150,4 +151,3 @@ export function forceSignal(task: Task, info: SignalInfo): void {
   task.pending.push(info);
   task.attention = true;
 }
-

@@ -126,7 +126,13 @@ export function onAltStack(task: Task, sp: number): boolean {
  * Makes the running task enter the handler of `info`. false if the frame cannot be written: the stack is bad.
  * `maskLo`, `maskHi`: the mask that the handler's return restores.
  */
-export function enterHandler(task: Task, info: SignalInfo, action: SignalAction, maskLo: number, maskHi: number): boolean {
+export function enterHandler(
+  task: Task,
+  info: SignalInfo,
+  action: SignalAction,
+  maskLo: number,
+  maskHi: number,
+): boolean {
   const { cpu } = task.kernel.platform;
   const memory = task.memory;
   const x = cpu.x;
@@ -145,7 +151,11 @@ export function enterHandler(task: Task, info: SignalInfo, action: SignalAction,
   bytes.fill(0, 0, FRAME_SIZE);
   putSiginfo(view, bytes, 0, info);
   putI64(view, UC + UCONTEXT_STACK + STACK_T_SP, task.altStackBase);
-  view.setInt32(UC + UCONTEXT_STACK + STACK_T_FLAGS, altStackState(task, oldSp) | (task.altStackFlags & SS_AUTODISARM), true);
+  view.setInt32(
+    UC + UCONTEXT_STACK + STACK_T_FLAGS,
+    altStackState(task, oldSp) | (task.altStackFlags & SS_AUTODISARM),
+    true,
+  );
   putI64(view, UC + UCONTEXT_STACK + STACK_T_SS_SIZE, task.altStackSize);
   view.setInt32(UC + UCONTEXT_SIGMASK, maskLo, true);
   view.setInt32(UC + UCONTEXT_SIGMASK + 4, maskHi, true);

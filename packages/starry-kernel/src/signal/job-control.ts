@@ -1,16 +1,7 @@
 /**
  * Stopping and continuing whole processes, and telling parents and orphaned groups about it.
  */
-import {
-  CLD_CONTINUED,
-  CLD_STOPPED,
-  POLLIN,
-  SA_NOCLDSTOP,
-  SIG_IGN,
-  SIGCHLD,
-  SIGCONT,
-  SIGHUP,
-} from "linux-abi";
+import { CLD_CONTINUED, CLD_STOPPED, POLLIN, SA_NOCLDSTOP, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from "linux-abi";
 import type { Process } from "../task/process.ts";
 import type { ProcessGroup } from "../task/session.ts";
 import { EXIT_DEAD, EXIT_ZOMBIE, type Task, TASK_STOPPED } from "../task/task.ts";

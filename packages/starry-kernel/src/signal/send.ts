@@ -5,7 +5,21 @@
  * sleeping one is woken. What the signal does is decided when the task takes it (deliver.ts), except for what must happen at once:
  * SIGCONT continues, stop signals and SIGCONT cancel each other, SIGKILL wakes a stopped process.
  */
-import { CAP_KILL, EAGAIN, EPERM, RLIMIT_SIGPENDING, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU } from "linux-abi";
+import {
+  CAP_KILL,
+  EAGAIN,
+  EPERM,
+  RLIMIT_SIGPENDING,
+  SIG_DFL,
+  SIG_IGN,
+  SIGCONT,
+  SIGKILL,
+  SIGRTMIN,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+} from "linux-abi";
 import type { Process } from "../task/process.ts";
 import type { ProcessGroup } from "../task/session.ts";
 import { EXIT_DEAD, EXIT_ZOMBIE, type Task, TASK_STOPPED } from "../task/task.ts";

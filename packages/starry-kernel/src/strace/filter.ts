@@ -2,9 +2,15 @@
 import type { SyscallRow } from "../syscall/row.ts";
 
 const PROCESS = new Set(
-  "clone clone3 execve execveat exit exit_group wait4 waitid kill tkill tgkill rt_sigqueueinfo pidfd_send_signal unshare".split(" "),
+  "clone clone3 execve execveat exit exit_group wait4 waitid kill tkill tgkill rt_sigqueueinfo pidfd_send_signal unshare".split(
+    " ",
+  ),
 );
-const MEMORY = new Set("brk mmap munmap mprotect mremap madvise mincore mlock mlock2 munlock mlockall munlockall msync shmat shmdt".split(" "));
+const MEMORY = new Set(
+  "brk mmap munmap mprotect mremap madvise mincore mlock mlock2 munlock mlockall munlockall msync shmat shmdt".split(
+    " ",
+  ),
+);
 const SIGNAL = new Set(
   "kill tkill tgkill rt_sigaction rt_sigprocmask rt_sigpending rt_sigsuspend rt_sigtimedwait rt_sigqueueinfo rt_tgsigqueueinfo rt_sigreturn sigaltstack signalfd4 pidfd_send_signal".split(
     " ",
@@ -39,7 +45,9 @@ export function parseFilter(text: string): (row: SyscallRow | undefined, name: s
   const items = list.split(",").filter((item) => item !== "");
   if (items.length === 0) return () => !negated;
   return (row, name) => {
-    const found = items.some((item) => (item.startsWith("%") ? (CLASSES[item.slice(1)]?.(row, name) ?? false) : item === name));
+    const found = items.some((item) =>
+      item.startsWith("%") ? (CLASSES[item.slice(1)]?.(row, name) ?? false) : item === name,
+    );
     return found !== negated;
   };
 }

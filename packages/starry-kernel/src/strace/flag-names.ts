@@ -12,9 +12,9 @@ export interface FlagSet {
   readonly values: ReadonlyMap<number, string>;
 }
 
-const constants: readonly (readonly [string, number])[] = Object.entries(abi as Readonly<Record<string, unknown>>).flatMap(
-  ([name, value]) => (typeof value === "number" ? [[name, value] as const] : []),
-);
+const constants: readonly (readonly [string, number])[] = Object.entries(
+  abi as Readonly<Record<string, unknown>>,
+).flatMap(([name, value]) => (typeof value === "number" ? [[name, value] as const] : []));
 
 /** Constants with a prefix, without the names in `except`; the first name of a value wins. */
 function named(prefix: string, except: readonly string[] = []): Map<number, string> {
@@ -45,18 +45,38 @@ function bitCount(value: number): number {
 /** Argument types that are unions of flags. */
 export const FLAG_SETS: Readonly<Record<string, FlagSet>> = {
   open_flags: flags("O_", ["O_ACCMODE", "O_NDELAY", "O_LARGEFILE"], abi.O_ACCMODE, ["O_RDONLY", "O_WRONLY", "O_RDWR"]),
-  at_flags: flags("AT_", constants.map(([name]) => name).filter((n) => n.startsWith("AT_") && !/^AT_(SYMLINK|REMOVEDIR|EACCESS|EMPTY|NO_AUTO)/.test(n))),
+  at_flags: flags(
+    "AT_",
+    constants
+      .map(([name]) => name)
+      .filter((n) => n.startsWith("AT_") && !/^AT_(SYMLINK|REMOVEDIR|EACCESS|EMPTY|NO_AUTO)/.test(n)),
+  ),
   prot: flags("PROT_", ["PROT_NONE", "PROT_SEM"]),
-  mmap_flags: flags("MAP_", ["MAP_FILE", "MAP_TYPE", "MAP_HUGE_SHIFT", "MAP_HUGE_MASK", "MAP_UNINITIALIZED"], abi.MAP_TYPE, [
-    "MAP_SHARED",
-    "MAP_PRIVATE",
-    "MAP_SHARED_VALIDATE",
-  ]),
-  wait_options: flags("W", constants.map(([name]) => name).filter((n) => n.startsWith("W") && !/^W(NOHANG|UNTRACED|CONTINUED|EXITED|NOWAIT)$/.test(n))),
-  clone_flags: flags("CLONE_", constants.map(([name]) => name).filter((n) => n.startsWith("CLONE_ARGS"))),
-  access_mode: flags("", constants.map(([name]) => name).filter((n) => !/^[RWX]_OK$/.test(n))),
+  mmap_flags: flags(
+    "MAP_",
+    ["MAP_FILE", "MAP_TYPE", "MAP_HUGE_SHIFT", "MAP_HUGE_MASK", "MAP_UNINITIALIZED"],
+    abi.MAP_TYPE,
+    ["MAP_SHARED", "MAP_PRIVATE", "MAP_SHARED_VALIDATE"],
+  ),
+  wait_options: flags(
+    "W",
+    constants
+      .map(([name]) => name)
+      .filter((n) => n.startsWith("W") && !/^W(NOHANG|UNTRACED|CONTINUED|EXITED|NOWAIT)$/.test(n)),
+  ),
+  clone_flags: flags(
+    "CLONE_",
+    constants.map(([name]) => name).filter((n) => n.startsWith("CLONE_ARGS")),
+  ),
+  access_mode: flags(
+    "",
+    constants.map(([name]) => name).filter((n) => !/^[RWX]_OK$/.test(n)),
+  ),
   sa_flags: flags("SA_", ["SA_NOMASK", "SA_ONESHOT"]),
-  poll_events: flags("POLL", constants.map(([name]) => name).filter((n) => n.startsWith("POLL_"))),
+  poll_events: flags(
+    "POLL",
+    constants.map(([name]) => name).filter((n) => n.startsWith("POLL_")),
+  ),
 };
 
 /** Argument types that are one value of a list. */
@@ -66,7 +86,10 @@ export const VALUE_NAMES: Readonly<Record<string, ReadonlyMap<number, string>>> 
   resource: named("RLIMIT_"),
   madvice: named("MADV_"),
   fcntl_cmd: fcntlCommands(),
-  prctl_op: named("PR_", constants.map(([name]) => name).filter((n) => !/^PR_([SG]ET_|CAPBSET|CAP_AMBIENT$|TASK|MCE_KILL$)/.test(n))),
+  prctl_op: named(
+    "PR_",
+    constants.map(([name]) => name).filter((n) => !/^PR_([SG]ET_|CAPBSET|CAP_AMBIENT$|TASK|MCE_KILL$)/.test(n)),
+  ),
   epoll_op: named("EPOLL_CTL_"),
   family: named("AF_"),
   sigmask_how: new Map([
@@ -80,10 +103,14 @@ export const VALUE_NAMES: Readonly<Record<string, ReadonlyMap<number, string>>> 
 
 function fcntlCommands(): Map<number, string> {
   const skip = /^F_(RDLCK|WRLCK|UNLCK|EXLCK|SHLCK|OWNER|SEAL_|OK|LINUX)/;
-  return named("F_", constants.map(([name]) => name).filter((n) => skip.test(n)));
+  return named(
+    "F_",
+    constants.map(([name]) => name).filter((n) => skip.test(n)),
+  );
 }
 
-const FUTEX_COMMANDS = "WAIT WAKE FD REQUEUE CMP_REQUEUE WAKE_OP LOCK_PI UNLOCK_PI TRYLOCK_PI WAIT_BITSET WAKE_BITSET".split(" ");
+const FUTEX_COMMANDS =
+  "WAIT WAKE FD REQUEUE CMP_REQUEUE WAKE_OP LOCK_PI UNLOCK_PI TRYLOCK_PI WAIT_BITSET WAKE_BITSET".split(" ");
 
 export function futexOp(op: number): string {
   const command = op & ~(abi.FUTEX_PRIVATE_FLAG | abi.FUTEX_CLOCK_REALTIME);
@@ -92,9 +119,14 @@ export function futexOp(op: number): string {
 }
 
 const SIGNALS: ReadonlyMap<number, string> = new Map(
-  [...named("SIG", constants.map(([name]) => name).filter((n) => /^SIG(_|EV_|INFO_|ACTION_|NALFD|RT|STKSZ)/.test(n) || n === "SIGIOT"))].filter(
-    ([value]) => value >= 1 && value <= 31,
-  ),
+  [
+    ...named(
+      "SIG",
+      constants
+        .map(([name]) => name)
+        .filter((n) => /^SIG(_|EV_|INFO_|ACTION_|NALFD|RT|STKSZ)/.test(n) || n === "SIGIOT"),
+    ),
+  ].filter(([value]) => value >= 1 && value <= 31),
 );
 
 export function signalName(signal: number): string {

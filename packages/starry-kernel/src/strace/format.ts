@@ -52,7 +52,12 @@ export interface FormatContext {
 export function formatArgument(type: string, value: number, context: FormatContext): string {
   const flags = FLAG_SETS[type];
   if (type === "clone_flags") return cloneFlags(value);
-  if (flags !== undefined) return type === "prot" && value === 0 ? "PROT_NONE" : type === "access_mode" && value === 0 ? "F_OK" : formatFlags(flags, value);
+  if (flags !== undefined)
+    return type === "prot" && value === 0
+      ? "PROT_NONE"
+      : type === "access_mode" && value === 0
+        ? "F_OK"
+        : formatFlags(flags, value);
   const names = VALUE_NAMES[type];
   if (names !== undefined) return names.get(value | 0) ?? hex(value);
   return FORMATTERS[type]?.(value, context) ?? hex(value);
@@ -123,15 +128,23 @@ function pointer(value: number): string {
   return value === 0 ? "NULL" : `0x${value.toString(16)}`;
 }
 
-const ESCAPES: Readonly<Record<number, string>> = { 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\" };
+const ESCAPES: Readonly<Record<number, string>> = {
+  9: "\\t",
+  10: "\\n",
+  11: "\\v",
+  12: "\\f",
+  13: "\\r",
+  34: '\\"',
+  92: "\\\\",
+};
 
 /** A C string literal. */
 export function quote(data: Uint8Array): string {
   let text = '"';
   for (let i = 0; i < data.length; i++) {
     const byte = data[i] as number;
-    const escape = ESCAPES[byte];
-    if (escape !== undefined) text += escape;
+    const short = ESCAPES[byte];
+    if (short !== undefined) text += short;
     else if (byte >= 32 && byte < 127) text += String.fromCharCode(byte);
     else {
       // Three digits only where a digit follows, as strace does.
@@ -206,7 +219,8 @@ function pair(memory: UserMemory, va: number, first: string, second: string): st
 function setText(lo: number, hi: number): string {
   const names: string[] = [];
   const absent: string[] = [];
-  for (let signal = 1; signal <= 64; signal++) (inSet(lo, hi, signal) ? names : absent).push(signalName(signal).replace(/^SIG/, ""));
+  for (let signal = 1; signal <= 64; signal++)
+    (inSet(lo, hi, signal) ? names : absent).push(signalName(signal).replace(/^SIG/, ""));
   return names.length > 32 ? `~[${absent.join(" ")}]` : `[${names.join(" ")}]`;
 }
 
@@ -297,7 +311,9 @@ function utsname(value: number, { memory }: FormatContext): string {
     const data = memory.scratchBytes.subarray(at, at + 65);
     return quote(data.subarray(0, data.indexOf(0)));
   };
-  const [system, node, release, machine] = [UTSNAME_SYSNAME, UTSNAME_NODENAME, UTSNAME_RELEASE, UTSNAME_MACHINE].map(field);
+  const [system, node, release, machine] = [UTSNAME_SYSNAME, UTSNAME_NODENAME, UTSNAME_RELEASE, UTSNAME_MACHINE].map(
+    field,
+  );
   return `{sysname=${system}, nodename=${node}, release=${release}, machine=${machine}, ...}`;
 }
 
@@ -313,7 +329,7 @@ export function statusText(status: number): string {
   const signal = status & 0x7f;
   if (status === 0xffff) return "{WIFCONTINUED(s)}";
   if (signal === 0x7f) return `{WIFSTOPPED(s) && WSTOPSIG(s) == ${signalName((status >> 8) & 0xff)}}`;
-  if (signal !== 0) return `{WIFSIGNALED(s) && WTERMSIG(s) == ${signalName(signal)}${(status & 0x80) !== 0 ? " && WCOREDUMP(s)" : ""}}`;
+  if (signal !== 0)
+    return `{WIFSIGNALED(s) && WTERMSIG(s) == ${signalName(signal)}${(status & 0x80) !== 0 ? " && WCOREDUMP(s)" : ""}}`;
   return `{WIFEXITED(s) && WEXITSTATUS(s) == ${(status >> 8) & 0xff}}`;
 }
-

@@ -135,7 +135,9 @@ class Strace implements SyscallObserver {
     if (call !== undefined) this.#finish(task, call, -1, "?");
     const signal = status & 0x7f;
     const text =
-      signal === 0 ? `exited with ${(status >> 8) & 0xff}` : `killed by ${signalName(signal)}${(status & 0x80) !== 0 ? " (core dumped)" : ""}`;
+      signal === 0
+        ? `exited with ${(status >> 8) & 0xff}`
+        : `killed by ${signalName(signal)}${(status & 0x80) !== 0 ? " (core dumped)" : ""}`;
     this.#line(task, `+++ ${text} +++`);
   }
 
@@ -202,4 +204,3 @@ function infoText(info: SignalInfo): string {
   else if (info.code !== SI_KERNEL) parts.push(`si_addr=${info.addr === 0 ? "NULL" : hex(info.addr)}`);
   return parts.join(", ");
 }
-

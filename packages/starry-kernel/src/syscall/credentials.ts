@@ -122,7 +122,8 @@ function sys_setregid(task: Task, rgid: number, egid: number): number {
 function sys_setresuid(task: Task, ruid: number, euid: number, suid: number): number {
   const { cred } = task;
   const own = [cred.uid, cred.euid, cred.suid];
-  if (!cred.hasCapability(CAP_SETUID) && [ruid, euid, suid].some((id) => id !== UNCHANGED && !own.includes(id))) return -EPERM;
+  if (!cred.hasCapability(CAP_SETUID) && [ruid, euid, suid].some((id) => id !== UNCHANGED && !own.includes(id)))
+    return -EPERM;
   const pick = (wanted: number, old: number): number => (wanted === UNCHANGED ? old : wanted);
   changeUids(task, { uid: pick(ruid, cred.uid), euid: pick(euid, cred.euid), suid: pick(suid, cred.suid) });
   return 0;
@@ -132,14 +133,16 @@ function sys_setresuid(task: Task, ruid: number, euid: number, suid: number): nu
 function sys_setresgid(task: Task, rgid: number, egid: number, sgid: number): number {
   const { cred } = task;
   const own = [cred.gid, cred.egid, cred.sgid];
-  if (!cred.hasCapability(CAP_SETGID) && [rgid, egid, sgid].some((id) => id !== UNCHANGED && !own.includes(id))) return -EPERM;
+  if (!cred.hasCapability(CAP_SETGID) && [rgid, egid, sgid].some((id) => id !== UNCHANGED && !own.includes(id)))
+    return -EPERM;
   const pick = (wanted: number, old: number): number => (wanted === UNCHANGED ? old : wanted);
   changeGids(task, { gid: pick(rgid, cred.gid), egid: pick(egid, cred.egid), sgid: pick(sgid, cred.sgid) });
   return 0;
 }
 
 function writeThree(task: Task, addresses: readonly number[], values: readonly number[]): number {
-  for (let i = 0; i < 3; i++) if (task.memory.writeU32(addresses[i] as number, values[i] as number) !== 0) return -EFAULT;
+  for (let i = 0; i < 3; i++)
+    if (task.memory.writeU32(addresses[i] as number, values[i] as number) !== 0) return -EFAULT;
   return 0;
 }
 

@@ -113,4 +113,3 @@ function reportUnknown(kernel: Kernel, task: Task, nr: number): void {
   const name = SYSCALL_NAMES[nr] ?? "unknown";
   kernel.log("info", `${task.comm}[${task.tid}]: system call ${nr} (${name}) is not implemented`);
 }
-

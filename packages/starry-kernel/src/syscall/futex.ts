@@ -41,7 +41,15 @@ import { $timespec, readTimespecNs } from "./timespec.ts";
 const ALL_BITS = -1;
 
 /** futex(2) */
-function sys_futex(task: Task, address: number, op: number, value: number, timeout: number, address2: number, value3: number): number | Wait {
+function sys_futex(
+  task: Task,
+  address: number,
+  op: number,
+  value: number,
+  timeout: number,
+  address2: number,
+  value3: number,
+): number | Wait {
   const command = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
   const shared = (op & FUTEX_PRIVATE_FLAG) === 0;
   const realtime = (op & FUTEX_CLOCK_REALTIME) !== 0;
@@ -52,7 +60,15 @@ function sys_futex(task: Task, address: number, op: number, value: number, timeo
     case FUTEX_WAIT_BITSET: {
       const deadline = readDeadline(task, timeout, command === FUTEX_WAIT_BITSET, realtime);
       if (deadline < 0) return deadline;
-      return futexWait(task, address, value, shared, command === FUTEX_WAIT ? ALL_BITS : value3, deadline, timeout !== 0 && command === FUTEX_WAIT);
+      return futexWait(
+        task,
+        address,
+        value,
+        shared,
+        command === FUTEX_WAIT ? ALL_BITS : value3,
+        deadline,
+        timeout !== 0 && command === FUTEX_WAIT,
+      );
     }
     case FUTEX_WAKE:
       return futexWake(task, address, value, shared, ALL_BITS);
@@ -60,7 +76,15 @@ function sys_futex(task: Task, address: number, op: number, value: number, timeo
       return futexWake(task, address, value, shared, value3);
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
-      return futexRequeue(task, address, address2, shared, value, timeout | 0, command === FUTEX_CMP_REQUEUE ? value3 : null);
+      return futexRequeue(
+        task,
+        address,
+        address2,
+        shared,
+        value,
+        timeout | 0,
+        command === FUTEX_CMP_REQUEUE ? value3 : null,
+      );
     case FUTEX_WAKE_OP:
       return futexWakeOp(task, address, address2, shared, value, timeout | 0, value3);
     default:
@@ -213,5 +237,11 @@ function compare(comparison: number, old: number, argument: number): boolean | u
 }
 
 export const FUTEX_CALLS: readonly SyscallRow[] = [
-  row(SYS_futex, "futex", "uaddr:ptr op:futex_op val:int timeout:ptr uaddr2:ptr val3:int", partial("no priority inheritance"), sys_futex),
+  row(
+    SYS_futex,
+    "futex",
+    "uaddr:ptr op:futex_op val:int timeout:ptr uaddr2:ptr val3:int",
+    partial("no priority inheritance"),
+    sys_futex,
+  ),
 ];

@@ -61,7 +61,15 @@ import type { OpenFile } from "../file.ts";
 import { type AddressSpace, USER_TOP } from "../mm/address-space.ts";
 import { adviseRegion, eachRange, populate } from "../mm/advice.ts";
 import { PAGE_SIZE } from "../mm/frame-allocator.ts";
-import { changeRegion, MMAP_MIN_ADDR, mapRegion, protectRegion, remapRegion, setBreak, unmapRegion } from "../mm/mapping.ts";
+import {
+  changeRegion,
+  MMAP_MIN_ADDR,
+  mapRegion,
+  protectRegion,
+  remapRegion,
+  setBreak,
+  unmapRegion,
+} from "../mm/mapping.ts";
 import type { PageSource } from "../mm/page-source.ts";
 import { PTE_V } from "../mm/page-table.ts";
 import { SharedMemory } from "../mm/shared-memory.ts";
@@ -89,7 +97,15 @@ function pageUp(byteLength: number): number {
 }
 
 /** mmap(2) */
-function sys_mmap(task: Task, address: number, length: number, prot: number, flags: number, fd: number, offset: number): number {
+function sys_mmap(
+  task: Task,
+  address: number,
+  length: number,
+  prot: number,
+  flags: number,
+  fd: number,
+  offset: number,
+): number {
   if (!isAligned(offset)) return -EINVAL;
   if (length === 0) return -EINVAL;
   const byteLength = pageUp(length);
@@ -182,7 +198,14 @@ function sys_brk(task: Task, address: number): number {
 }
 
 /** mremap(2) */
-function sys_mremap(task: Task, address: number, oldLength: number, newLength: number, flags: number, newAddress: number): number {
+function sys_mremap(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  newAddress: number,
+): number {
   if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 || !isAligned(address)) return -EINVAL;
   const fixed = (flags & MREMAP_FIXED) !== 0;
   const mayMove = (flags & MREMAP_MAYMOVE) !== 0;
@@ -337,12 +360,24 @@ export function nameAnonymousMemory(task: Task, address: number, length: number,
 }
 
 export const MEMORY_CALLS: readonly SyscallRow[] = [
-  row(SYS_mmap, "mmap", "addr:ptr length:size prot:prot flags:mmap_flags fd:fd offset:off", partial("no huge pages"), sys_mmap),
+  row(
+    SYS_mmap,
+    "mmap",
+    "addr:ptr length:size prot:prot flags:mmap_flags fd:fd offset:off",
+    partial("no huge pages"),
+    sys_mmap,
+  ),
   row(SYS_munmap, "munmap", "addr:ptr length:size", full, sys_munmap),
   row(SYS_mprotect, "mprotect", "addr:ptr length:size prot:prot", full, sys_mprotect),
   row(SYS_brk, "brk", "addr:ptr", full, sys_brk),
   row(SYS_mremap, "mremap", "addr:ptr old:size new:size flags:flags newaddr:ptr", full, sys_mremap),
-  row(SYS_madvise, "madvise", "addr:ptr length:size advice:madvice", partial("advice about speed is ignored"), sys_madvise),
+  row(
+    SYS_madvise,
+    "madvise",
+    "addr:ptr length:size advice:madvice",
+    partial("advice about speed is ignored"),
+    sys_madvise,
+  ),
   row(SYS_msync, "msync", "addr:ptr length:size flags:flags", full, sys_msync),
   row(SYS_mincore, "mincore", "addr:ptr length:size vec:ptr", full, sys_mincore),
   row(SYS_mlock, "mlock", "addr:ptr length:size", full, sys_mlock),

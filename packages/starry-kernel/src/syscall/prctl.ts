@@ -183,5 +183,11 @@ function ambientControl(task: Task, action: number, capability: number, c: numbe
 }
 
 export const PRCTL_CALLS: readonly SyscallRow[] = [
-  row(SYS_prctl, "prctl", "op:prctl_op arg2:ulong arg3:ulong arg4:ulong arg5:ulong", partial("no seccomp, no speculation control"), sys_prctl),
+  row(
+    SYS_prctl,
+    "prctl",
+    "op:prctl_op arg2:ulong arg3:ulong arg4:ulong arg5:ulong",
+    partial("no seccomp, no speculation control"),
+    sys_prctl,
+  ),
 ];

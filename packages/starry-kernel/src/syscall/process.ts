@@ -57,7 +57,14 @@ const MAX_STRING = 131072;
 const CSIGNAL = 0xff;
 
 /** clone(2), with riscv's argument order (CLONE_BACKWARDS). */
-function sys_clone(task: Task, flags: number, stack: number, parentTid: number, tls: number, childTid: number): number | Wait {
+function sys_clone(
+  task: Task,
+  flags: number,
+  stack: number,
+  parentTid: number,
+  tls: number,
+  childTid: number,
+): number | Wait {
   const word = flags | 0;
   return cloneTask(task, {
     flags: word & ~CSIGNAL,
@@ -117,7 +124,14 @@ function readStrings(task: Task, address: number): Uint8Array[] | number {
   }
 }
 
-function exec(task: Task, dirfd: number, pathAddress: number, argvAddress: number, envpAddress: number, atFlags: number): number {
+function exec(
+  task: Task,
+  dirfd: number,
+  pathAddress: number,
+  argvAddress: number,
+  envpAddress: number,
+  atFlags: number,
+): number {
   const path = task.memory.readPath(pathAddress);
   if (typeof path === "number") return path;
   const argv = readStrings(task, argvAddress);
@@ -220,10 +234,28 @@ function sys_setsid(task: Task): number {
 }
 
 export const PROCESS_CALLS: readonly SyscallRow[] = [
-  row(SYS_clone, "clone", "flags:clone_flags stack:ptr parent_tid:ptr tls:ptr child_tid:ptr", partial("no namespaces but CLONE_NEWNS"), sys_clone),
-  row(SYS_clone3, "clone3", "args:ptr size:size", partial("no namespaces but CLONE_NEWNS; no set_tid, no cgroup"), sys_clone3),
+  row(
+    SYS_clone,
+    "clone",
+    "flags:clone_flags stack:ptr parent_tid:ptr tls:ptr child_tid:ptr",
+    partial("no namespaces but CLONE_NEWNS"),
+    sys_clone,
+  ),
+  row(
+    SYS_clone3,
+    "clone3",
+    "args:ptr size:size",
+    partial("no namespaces but CLONE_NEWNS; no set_tid, no cgroup"),
+    sys_clone3,
+  ),
   row(SYS_execve, "execve", "path:path argv:str_array envp:str_array", full, sys_execve),
-  row(SYS_execveat, "execveat", "dirfd:dirfd path:path argv:str_array envp:str_array flags:at_flags", full, sys_execveat),
+  row(
+    SYS_execveat,
+    "execveat",
+    "dirfd:dirfd path:path argv:str_array envp:str_array flags:at_flags",
+    full,
+    sys_execveat,
+  ),
   row(SYS_exit, "exit", "status:int", full, sys_exit),
   row(SYS_exit_group, "exit_group", "status:int", full, sys_exit_group),
   row(SYS_set_tid_address, "set_tid_address", "addr:ptr", full, sys_set_tid_address),

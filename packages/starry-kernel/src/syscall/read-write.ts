@@ -169,12 +169,28 @@ function sys_pwritev(task: Task, fd: number, iov: number, count: number, offset:
 }
 
 /** preadv2(2): offset −1 uses the file position. */
-function sys_preadv2(task: Task, fd: number, iov: number, count: number, offset: number, _high: number, flags: number): number | Wait {
+function sys_preadv2(
+  task: Task,
+  fd: number,
+  iov: number,
+  count: number,
+  offset: number,
+  _high: number,
+  flags: number,
+): number | Wait {
   return positionedReadVector(task, fd, iov, count, offset, flags, true);
 }
 
 /** pwritev2(2) */
-function sys_pwritev2(task: Task, fd: number, iov: number, count: number, offset: number, _high: number, flags: number): number | Wait {
+function sys_pwritev2(
+  task: Task,
+  fd: number,
+  iov: number,
+  count: number,
+  offset: number,
+  _high: number,
+  flags: number,
+): number | Wait {
   return positionedWriteVector(task, fd, iov, count, offset, flags, true);
 }
 
@@ -268,8 +284,20 @@ export const READ_WRITE_CALLS: readonly SyscallRow[] = [
   row(SYS_writev, "writev", "fd:fd iov:iovec count:ulong", full, sys_writev),
   row(SYS_preadv, "preadv", "fd:fd iov:iovec count:ulong offset:off", full, sys_preadv),
   row(SYS_pwritev, "pwritev", "fd:fd iov:iovec count:ulong offset:off", full, sys_pwritev),
-  row(SYS_preadv2, "preadv2", "fd:fd iov:iovec count:ulong offset:off high:ulong flags:flags", partial("RWF_HIPRI and RWF_SYNC have no effect"), sys_preadv2),
-  row(SYS_pwritev2, "pwritev2", "fd:fd iov:iovec count:ulong offset:off high:ulong flags:flags", partial("RWF_HIPRI, RWF_DSYNC and RWF_SYNC have no effect"), sys_pwritev2),
+  row(
+    SYS_preadv2,
+    "preadv2",
+    "fd:fd iov:iovec count:ulong offset:off high:ulong flags:flags",
+    partial("RWF_HIPRI and RWF_SYNC have no effect"),
+    sys_preadv2,
+  ),
+  row(
+    SYS_pwritev2,
+    "pwritev2",
+    "fd:fd iov:iovec count:ulong offset:off high:ulong flags:flags",
+    partial("RWF_HIPRI, RWF_DSYNC and RWF_SYNC have no effect"),
+    sys_pwritev2,
+  ),
   row(SYS_close, "close", "fd:fd", full, sys_close),
   row(SYS_close_range, "close_range", "first:uint last:uint flags:flags", full, sys_close_range),
   row(SYS_dup, "dup", "fd:fd", full, sys_dup),

@@ -87,8 +87,7 @@ function sys_getrusage(task: Task, who: number, address: number): number {
   else if (who === RUSAGE_THREAD) {
     task.kernel.account();
     usage = task.usage;
-  }
-  else return -EINVAL;
+  } else return -EINVAL;
   return writeRusage(task.memory, address, usage);
 }
 
@@ -167,7 +166,9 @@ function mayChangeLimits(task: Task, target: Task): boolean {
   if (task.cred.hasCapability(CAP_SYS_RESOURCE)) return true;
   const a = task.cred;
   const b = target.cred;
-  return a.uid === b.euid && a.uid === b.suid && a.uid === b.uid && a.gid === b.egid && a.gid === b.sgid && a.gid === b.gid;
+  return (
+    a.uid === b.euid && a.uid === b.suid && a.uid === b.uid && a.gid === b.egid && a.gid === b.sgid && a.gid === b.gid
+  );
 }
 
 /** getrlimit(2) */

@@ -81,7 +81,14 @@ function apply(target: Task, policy: number, priority: number, nice: number, res
   if (queued) scheduler.enqueue(target);
 }
 
-function setPolicy(task: Task, pid: number, policy: number, priority: number, nice: number | null, resetOnFork: boolean): number {
+function setPolicy(
+  task: Task,
+  pid: number,
+  policy: number,
+  priority: number,
+  nice: number | null,
+  resetOnFork: boolean,
+): number {
   if (pid < 0) return -EINVAL;
   const target = find(task, pid);
   if (target === undefined) return -ESRCH;
@@ -141,7 +148,14 @@ function sys_sched_setattr(task: Task, pid: number, address: number, flags: numb
   if ((attrFlags & ~ATTR_FLAG_RESET_ON_FORK) !== 0) return -EINVAL;
   const policy = scratch.getInt32(ATTR_POLICY, true);
   const nice = Math.max(-20, Math.min(19, scratch.getInt32(ATTR_NICE, true)));
-  return setPolicy(task, pid, policy, scratch.getInt32(ATTR_PRIORITY, true), isRealtime(policy) ? null : nice, attrFlags !== 0);
+  return setPolicy(
+    task,
+    pid,
+    policy,
+    scratch.getInt32(ATTR_PRIORITY, true),
+    isRealtime(policy) ? null : nice,
+    attrFlags !== 0,
+  );
 }
 
 /** sched_getattr(2) */
@@ -253,17 +267,39 @@ function mayRenice(task: Task, target: Task, nice: number): number {
 const IOPRIO_DEFAULT = (2 << 13) | 4;
 
 export const SCHED_CALLS: readonly SyscallRow[] = [
-  row(SYS_sched_setscheduler, "sched_setscheduler", "pid:pid policy:int param:ptr", partial("no SCHED_DEADLINE"), sys_sched_setscheduler),
+  row(
+    SYS_sched_setscheduler,
+    "sched_setscheduler",
+    "pid:pid policy:int param:ptr",
+    partial("no SCHED_DEADLINE"),
+    sys_sched_setscheduler,
+  ),
   row(SYS_sched_getscheduler, "sched_getscheduler", "pid:pid", full, sys_sched_getscheduler),
   row(SYS_sched_setparam, "sched_setparam", "pid:pid param:ptr", full, sys_sched_setparam),
   row(SYS_sched_getparam, "sched_getparam", "pid:pid param:ptr", full, sys_sched_getparam),
-  row(SYS_sched_setattr, "sched_setattr", "pid:pid attr:ptr flags:uint", partial("no SCHED_DEADLINE"), sys_sched_setattr),
+  row(
+    SYS_sched_setattr,
+    "sched_setattr",
+    "pid:pid attr:ptr flags:uint",
+    partial("no SCHED_DEADLINE"),
+    sys_sched_setattr,
+  ),
   row(SYS_sched_getattr, "sched_getattr", "pid:pid attr:ptr size:uint flags:uint", full, sys_sched_getattr),
-  row(SYS_sched_get_priority_max, "sched_get_priority_max", "policy:int", full, (_task, policy) => priorityRange(policy, 99)),
-  row(SYS_sched_get_priority_min, "sched_get_priority_min", "policy:int", full, (_task, policy) => priorityRange(policy, 1)),
+  row(SYS_sched_get_priority_max, "sched_get_priority_max", "policy:int", full, (_task, policy) =>
+    priorityRange(policy, 99),
+  ),
+  row(SYS_sched_get_priority_min, "sched_get_priority_min", "policy:int", full, (_task, policy) =>
+    priorityRange(policy, 1),
+  ),
   row(SYS_sched_rr_get_interval, "sched_rr_get_interval", "pid:pid interval:timespec", full, sys_sched_rr_get_interval),
   row(SYS_sched_yield, "sched_yield", "", full, sys_sched_yield),
-  row(SYS_sched_setaffinity, "sched_setaffinity", "pid:pid size:uint mask:ptr", partial("one CPU"), sys_sched_setaffinity),
+  row(
+    SYS_sched_setaffinity,
+    "sched_setaffinity",
+    "pid:pid size:uint mask:ptr",
+    partial("one CPU"),
+    sys_sched_setaffinity,
+  ),
   row(SYS_sched_getaffinity, "sched_getaffinity", "pid:pid size:uint mask:ptr", full, sys_sched_getaffinity),
   row(SYS_getcpu, "getcpu", "cpu:ptr node:ptr cache:ptr", full, sys_getcpu),
   row(SYS_getpriority, "getpriority", "which:int who:pid", full, sys_getpriority),

@@ -59,7 +59,14 @@ import {
 import { ACT_IGNORE, defaultAction } from "../signal/default-actions.ts";
 import { forceSignal } from "../signal/deliver.ts";
 import { altStackState, getU64, leaveHandler, onAltStack, writeSiginfo } from "../signal/frame.ts";
-import { discardEverywhere, mayKill, recalculateAttention, sendToProcess, sendToTask, setBlocked } from "../signal/send.ts";
+import {
+  discardEverywhere,
+  mayKill,
+  recalculateAttention,
+  sendToProcess,
+  sendToTask,
+  setBlocked,
+} from "../signal/send.ts";
 import { kernelSignal, SI_USER, type SignalInfo, signalInfo } from "../signal/siginfo.ts";
 import { $sigset, loadSigset, storeSigset, UNBLOCKABLE_LO } from "../signal/sigset.ts";
 import { PidFile } from "../task/pidfd.ts";
@@ -158,7 +165,13 @@ function sys_rt_sigsuspend(task: Task, address: number, size: number): number | 
 }
 
 /** rt_sigtimedwait(2): takes a pending signal of a set, waiting for it if need be. */
-function sys_rt_sigtimedwait(task: Task, setAddress: number, infoAddress: number, timeoutAddress: number, size: number): number | Wait {
+function sys_rt_sigtimedwait(
+  task: Task,
+  setAddress: number,
+  infoAddress: number,
+  timeoutAddress: number,
+  size: number,
+): number | Wait {
   if (size !== SIGSET_BYTES) return -EINVAL;
   if (loadSigset(task.memory, setAddress) !== 0) return -EFAULT;
   const lo = $sigset.lo & ~UNBLOCKABLE_LO;
@@ -242,7 +255,8 @@ function sys_sigaltstack(task: Task, newAddress: number, oldAddress: number): nu
   const { x } = task.kernel.cpu;
   const sp = (x[2 * REG_SP + 1] >>> 0) * 4294967296 + (x[2 * REG_SP] >>> 0);
   const { altStackBase, altStackSize, altStackFlags } = task;
-  const state = (altStackSize === 0 ? SS_DISABLE : onAltStack(task, sp) ? SS_ONSTACK : 0) | (altStackFlags & SS_AUTODISARM);
+  const state =
+    (altStackSize === 0 ? SS_DISABLE : onAltStack(task, sp) ? SS_ONSTACK : 0) | (altStackFlags & SS_AUTODISARM);
   if (newAddress !== 0) {
     if (memory.load(newAddress, STACK_T_SIZE) !== 0) return -EFAULT;
     const { scratch } = memory;
@@ -280,7 +294,13 @@ function sys_kill(task: Task, pid: number, signal: number): number {
     const target = tasks.process(pid) ?? tasks.task(pid)?.process;
     return target === undefined ? -ESRCH : killProcess(task, target, info, signal);
   }
-  if (pid === -1) return killMany(task, [...tasks.processes()].filter((p) => p.pid !== 1 && p !== task.process), info, signal);
+  if (pid === -1)
+    return killMany(
+      task,
+      [...tasks.processes()].filter((p) => p.pid !== 1 && p !== task.process),
+      info,
+      signal,
+    );
   const group = pid === 0 ? task.process.group : tasks.group(-pid);
   return group === undefined ? -ESRCH : killMany(task, [...group.members], info, signal);
 }
@@ -389,11 +409,29 @@ function sys_pidfd_send_signal(task: Task, fd: number, signal: number, infoAddre
 }
 
 export const SIGNAL_CALLS: readonly SyscallRow[] = [
-  row(SYS_rt_sigaction, "rt_sigaction", "sig:signal act:sigaction oldact:out_sigaction size:size", full, sys_rt_sigaction),
-  row(SYS_rt_sigprocmask, "rt_sigprocmask", "how:sigmask_how set:sigset oldset:out_sigset size:size", full, sys_rt_sigprocmask),
+  row(
+    SYS_rt_sigaction,
+    "rt_sigaction",
+    "sig:signal act:sigaction oldact:out_sigaction size:size",
+    full,
+    sys_rt_sigaction,
+  ),
+  row(
+    SYS_rt_sigprocmask,
+    "rt_sigprocmask",
+    "how:sigmask_how set:sigset oldset:out_sigset size:size",
+    full,
+    sys_rt_sigprocmask,
+  ),
   row(SYS_rt_sigpending, "rt_sigpending", "set:out_sigset size:size", full, sys_rt_sigpending),
   row(SYS_rt_sigsuspend, "rt_sigsuspend", "set:sigset size:size", full, sys_rt_sigsuspend),
-  row(SYS_rt_sigtimedwait, "rt_sigtimedwait", "set:sigset info:ptr timeout:timespec size:size", full, sys_rt_sigtimedwait),
+  row(
+    SYS_rt_sigtimedwait,
+    "rt_sigtimedwait",
+    "set:sigset info:ptr timeout:timespec size:size",
+    full,
+    sys_rt_sigtimedwait,
+  ),
   row(SYS_rt_sigreturn, "rt_sigreturn", "", full, sys_rt_sigreturn),
   row(SYS_sigaltstack, "sigaltstack", "ss:ptr oldss:ptr", full, sys_sigaltstack),
   row(SYS_kill, "kill", "pid:pid sig:signal", full, sys_kill),
@@ -403,5 +441,11 @@ export const SIGNAL_CALLS: readonly SyscallRow[] = [
   row(SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", "tgid:pid tid:pid sig:signal info:ptr", full, sys_rt_tgsigqueueinfo),
   row(SYS_restart_syscall, "restart_syscall", "", full, sys_restart_syscall),
   row(SYS_pidfd_open, "pidfd_open", "pid:pid flags:flags", full, sys_pidfd_open),
-  row(SYS_pidfd_send_signal, "pidfd_send_signal", "pidfd:fd sig:signal info:ptr flags:flags", full, sys_pidfd_send_signal),
+  row(
+    SYS_pidfd_send_signal,
+    "pidfd_send_signal",
+    "pidfd:fd sig:signal info:ptr flags:flags",
+    full,
+    sys_pidfd_send_signal,
+  ),
 ];

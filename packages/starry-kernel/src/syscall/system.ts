@@ -280,7 +280,14 @@ const HWPROBE: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** riscv_hwprobe(2): pairs (i64 key, u64 value); an unknown key becomes −1. */
-function sys_riscv_hwprobe(task: Task, pairs: number, count: number, cpuBytes: number, cpus: number, flags: number): number {
+function sys_riscv_hwprobe(
+  task: Task,
+  pairs: number,
+  count: number,
+  cpuBytes: number,
+  cpus: number,
+  flags: number,
+): number {
   // Flag 1 (WHICH_CPUS) asks the other way round: which CPUs have these values.
   if ((flags & ~1) !== 0) return -EINVAL;
   const { memory } = task;
@@ -339,7 +346,13 @@ export const SYSTEM_CALLS: readonly SyscallRow[] = [
   row(SYS_reboot, "reboot", "magic1:uint magic2:uint cmd:uint arg:ptr", partial("no kexec, no suspend"), sys_reboot),
   row(SYS_syslog, "syslog", "type:int buf:ptr len:int", full, sys_syslog),
   row(SYS_personality, "personality", "persona:uint", partial("flags are remembered, without effect"), sys_personality),
-  row(SYS_riscv_hwprobe, "riscv_hwprobe", "pairs:ptr count:size cpusetsize:size cpus:ptr flags:uint", full, sys_riscv_hwprobe),
+  row(
+    SYS_riscv_hwprobe,
+    "riscv_hwprobe",
+    "pairs:ptr count:size cpusetsize:size cpus:ptr flags:uint",
+    full,
+    sys_riscv_hwprobe,
+  ),
   row(SYS_riscv_flush_icache, "riscv_flush_icache", "start:ptr end:ptr flags:ulong", full, sys_riscv_flush_icache),
   row(SYS_membarrier, "membarrier", "cmd:int flags:uint cpu:int", full, sys_membarrier),
   stub(SYS_rseq, "rseq", "rseq:ptr len:uint flags:int sig:uint", -ENOSYS, "optional; the C libraries do without"),

@@ -120,7 +120,12 @@ function sys_gettimeofday(task: Task, address: number, zoneAddress: number): num
   const { clock } = task.kernel;
   if (address !== 0) {
     const now = clock.monotonicNs();
-    const error = storeTimespec(task.memory, address, clock.realtimeSec(now), Math.floor(clock.realtimeNsec(now) / 1000));
+    const error = storeTimespec(
+      task.memory,
+      address,
+      clock.realtimeSec(now),
+      Math.floor(clock.realtimeNsec(now) / 1000),
+    );
     if (error !== 0) return error;
   }
   return zoneAddress === 0 ? 0 : task.memory.clear(zoneAddress, 8);
@@ -164,12 +169,19 @@ function sys_nanosleep(task: Task, address: number, remainAddress: number): numb
 }
 
 /** clock_nanosleep(2) */
-function sys_clock_nanosleep(task: Task, clock: number, flags: number, address: number, remainAddress: number): number | Wait {
+function sys_clock_nanosleep(
+  task: Task,
+  clock: number,
+  flags: number,
+  address: number,
+  remainAddress: number,
+): number | Wait {
   const realtime = isRealtimeClock(clock);
   if (!realtime && !isMonotonicClock(clock)) {
     return clock === CLOCK_PROCESS_CPUTIME_ID ? sleepOnCpuClock(task, flags, address) : -EINVAL;
   }
-  if (clock === CLOCK_MONOTONIC_RAW || clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE) return -EOPNOTSUPP;
+  if (clock === CLOCK_MONOTONIC_RAW || clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE)
+    return -EOPNOTSUPP;
   const span = readTimespecNs(task.memory, address);
   if (span < 0) return span;
   const { clock: clocks } = task.kernel;
@@ -216,7 +228,15 @@ export const TIME_CALLS: readonly SyscallRow[] = [
   row(SYS_gettimeofday, "gettimeofday", "tv:out_timeval tz:ptr", full, sys_gettimeofday),
   row(SYS_settimeofday, "settimeofday", "tv:timeval tz:ptr", partial("the time zone is ignored"), sys_settimeofday),
   row(SYS_nanosleep, "nanosleep", "req:timespec rem:out_timespec", full, sys_nanosleep),
-  row(SYS_clock_nanosleep, "clock_nanosleep", "clock:clockid flags:flags req:timespec rem:out_timespec", full, sys_clock_nanosleep),
+  row(
+    SYS_clock_nanosleep,
+    "clock_nanosleep",
+    "clock:clockid flags:flags req:timespec rem:out_timespec",
+    full,
+    sys_clock_nanosleep,
+  ),
   row(SYS_adjtimex, "adjtimex", "buf:ptr", partial("reads only"), adjust),
-  row(SYS_clock_adjtime, "clock_adjtime", "clock:clockid buf:ptr", partial("reads only"), (task, _clock, address) => adjust(task, address)),
+  row(SYS_clock_adjtime, "clock_adjtime", "clock:clockid buf:ptr", partial("reads only"), (task, _clock, address) =>
+    adjust(task, address),
+  ),
 ];

@@ -154,7 +154,8 @@ function sys_timer_settime(task: Task, id: number, flags: number, newAddress: nu
   }
   const { clock } = task.kernel;
   let deadline = clock.monotonicNs() + value;
-  if ((flags & TIMER_ABSTIME) !== 0) deadline = isRealtimeClock(timer.options.clock) ? clock.monotonicAt(sec, nsec) : value;
+  if ((flags & TIMER_ABSTIME) !== 0)
+    deadline = isRealtimeClock(timer.options.clock) ? clock.monotonicAt(sec, nsec) : value;
   timer.arm(deadline, interval);
   return 0;
 }
@@ -183,7 +184,13 @@ function sys_timer_delete(task: Task, id: number): number {
 export const TIMER_CALLS: readonly SyscallRow[] = [
   row(SYS_getitimer, "getitimer", "which:int value:ptr", partial("ITIMER_REAL only"), sys_getitimer),
   row(SYS_setitimer, "setitimer", "which:int new:ptr old:ptr", partial("ITIMER_REAL only"), sys_setitimer),
-  row(SYS_timer_create, "timer_create", "clock:clockid event:ptr id:ptr", partial("no CPU-time clocks"), sys_timer_create),
+  row(
+    SYS_timer_create,
+    "timer_create",
+    "clock:clockid event:ptr id:ptr",
+    partial("no CPU-time clocks"),
+    sys_timer_create,
+  ),
   row(SYS_timer_settime, "timer_settime", "id:int flags:flags new:ptr old:ptr", full, sys_timer_settime),
   row(SYS_timer_gettime, "timer_gettime", "id:int value:ptr", full, sys_timer_gettime),
   row(SYS_timer_getoverrun, "timer_getoverrun", "id:int", full, sys_timer_getoverrun),

@@ -127,7 +127,13 @@ function usageOf(child: Process): Usage {
 }
 
 /** wait4(2) */
-function sys_wait4(task: Task, pid: number, statusAddress: number, options: number, rusageAddress: number): number | Wait {
+function sys_wait4(
+  task: Task,
+  pid: number,
+  statusAddress: number,
+  options: number,
+  rusageAddress: number,
+): number | Wait {
   const known = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
   if ((options & ~known) !== 0) return -EINVAL;
   if (pid === -0x80000000) return -ESRCH;
@@ -147,7 +153,14 @@ function sys_wait4(task: Task, pid: number, statusAddress: number, options: numb
 }
 
 /** waitid(2) */
-function sys_waitid(task: Task, by: number, id: number, infoAddress: number, options: number, rusageAddress: number): number | Wait {
+function sys_waitid(
+  task: Task,
+  by: number,
+  id: number,
+  infoAddress: number,
+  options: number,
+  rusageAddress: number,
+): number | Wait {
   const known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
   if ((options & ~known) !== 0 || (options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return -EINVAL;
   let process: Process | null = null;
@@ -170,7 +183,14 @@ function sys_waitid(task: Task, by: number, id: number, infoAddress: number, opt
 function writeChildInfo(task: Task, address: number, found: Found | null): number {
   if (found === null) return writeSiginfo(task.memory, address, signalInfo(0, 0));
   const { child, code, status } = found;
-  const value = code === CLD_EXITED ? (status >> 8) & 0xff : code === CLD_STOPPED ? status >> 8 : code === CLD_CONTINUED ? SIGCONT : status & 0x7f;
+  const value =
+    code === CLD_EXITED
+      ? (status >> 8) & 0xff
+      : code === CLD_STOPPED
+        ? status >> 8
+        : code === CLD_CONTINUED
+          ? SIGCONT
+          : status & 0x7f;
   return writeSiginfo(
     task.memory,
     address,

@@ -116,7 +116,8 @@ function start(kernel: Kernel, task: Task, options: InitOptions): number {
 function openFiles(kernel: Kernel, task: Task, files: readonly (OpenFile | string)[]): number {
   let error = 0;
   for (const file of files) {
-    const result = typeof file !== "string" ? file : error < 0 ? error : kernel.fs.open(task, AT_FDCWD, file, O_RDWR, 0);
+    const result =
+      typeof file !== "string" ? file : error < 0 ? error : kernel.fs.open(task, AT_FDCWD, file, O_RDWR, 0);
     if (typeof result === "number") error = result;
     else if (error < 0) result.put();
     else task.files.install(result, false, Number.POSITIVE_INFINITY);

@@ -6,7 +6,7 @@ import type { OpenFile } from "../file.ts";
 import type { Kernel } from "../kernel.ts";
 import { PollSet } from "../poll-set.ts";
 import { SignalQueue } from "../signal/queue.ts";
-import { ResourceLimits } from "./limits.ts";
+import type { ResourceLimits } from "./limits.ts";
 import { ProcessTimers } from "./process-timers.ts";
 import type { ProcessGroup, Session } from "./session.ts";
 import type { Task } from "./task.ts";

@@ -60,7 +60,8 @@ export class TaskTable {
     let pid = this.#lastPid;
     for (let tries = 0; tries < PID_MAX; tries++) {
       pid = pid + 1 >= PID_MAX ? RESERVED_PIDS : pid + 1;
-      if (this.#tasks.has(pid) || this.#processes.has(pid) || this.#groups.has(pid) || this.#sessions.has(pid)) continue;
+      if (this.#tasks.has(pid) || this.#processes.has(pid) || this.#groups.has(pid) || this.#sessions.has(pid))
+        continue;
       this.#lastPid = pid;
       return pid;
     }
