@@ -61,6 +61,11 @@ static void parse_bracket(Regex *re) {
       {"alpha", isalpha}, {"digit", isdigit}, {"alnum", isalnum}, {"upper", isupper}, {"lower", islower}, {"space", isspace},
       {"print", isprint}, {"graph", isgraph}, {"punct", ispunct}, {"cntrl", iscntrl}, {"xdigit", isxdigit},
   };
+  const char *closing = strchr(re->p, ']');
+  if (re->p[0] == ':' && closing && closing > re->p + 1 && closing[-1] == ':') {
+    re->error = "character class syntax is [[:space:]], not [:space:]";
+    return;
+  }
   int index = new_set(re);
   Set *s = &re->sets[index];
   bool negate = *re->p == '^';
@@ -281,6 +286,8 @@ static void parse_branch(Regex *re) {
       re->p++;
       continue;
     }
+    int none;
+    if (first && re->extended && here == '{' && parse_bounds(re, &none, &none)) continue;
     bool anchor = here == '^' && (re->extended || first);
     if (!parse_atom(re, first)) return;
     if (anchor && !re->extended && *re->p == '*') {

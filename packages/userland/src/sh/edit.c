@@ -61,8 +61,10 @@ static void draw(Line *l) {
   l->rows = total / width;
   l->cursor_row = at / width;
   if (l->rows > l->cursor_row) buf_printf(&out, "\033[%luA", l->rows - l->cursor_row);
-  buf_char(&out, '\r');
-  if (at % width) buf_printf(&out, "\033[%luC", at % width);
+  if (l->cursor != l->text.len) {
+    buf_char(&out, '\r');
+    if (at % width) buf_printf(&out, "\033[%luC", at % width);
+  }
   write_all(1, out.data, out.len);
   buf_free(&out);
 }

@@ -56,14 +56,14 @@ static void show_line(const char *s) {
       column += (c & 0xc0) != 0x80;
     }
   }
-  fputs("\033[27m\033[0m\033[K\r\n", stdout);
+  fputs("\033[27m\033[0m\033[K\n", stdout);
 }
 
 static void draw(const char *message) {
   fputs("\033[H", stdout);
   for (int i = 0; i < rows - 1; i++) {
     if (top + (size_t)i < line_count) show_line(lines[top + (size_t)i]);
-    else fputs("~\033[K\r\n", stdout);
+    else fputs("~\033[K\n", stdout);
   }
   bool end = top + (size_t)rows - 1 >= line_count;
   if (message) printf("\033[7m%s\033[0m\033[K", message);

@@ -48,8 +48,7 @@ int top_main(int argc, char **argv) {
   }
   Before *before = NULL;
   size_t before_count = 0;
-  unsigned long last_cpu[4], cpu[4];
-  cpu_ticks(last_cpu);
+  unsigned long last_cpu[4] = {0}, cpu[4]; /* the first turn shows the time since the start */
   for (bool quit = false; turns && !quit; turns--) {
     size_t n;
     Proc *list = proc_list(&n);
@@ -64,7 +63,10 @@ int top_main(int argc, char **argv) {
     if (n) qsort(rows, n, sizeof *rows, by_use);
     cpu_ticks(cpu);
     unsigned long elapsed = 0;
-    for (int i = 0; i < 4; i++) elapsed += cpu[i] - last_cpu[i];
+    for (int i = 0; i < 4; i++) {
+      if (cpu[i] < last_cpu[i]) cpu[i] = last_cpu[i]; /* idle time is estimated and may step back */
+      elapsed += cpu[i] - last_cpu[i];
+    }
     struct sysinfo s = {0};
     sys_sysinfo(&s);
     unsigned long unit = s.mem_unit ? s.mem_unit : 1, span = elapsed ? elapsed : 1;

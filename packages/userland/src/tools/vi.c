@@ -131,36 +131,56 @@ static size_t screen_column(const char *s, size_t at) {
   }
   return x;
 }
+/* One row of text, cut to the window and with tabs and control bytes made visible. */
+static void render(Buf *out, const char *s, size_t shift) {
+  size_t at = 0, edge = shift + (size_t)cols;
+  for (; *s && at < edge; s++) {
+    unsigned char c = (unsigned char)*s;
+    size_t width = c == '\t' ? 8 - at % 8 : c < 32 ? 2 : (c & 0xc0) != 0x80;
+    if (at >= shift) {
+      if (c == '\t') buf_printf(out, "%*s", (int)(at + width > edge ? edge - at : width), "");
+      else if (c < 32) buf_printf(out, "^%c", c ^ 64);
+      else buf_char(out, c);
+    }
+    at += width;
+  }
+}
+
+/* What each row of the screen shows, so that only changed rows are sent. */
+static StrList shown;
+
+static void put_row(size_t at, Buf *row_text) {
+  while (shown.len <= at) list_add(&shown, strdup("\001")); /* differs from any row */
+  if (strcmp(shown.items[at], row_text->data)) {
+    printf("\033[%lu;1H%s\033[K", at + 1, row_text->data);
+    free(shown.items[at]);
+    shown.items[at] = strdup(row_text->data);
+  }
+  row_text->len = 0;
+}
+
 static void draw(void) {
   struct winsize w = {0};
   sys_ioctl(1, TIOCGWINSZ, &w);
-  rows = w.rows > 2 ? w.rows : 24;
-  cols = w.cols > 2 ? w.cols : 80;
+  int height = w.rows > 2 ? w.rows : 24, width = w.cols > 2 ? w.cols : 80;
+  if (height != rows || width != cols) list_free(&shown);
+  rows = height;
+  cols = width;
   if (row < top) top = row;
   if (row >= top + (size_t)rows - 1) top = row - (size_t)rows + 2;
   size_t x = screen_column(line(), col), shift = x >= (size_t)cols ? x - (size_t)cols + 8 : 0;
-  printf("\033[?25l\033[H");
+  Buf b = {0};
   for (size_t i = 0; i < (size_t)rows - 1; i++) {
-    if (top + i < text.len) {
-      size_t at = 0;
-      for (const char *s = text.items[top + i]; *s && at < shift + (size_t)cols; s++) {
-        unsigned char c = (unsigned char)*s;
-        size_t width = c == '\t' ? 8 - at % 8 : c < 32 ? 2 : (c & 0xc0) != 0x80;
-        if (at >= shift) {
-          if (c == '\t') printf("%*s", (int)(at + width > shift + (size_t)cols ? shift + (size_t)cols - at : width), "");
-          else if (c < 32) printf("^%c", c ^ 64);
-          else putchar(c);
-        }
-        at += width;
-      }
-    } else {
-      putchar('~');
-    }
-    printf("\033[K\r\n");
+    buf_str(&b, "");
+    if (top + i < text.len) render(&b, text.items[top + i], shift);
+    else buf_char(&b, '~');
+    put_row(i, &b);
   }
-  if (*message) printf("%.*s\033[K", cols - 1, message);
-  else printf("%s%s%s  %lu,%lu\033[K", insert_mode ? "-- INSERT -- " : "", path ? path : "[No Name]", modified ? " [+]" : "", row + 1, x + 1);
-  printf("\033[%lu;%luH\033[?25h", row - top + 1, x - shift + 1);
+  if (*message) buf_printf(&b, "%.*s", cols - 1, message);
+  else buf_printf(&b, "%s%s%s  %lu,%lu", insert_mode ? "-- INSERT -- " : "", path ? path : "[No Name]", modified ? " [+]" : "", row + 1, x + 1);
+  put_row((size_t)rows - 1, &b);
+  buf_free(&b);
+  printf("\033[%lu;%luH", row - top + 1, x - shift + 1);
   fflush(stdout);
 }
 
@@ -193,6 +213,7 @@ static int read_key(void) {
 /* A line typed at the bottom; NULL when given up. */
 static char *prompt(char mark) {
   Buf b = {0};
+  if (shown.len >= (size_t)rows) strlcpy(shown.items[rows - 1], "\001", 1 + strlen(shown.items[rows - 1])); /* typed over */
   buf_str(&b, "");
   for (;;) {
     printf("\033[%d;1H%c%s\033[K", rows, mark, b.data);
@@ -653,7 +674,7 @@ static void normal_key(int key) {
     case 2: case PAGE_UP: motion('k', page, true, &linewise, &inclusive); break;
     case 4: motion('j', page / 2, true, &linewise, &inclusive); break;
     case 21: motion('k', page / 2, true, &linewise, &inclusive); break;
-    case 12: printf("\033[2J"); break;
+    case 12: list_free(&shown); break;
     case ':': {
       char *s = prompt(':');
       if (s) command(s);
