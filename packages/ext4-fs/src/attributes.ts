@@ -1,7 +1,7 @@
 /**
  * Changing an inode's attributes: mode, owner, times.
  */
-import { EPERM } from "linux-abi";
+import { EPERM, ESTALE } from "linux-abi";
 import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
 import type { Time, Volume } from "./volume.ts";
 import { aclWithMode } from "./xattr/acl.ts";
@@ -20,6 +20,7 @@ export interface InodeChanges {
 /** Applies changes and sets ctime. 0 or -errno. */
 export function changeAttributes(volume: Volume, inode: CoreInode, changes: InodeChanges): number {
   if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (inode.deleted) return -ESTALE;
   const started = volume.begin();
   if (started < 0) return started;
   let error = volume.dirtyInode(inode);

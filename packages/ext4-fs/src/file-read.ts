@@ -6,8 +6,6 @@ import type { CoreInode } from "./inode.ts";
 import { type Mapping, mapBlocks } from "./extents/map.ts";
 import type { Volume } from "./volume.ts";
 
-const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
-
 /**
  * Reads up to buf.length bytes at `offset`: the count, 0 at or beyond the end, -EISDIR, -EUCLEAN, -EIO.
  *
@@ -22,6 +20,7 @@ export function readFile(volume: Volume, inode: CoreInode, offset: number, buf: 
 
 /** As `readFile`, for any inode that has data blocks. */
 export function readData(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
+  const map = volume.work.readMap;
   const size = inode.size;
   if (offset >= size || buf.length === 0) return 0;
   const blockSize = volume.blockSize;
@@ -31,11 +30,11 @@ export function readData(volume: Volume, inode: CoreInode, offset: number, buf: 
     const position = offset + done;
     const within = position % blockSize;
     const fileBlock = (position - within) / blockSize;
-    const error = mapBlocks(volume, inode, fileBlock, Math.ceil((within + wanted - done) / blockSize), $map);
+    const error = mapBlocks(volume, inode, fileBlock, Math.ceil((within + wanted - done) / blockSize), map);
     if (error < 0) return done > 0 ? done : error;
-    const available = $map.count * blockSize - within;
+    const available = map.count * blockSize - within;
     const count = Math.min(wanted - done, available);
-    const moved = $map.block === 0 || $map.unwritten ? zero(buf, done, count) : readRun(volume, $map.block, within, buf, done, count);
+    const moved = map.block === 0 || map.unwritten ? zero(buf, done, count) : readRun(volume, map.block, within, buf, done, count);
     if (moved < 0) return done > 0 ? done : moved;
     done += moved;
   }
@@ -49,6 +48,7 @@ function zero(buf: Uint8Array, at: number, count: number): number {
 
 /** Reads bytes of one contiguous run; may give less than `count` (the caller comes back for the rest). */
 function readRun(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, count: number): number {
+  const scratch = volume.work.block;
   const blockSize = volume.blockSize;
   if (within === 0) {
     const whole = count - (count % blockSize);
@@ -62,10 +62,10 @@ function readRun(volume: Volume, block: number, within: number, buf: Uint8Array,
       return Math.min(direct, count);
     }
   }
-  const error = volume.readBlocks(block, volume.scratch);
+  const error = volume.readBlocks(block, scratch);
   if (error < 0) return error;
   const part = Math.min(count, blockSize - within);
-  buf.set(volume.scratch.subarray(within, within + part), at);
+  buf.set(scratch.subarray(within, within + part), at);
   return part;
 }
 
@@ -74,6 +74,7 @@ function readRun(volume: Volume, block: number, within: number, buf: Uint8Array,
  * one). -ENXIO beyond the end or when there is no more data.
  */
 export function seekData(volume: Volume, inode: CoreInode, offset: number, data: boolean): number {
+  const map = volume.work.readMap;
   const size = inode.size;
   if (offset < 0) return -EINVAL;
   if (offset >= size) return -ENXIO;
@@ -82,11 +83,11 @@ export function seekData(volume: Volume, inode: CoreInode, offset: number, data:
   let position = offset;
   while (position < size) {
     const fileBlock = Math.floor(position / blockSize);
-    const error = mapBlocks(volume, inode, fileBlock, Math.ceil(size / blockSize) - fileBlock, $map);
+    const error = mapBlocks(volume, inode, fileBlock, Math.ceil(size / blockSize) - fileBlock, map);
     if (error < 0) return error;
-    const isData = $map.block !== 0 && !$map.unwritten;
+    const isData = map.block !== 0 && !map.unwritten;
     if (isData === data) return position;
-    position = (fileBlock + $map.count) * blockSize;
+    position = (fileBlock + map.count) * blockSize;
   }
   return data ? -ENXIO : size;
 }

@@ -3,7 +3,7 @@
  *
  * Data goes straight from the caller's buffer to the device, one call per contiguous run, before the metadata that makes it
  * visible commits (ordered mode): after a crash a file never shows blocks that were not written. Only partial blocks
- * take the way through `volume.scratch`.
+ * take the way through `volume.work.block`.
  *
  * Invariant: bytes between the end of the file and the end of its last block are zero on disk.
  */
@@ -14,6 +14,7 @@ import {
   ENOSPC,
   EOPNOTSUPP,
   EPERM,
+  ESTALE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
@@ -28,11 +29,6 @@ import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
 import { addOrphan, removeOrphan } from "./orphan.ts";
 import type { Volume } from "./volume.ts";
 
-const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
-const $run: Run = { start: 0, count: 0 }; // scratch
-/** The error under way came from the device while it wrote file data: metadata is as consistent as before. */
-let $dataFailed = false;
-
 /** Largest file: 2^32 − 1 blocks, and what a double holds exactly. */
 export function maxFileSize(volume: Volume): number {
   return Math.min(EXT_MAX_BLOCKS * volume.blockSize, Number.MAX_SAFE_INTEGER);
@@ -41,6 +37,7 @@ export function maxFileSize(volume: Volume): number {
 /** Writes buf at `offset`, extending the file: the count (short when the volume fills up), or -ENOSPC, -EFBIG, -EROFS, -EIO ... */
 export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
   if (inode.isDirectory) return -EISDIR;
+  if (inode.deleted) return -ESTALE;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
   const limit = maxFileSize(volume);
   if (offset >= limit && buf.length > 0) return -EFBIG;
@@ -48,7 +45,7 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
   if (length === 0) return 0;
   const started = volume.begin();
   if (started < 0) return started;
-  $dataFailed = false;
+  volume.work.dataFailed = false;
   let error = offset > inode.size ? clearTail(volume, inode) : 0;
   let done = 0;
   while (error === 0 && done < length) {
@@ -67,7 +64,7 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
     if (failed < 0) error = failed;
   }
   if (error < 0 && (error !== -ENOSPC || done === 0)) {
-    if (!$dataFailed) return volume.end(error);
+    if (!volume.work.dataFailed) return volume.end(error);
     volume.end(0); // a bad sector under file data is no reason to stop the whole volume
     return error;
   }
@@ -87,18 +84,19 @@ export function touchTimes(volume: Volume, inode: CoreInode): number {
 
 /** Writes as much as lies in one run at `position`; gives the byte count. */
 function writeRun(volume: Volume, inode: CoreInode, position: number, buf: Uint8Array, at: number, end: number): number {
+  const map = volume.work.writeMap;
   const blockSize = volume.blockSize;
   const within = position % blockSize;
   const fileBlock = (position - within) / blockSize;
   const wanted = Math.min(Math.ceil((within + end - at) / blockSize), EXT_UNWRITTEN_MAX_LEN);
-  const error = mapBlocks(volume, inode, fileBlock, wanted, $map);
+  const error = mapBlocks(volume, inode, fileBlock, wanted, map);
   if (error < 0) return error;
-  if ($map.block === 0) return writeNew(volume, inode, fileBlock, within, $map.count, buf, at, end);
-  const { block, count, unwritten } = $map;
+  if (map.block === 0) return writeNew(volume, inode, fileBlock, within, map.count, buf, at, end);
+  const { block, count, unwritten } = map;
   const byteLength = Math.min(end - at, count * blockSize - within);
   const failed = writeBytes(volume, block, within, buf, at, byteLength, unwritten);
   if (failed < 0) {
-    $dataFailed = true;
+    volume.work.dataFailed = true;
     return failed;
   }
   if (unwritten) {
@@ -121,14 +119,14 @@ function writeNew(
 ): number {
   const error = allocateForFile(volume, inode, fileBlock, count);
   if (error < 0) return error;
-  const { start, count: got } = $run;
+  const { start, count: got } = volume.work.writeRun;
   const byteLength = Math.min(end - at, got * volume.blockSize - within);
   let failed = writeBytes(volume, start, within, buf, at, byteLength, true);
-  $dataFailed = failed < 0;
+  volume.work.dataFailed = failed < 0;
   if (failed === 0) failed = insertExtent(volume, inode, fileBlock, start, got, false);
   if (failed < 0) {
     const undone = freeBlocks(volume, start, got, false);
-    if (undone < 0) $dataFailed = false;
+    if (undone < 0) volume.work.dataFailed = false;
     return failed;
   }
   inode.addBlocks(got, volume.blockSize);
@@ -136,19 +134,21 @@ function writeNew(
   return byteLength;
 }
 
-/** Allocates up to `count` blocks for `fileBlock` into `$run`; commits once when only freed-but-held space is left. */
+/** Allocates up to `count` blocks for `fileBlock` into `volume.work.writeRun`; commits once when only freed-but-held space is left. */
 function allocateForFile(volume: Volume, inode: CoreInode, fileBlock: number, count: number): number {
+  const run = volume.work.writeRun;
   const goal = allocationGoal(volume, inode, fileBlock);
-  const error = allocateBlocks(volume, goal, count, $run);
+  const error = allocateBlocks(volume, goal, count, run);
   if (error !== -ENOSPC || !heldSpace(volume)) return error;
   const committed = volume.commit();
-  return committed < 0 ? committed : allocateBlocks(volume, goal, count, $run);
+  return committed < 0 ? committed : allocateBlocks(volume, goal, count, run);
 }
 
 /** Behind the block before it; else in the inode's group. */
 export function allocationGoal(volume: Volume, inode: CoreInode, fileBlock: number): number {
-  if (inode.allocationGoal === 0 && fileBlock > 0 && mapBlocks(volume, inode, fileBlock - 1, 1, $map) === 0 && $map.block !== 0) {
-    inode.allocationGoal = $map.block + 1;
+  const map = volume.work.writeMap;
+  if (inode.allocationGoal === 0 && fileBlock > 0 && mapBlocks(volume, inode, fileBlock - 1, 1, map) === 0 && map.block !== 0) {
+    inode.allocationGoal = map.block + 1;
   }
   if (inode.allocationGoal !== 0) return inode.allocationGoal;
   return groupStart(volume.geometry, Math.floor((inode.ino - 1) / volume.geometry.inodesPerGroup));
@@ -177,7 +177,7 @@ function writeBytes(volume: Volume, block: number, within: number, buf: Uint8Arr
 }
 
 function writePartial(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, byteLength: number, fresh: boolean): number {
-  const scratch = volume.scratch;
+  const scratch = volume.work.block;
   if (fresh) {
     scratch.fill(0);
   } else {
@@ -190,13 +190,15 @@ function writePartial(volume: Volume, block: number, within: number, buf: Uint8A
 
 /** Zeroes [within, end) of a block that holds written data; holes and unwritten blocks are zero already. */
 function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within: number, end: number): number {
-  const error = mapBlocks(volume, inode, fileBlock, 1, $map);
+  const map = volume.work.writeMap;
+  const scratch = volume.work.block;
+  const error = mapBlocks(volume, inode, fileBlock, 1, map);
   if (error < 0) return error;
-  if ($map.block === 0 || $map.unwritten) return 0;
-  const failed = volume.readBlocks($map.block, volume.scratch);
+  if (map.block === 0 || map.unwritten) return 0;
+  const failed = volume.readBlocks(map.block, scratch);
   if (failed < 0) return failed;
-  volume.scratch.fill(0, within, end);
-  return volume.writeBlocks($map.block, volume.scratch);
+  scratch.fill(0, within, end);
+  return volume.writeBlocks(map.block, scratch);
 }
 
 /** Makes sure that what lies behind the end in the last block is zero, before the file grows over it. */
@@ -209,6 +211,7 @@ function clearTail(volume: Volume, inode: CoreInode): number {
 export function truncateFile(volume: Volume, inode: CoreInode, size: number): number {
   if (inode.isDirectory) return -EISDIR;
   if (!inode.isRegular) return -EINVAL;
+  if (inode.deleted) return -ESTALE;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
   if (!Number.isSafeInteger(size) || size < 0) return -EINVAL;
   if (size > maxFileSize(volume)) return -EFBIG;
@@ -248,6 +251,7 @@ export function freeFrom(volume: Volume, inode: CoreInode, from: number, metadat
 export function allocateRange(volume: Volume, inode: CoreInode, mode: number, offset: number, byteLength: number): number {
   if (offset < 0 || byteLength <= 0) return -EINVAL;
   if (!inode.isRegular) return inode.isDirectory ? -EISDIR : -EOPNOTSUPP;
+  if (inode.deleted) return -ESTALE;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
   if (offset + byteLength > maxFileSize(volume)) return -EFBIG;
   const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
@@ -287,18 +291,19 @@ function punch(volume: Volume, inode: CoreInode, from: number, to: number): numb
 
 /** Allocates unwritten blocks for every hole in [from, to). */
 function reserve(volume: Volume, inode: CoreInode, from: number, to: number, keepSize: boolean): number {
+  const map = volume.work.writeMap;
   const blockSize = volume.blockSize;
   let error = !keepSize && to > inode.size ? clearTail(volume, inode) : 0;
   const end = Math.ceil(to / blockSize);
   let fileBlock = Math.floor(from / blockSize);
   while (error === 0 && fileBlock < end) {
-    error = mapBlocks(volume, inode, fileBlock, Math.min(end - fileBlock, EXT_UNWRITTEN_MAX_LEN), $map);
+    error = mapBlocks(volume, inode, fileBlock, Math.min(end - fileBlock, EXT_UNWRITTEN_MAX_LEN), map);
     if (error < 0) break;
-    let count = $map.count;
-    if ($map.block === 0) {
+    let count = map.count;
+    if (map.block === 0) {
       error = allocateForFile(volume, inode, fileBlock, count);
       if (error < 0) break;
-      const { start, count: got } = $run;
+      const { start, count: got } = volume.work.writeRun;
       error = insertExtent(volume, inode, fileBlock, start, got, true);
       if (error < 0) {
         freeBlocks(volume, start, got, false);

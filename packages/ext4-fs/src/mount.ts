@@ -23,7 +23,7 @@ import { Journal } from "./journal/journal.ts";
 import { JS_ERRNO } from "./journal/layout.ts";
 import { type JournalLog, openLog } from "./journal/log.ts";
 import { replayJournal } from "./journal/recovery.ts";
-import { closeOrphanFile, openOrphanFile, processOrphans } from "./orphan.ts";
+import { closeOrphanFile, deleteInode, openOrphanFile, processOrphans } from "./orphan.ts";
 import {
   EXT4_ERROR_FS,
   EXT4_ROOT_INO,
@@ -212,10 +212,20 @@ function recount(volume: Volume): void {
 /** Writes everything home and marks the volume clean. 0 or -errno; the volume is unusable afterwards either way. Idempotent. */
 export function closeVolume(volume: Volume): number {
   if (!volume.mounted) return 0;
-  const error = volume.readOnly ? 0 : stopWriting(volume);
+  const freed = volume.readOnly ? 0 : freeOrphans(volume);
+  const error = freed < 0 || volume.readOnly ? freed : stopWriting(volume);
   volume.mounted = false;
   volume.readOnly = true;
   return error;
+}
+
+/** Nobody can use an inode any more: those without names go. */
+function freeOrphans(volume: Volume): number {
+  for (const inode of volume.nameless()) {
+    const error = deleteInode(volume, inode);
+    if (error < 0) return error;
+  }
+  return 0;
 }
 
 /** Turns a writable volume into a clean read-only one. */

@@ -54,18 +54,16 @@ export interface NodeInit {
   readonly rdev: number;
 }
 
-const newFound = (): FoundEntry => ({ buffer: null, at: 0, ino: 0, fileType: 0 });
-const $found = newFound(); // scratch
-const $other = newFound(); // scratch of rename
 const DOT_DOT: Uint8Array = Uint8Array.of(0x2e, 0x2e);
 
 /** The inode that `name` in `dir` leads to, or -ENOENT, -ENOTDIR, -ENAMETOOLONG, -EUCLEAN, -EIO. */
 export function lookupName(volume: Volume, dir: CoreInode, name: Uint8Array): CoreInode | number {
+  const found = volume.work.found;
   if (name.length > EXT4_NAME_LEN) return -ENAMETOOLONG;
   volume.enter();
-  const error = findName(volume, dir, name, $found);
+  const error = findName(volume, dir, name, found);
   if (error < 0) return error;
-  const ino = $found.ino;
+  const ino = found.ino;
   if (ino < volume.geometry.firstInode && ino !== 2) return volume.corrupt(`directory entry names inode ${ino}`, dir.ino, 0);
   const inode = volume.inode(ino);
   return typeof inode === "number" ? volume.corrupt(`directory entry names inode ${ino}, which cannot be read`, dir.ino, 0) : inode;
@@ -89,7 +87,7 @@ function checkFree(volume: Volume, dir: CoreInode, name: Uint8Array): number {
   if (name.length === 0 || name.length > EXT4_NAME_LEN) return name.length === 0 ? -ENOENT : -ENAMETOOLONG;
   if (dir.links === 0) return -ENOENT; // removed, but somebody is still in it
   if (dir.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
-  const error = findName(volume, dir, name, $found);
+  const error = findName(volume, dir, name, volume.work.found);
   return error === 0 ? -EEXIST : error === -ENOENT ? 0 : error;
 }
 
@@ -233,6 +231,7 @@ export function removeDirectory(volume: Volume, dir: CoreInode, name: Uint8Array
 }
 
 function removeEntryOf(volume: Volume, dir: CoreInode, name: Uint8Array, wantsDirectory: boolean): number {
+  const found = volume.work.found;
   const target = resolveForRemoval(volume, dir, name);
   if (typeof target === "number") return target;
   if (wantsDirectory) {
@@ -242,9 +241,8 @@ function removeEntryOf(volume: Volume, dir: CoreInode, name: Uint8Array, wantsDi
   } else if (target.isDirectory) {
     return -EISDIR;
   }
-  const found = findName(volume, dir, name, $found);
-  if (found < 0) return found;
-  const error = removeName(volume, dir, $found);
+  let error = findName(volume, dir, name, found);
+  if (error === 0) error = removeName(volume, dir, found);
   if (error < 0) return error;
   if (wantsDirectory) loseLink(dir);
   const touched = touchDirectory(volume, dir);
@@ -317,13 +315,14 @@ export function renameName(volume: Volume, dir: CoreInode, name: Uint8Array, new
 }
 
 function moveName(volume: Volume, dir: CoreInode, name: Uint8Array, source: CoreInode, newDir: CoreInode, newName: Uint8Array): number {
+  const found = volume.work.found;
   const changesParent = source.isDirectory && dir !== newDir;
   if (changesParent && !canGainLink(volume, newDir)) return -EMLINK;
   let error = addName(volume, newDir, newName, source.ino, fileTypeFor(volume, source.mode));
   if (error < 0) return error;
   // The insertion may have moved entries: look for the old name again.
-  error = findName(volume, dir, name, $found);
-  if (error === 0) error = removeName(volume, dir, $found);
+  error = findName(volume, dir, name, found);
+  if (error === 0) error = removeName(volume, dir, found);
   if (error === 0 && changesParent) {
     gainLink(volume, newDir);
     loseLink(dir);
@@ -341,16 +340,17 @@ function replace(
   newName: Uint8Array,
   target: CoreInode,
 ): number {
+  const found = volume.work.found;
   if (newDir.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
   if (source.isDirectory !== target.isDirectory) return source.isDirectory ? -ENOTDIR : -EISDIR;
   if (target.isDirectory) {
     const empty = isEmptyDirectory(volume, target);
     if (empty <= 0) return empty < 0 ? empty : -ENOTEMPTY;
   }
-  let error = findName(volume, newDir, newName, $found);
-  if (error === 0) error = retargetName(volume, newDir, $found, source.ino, fileTypeFor(volume, source.mode));
-  if (error === 0) error = findName(volume, dir, name, $found);
-  if (error === 0) error = removeName(volume, dir, $found);
+  let error = findName(volume, newDir, newName, found);
+  if (error === 0) error = retargetName(volume, newDir, found, source.ino, fileTypeFor(volume, source.mode));
+  if (error === 0) error = findName(volume, dir, name, found);
+  if (error === 0) error = removeName(volume, dir, found);
   if (error === 0 && source.isDirectory) {
     loseLink(dir); // newDir loses one subdirectory and gains one
     if (dir !== newDir) error = setParent(volume, source, newDir);
@@ -368,13 +368,15 @@ function exchange(
   newName: Uint8Array,
   target: CoreInode,
 ): number {
+  const found = volume.work.found;
+  const other = volume.work.otherFound;
   if (target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || newDir.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
   const parentsChange = dir !== newDir && source.isDirectory !== target.isDirectory;
   if (parentsChange && !canGainLink(volume, source.isDirectory ? newDir : dir)) return -EMLINK;
-  let error = findName(volume, dir, name, $found);
-  if (error === 0) error = findName(volume, newDir, newName, $other);
-  if (error === 0) error = retargetName(volume, dir, $found, target.ino, fileTypeFor(volume, target.mode));
-  if (error === 0) error = retargetName(volume, newDir, $other, source.ino, fileTypeFor(volume, source.mode));
+  let error = findName(volume, dir, name, found);
+  if (error === 0) error = findName(volume, newDir, newName, other);
+  if (error === 0) error = retargetName(volume, dir, found, target.ino, fileTypeFor(volume, target.mode));
+  if (error === 0) error = retargetName(volume, newDir, other, source.ino, fileTypeFor(volume, source.mode));
   if (error === 0 && dir !== newDir) {
     if (source.isDirectory) error = setParent(volume, source, newDir);
     if (error === 0 && target.isDirectory) error = setParent(volume, target, dir);
@@ -392,8 +394,9 @@ function exchange(
 
 /** Points ".." of a directory at its new parent. */
 function setParent(volume: Volume, inode: CoreInode, parent: CoreInode): number {
-  const error = findName(volume, inode, DOT_DOT, $found);
-  return error < 0 ? error : retargetName(volume, inode, $found, parent.ino, fileTypeFor(volume, S_IFDIR));
+  const found = volume.work.found;
+  const error = findName(volume, inode, DOT_DOT, found);
+  return error < 0 ? error : retargetName(volume, inode, found, parent.ino, fileTypeFor(volume, S_IFDIR));
 }
 
 function finishRename(volume: Volume, dir: CoreInode, newDir: CoreInode, source: CoreInode): number {

@@ -22,6 +22,7 @@ import { GroupTable } from "./groups.ts";
 import { CoreInode, GOOD_OLD_INODE_SIZE } from "./inode.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { OrphanFile } from "./orphan.ts";
+import { Scratch } from "./scratch.ts";
 import {
   EXT2_FLAGS_UNSIGNED_HASH,
   EXT4_ERROR_FS,
@@ -94,8 +95,7 @@ export class Volume {
   /** s_hash_seed, and what s_flags adds to a hash version: 3 where names count as unsigned bytes. */
   readonly hashSeed: Int32Array;
   readonly hashUnsigned: number;
-  /** Work space for one partial block of file data. */
-  readonly scratch: Uint8Array;
+  readonly work: Scratch;
   /** Free counts; the superblock's are brought up to date at commit. */
   freeBlocks: number;
   freeInodes: number;
@@ -143,7 +143,7 @@ export class Volume {
     const sb = this.superblock;
     this.hashSeed = Int32Array.of(0, 4, 8, 12).map((at) => sb.u32(S_HASH_SEED + at));
     this.hashUnsigned = (sb.u32(S_FLAGS) & EXT2_FLAGS_UNSIGNED_HASH) !== 0 ? 3 : 0;
-    this.scratch = new Uint8Array(geometry.blockSize);
+    this.work = new Scratch(geometry.blockSize);
     this.freeBlocks = this.superblock.freeBlocksCount;
     this.freeInodes = this.superblock.u32(S_FREE_INODES_COUNT);
     const cacheBlocks = Math.max(256, options.cacheBlocks ?? (16 << 20) / geometry.blockSize);
@@ -462,6 +462,11 @@ export class Volume {
   /** Inodes in memory. */
   get cachedInodes(): number {
     return this.#inodes.size;
+  }
+
+  /** Inodes that live only because somebody still uses them. */
+  nameless(): CoreInode[] {
+    return [...this.#inodes.values()].filter((inode) => inode.orphan && inode.links === 0);
   }
 
   #storeInode(inode: CoreInode): void {

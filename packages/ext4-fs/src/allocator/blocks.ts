@@ -23,38 +23,37 @@ const GOOD_ENOUGH_GROUPS = 16;
 /** A run of this many blocks at the goal is taken even when more were wanted. */
 const SHORT_RUN = 8;
 
-const $best: Run = { start: 0, count: 0 }; // scratch
-
 /**
  * Allocates up to `wanted` (≥ 1) blocks in one run into `out`. 0, -ENOSPC, -EIO. When space waits for the running
  * transaction to commit and nothing else is left, -ENOSPC with `heldSpace(volume)` true: the caller may commit and try again.
  */
 export function allocateBlocks(volume: Volume, goal: number, wanted: number, out: Run): number {
+  const best = volume.work.bestRun;
   const { geometry: g, groups } = volume;
-  $best.start = 0;
-  $best.count = 0;
+  best.start = 0;
+  best.count = 0;
   const goalBlock = goal > g.firstDataBlock && goal < g.blocksCount ? goal : g.firstDataBlock;
   const firstGroup = groups.groupOfBlock(goalBlock);
   let looked = 0;
   for (let i = 0; i < g.groupCount; i++) {
     const group = (firstGroup + i) % g.groupCount;
     const free = groups.descriptors[group].freeBlocks;
-    if (free === 0 || free <= $best.count || groups.bad.has(group)) continue;
+    if (free === 0 || free <= best.count || groups.bad.has(group)) continue;
     const bitmap = groups.blockBitmap(group);
     if (typeof bitmap === "number") {
       if (bitmap === -EUCLEAN) continue; // noted as bad
       return bitmap;
     }
     if (searchGroup(volume, group, bitmap.data, i === 0 ? goalBlock - groupStart(g, group) : 0, wanted)) break;
-    if ($best.count > 0 && ++looked >= GOOD_ENOUGH_GROUPS) break;
+    if (best.count > 0 && ++looked >= GOOD_ENOUGH_GROUPS) break;
   }
-  if ($best.count === 0) return -ENOSPC;
-  out.start = $best.start;
-  out.count = Math.min(wanted, $best.count);
+  if (best.count === 0) return -ENOSPC;
+  out.start = best.start;
+  out.count = Math.min(wanted, best.count);
   return take(volume, out.start, out.count);
 }
 
-/** Improves `$best` from one group's bitmap; true when it is as good as can be. */
+/** Improves `work.bestRun` from one group's bitmap; true when it is as good as can be. */
 function searchGroup(volume: Volume, group: number, bits: Uint8Array, goalBit: number, wanted: number): boolean {
   const { geometry: g, groups } = volume;
   const held = groups.held.get(group);
@@ -62,7 +61,7 @@ function searchGroup(volume: Volume, group: number, bits: Uint8Array, goalBit: n
   if (goalBit > 0 && isFree(bits, held, goalBit)) {
     // Right at the goal even a short run is worth having: it continues what is there.
     const end = nextOne(bits, held, goalBit, Math.min(limit, goalBit + wanted));
-    if (end - goalBit >= Math.min(wanted, SHORT_RUN)) return keep(groupStart(g, group), goalBit, end);
+    if (end - goalBit >= Math.min(wanted, SHORT_RUN)) return keep(volume, groupStart(g, group), goalBit, end);
   }
   const hint = groups.blockHint[group];
   const from = Math.max(goalBit, hint);
@@ -71,6 +70,7 @@ function searchGroup(volume: Volume, group: number, bits: Uint8Array, goalBit: n
 }
 
 function scan(volume: Volume, group: number, bits: Uint8Array, held: Uint8Array | undefined, from: number, to: number, wanted: number): boolean {
+  const best = volume.work.bestRun;
   const { geometry: g, groups } = volume;
   const limit = groupBlocks(g, group);
   const base = groupStart(g, group);
@@ -78,8 +78,8 @@ function scan(volume: Volume, group: number, bits: Uint8Array, held: Uint8Array 
   if (from === groups.blockHint[group] && held === undefined) groups.blockHint[group] = bit; // nothing is free below
   while (bit < to) {
     const end = nextOne(bits, held, bit, Math.min(limit, bit + wanted));
-    if (end - bit > $best.count) keep(base, bit, end);
-    if ($best.count >= wanted) return true;
+    if (end - bit > best.count) keep(volume, base, bit, end);
+    if (best.count >= wanted) return true;
     bit = nextZero(bits, held, end, to);
   }
   return false;
@@ -89,9 +89,10 @@ function isFree(bits: Uint8Array, held: Uint8Array | undefined, bit: number): bo
   return !testBit(bits, bit) && (held === undefined || !testBit(held, bit));
 }
 
-function keep(base: number, bit: number, end: number): true {
-  $best.start = base + bit;
-  $best.count = end - bit;
+function keep(volume: Volume, base: number, bit: number, end: number): true {
+  const best = volume.work.bestRun;
+  best.start = base + bit;
+  best.count = end - bit;
   return true;
 }
 

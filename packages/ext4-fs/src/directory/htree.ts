@@ -39,8 +39,6 @@ export interface HtreePath {
   hashVersion: number;
 }
 
-const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
-
 /** The damage that makes a caller fall back to a linear search. */
 export const BAD_HTREE = -1_000_000;
 
@@ -72,10 +70,11 @@ export function dxLimitFor(volume: Volume, base: number): number {
 
 /** Block number on the volume of a directory's file block; a hole is damage. */
 export function directoryBlock(volume: Volume, dir: CoreInode, fileBlock: number): number {
+  const map = volume.work.blockMap;
   if (fileBlock >= dir.size / volume.blockSize) return volume.corrupt(`directory block ${fileBlock} lies behind the end`, dir.ino, 0);
-  const error = mapBlocks(volume, dir, fileBlock, 1, $map);
+  const error = mapBlocks(volume, dir, fileBlock, 1, map);
   if (error < 0) return error;
-  return $map.block === 0 || $map.unwritten ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0) : $map.block;
+  return map.block === 0 || map.unwritten ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0) : map.block;
 }
 
 /** Loads an index block and checks it once. BAD_HTREE when it is not what it should be. */

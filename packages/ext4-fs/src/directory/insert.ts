@@ -48,10 +48,7 @@ import {
 } from "./htree.ts";
 import type { FoundEntry } from "./lookup.ts";
 
-const $run: Run = { start: 0, count: 0 }; // scratch
 const $hash: NameHash = { major: 0, minor: 0 }; // scratch
-const $path: HtreePath = { frames: [], hashVersion: 0 }; // scratch
-
 /** Adds an entry; the caller knows that the name is free. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO. */
 export function addName(volume: Volume, dir: CoreInode, name: Uint8Array, ino: number, fileType: number): number {
   if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex) {
@@ -94,12 +91,13 @@ function dirtyLeaf(volume: Volume, dir: CoreInode, buffer: Buffer): number {
 
 /** A new, zeroed block at the end of a directory. */
 export function appendBlock(volume: Volume, dir: CoreInode): Buffer | number {
+  const run = volume.work.directoryRun;
   const fileBlock = dir.size / volume.blockSize;
   if (fileBlock >= 0x0fffffff) return -EFBIG;
   const goal = allocationGoal(volume, dir, fileBlock);
-  let error = allocateBlocks(volume, goal, 1, $run);
+  let error = allocateBlocks(volume, goal, 1, run);
   if (error < 0) return error;
-  const { start } = $run;
+  const { start } = run;
   error = insertExtent(volume, dir, fileBlock, start, 1, false);
   if (error < 0) {
     freeBlocks(volume, start, 1, false);
@@ -157,15 +155,16 @@ function makeIndexed(volume: Volume, dir: CoreInode): number {
 }
 
 function addIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, ino: number, fileType: number): number {
+  const path = volume.work.insertionPath;
   // Each round makes room one level lower; two splits and a new level are the most there can be.
   for (let round = 0; round < 8; round++) {
-    let error = openRoot(volume, dir, $path);
+    let error = openRoot(volume, dir, path);
     if (error < 0) return error;
-    hashOf(volume, $path.hashVersion, name, 0, name.length, $hash);
+    hashOf(volume, path.hashVersion, name, 0, name.length, $hash);
     const hash = $hash.major;
-    error = descend(volume, dir, hash, $path);
+    error = descend(volume, dir, hash, path);
     if (error < 0) return error;
-    const block = directoryBlock(volume, dir, leafOf($path));
+    const block = directoryBlock(volume, dir, leafOf(path));
     if (block < 0) return block;
     const leaf = leafBlock(volume, dir, block);
     if (typeof leaf === "number") return leaf;
@@ -179,9 +178,9 @@ function addIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, ino: numbe
   return volume.corrupt("no room in the htree after splitting", dir.ino, 0);
 }
 
-/** Makes sure that the lowest index node on `$path` can take one more entry: 0 it could already, 1 the tree was changed. */
+/** Makes sure that the lowest index node on `volume.work.insertionPath` can take one more entry: 0 it could already, 1 the tree was changed. */
 function makeIndexRoom(volume: Volume, dir: CoreInode): number {
-  const { frames } = $path;
+  const { frames } = volume.work.insertionPath;
   const bottom = frames[frames.length - 1];
   if (dxCount(bottom) < dxLimit(bottom)) return 0;
   // Highest full node in the unbroken run of full nodes above the bottom.
@@ -255,8 +254,9 @@ interface Moved {
 
 /** Moves the entries with the higher hashes to a new leaf and enters it in the index, which has room. */
 function splitLeaf(volume: Volume, dir: CoreInode, leaf: Buffer): number {
+  const path = volume.work.insertionPath;
   const fileBlock = dir.size / volume.blockSize;
-  const bottom = $path.frames[$path.frames.length - 1];
+  const bottom = path.frames[path.frames.length - 1];
   const fresh = appendBlock(volume, dir);
   if (typeof fresh === "number") return fresh;
   const end = entriesEnd(volume);
@@ -264,7 +264,7 @@ function splitLeaf(volume: Volume, dir: CoreInode, leaf: Buffer): number {
   for (let at = 0; at < end; at += recordLength(leaf.view, at)) {
     if (leaf.view.getUint32(at, true) === 0) continue;
     const length = leaf.data[at + 6];
-    hashOf(volume, $path.hashVersion, leaf.data, at + 8, length, $hash);
+    hashOf(volume, path.hashVersion, leaf.data, at + 8, length, $hash);
     entries.push({ hash: $hash.major, at, size: entrySize(length) });
   }
   if (entries.length < 2) return volume.corrupt("htree leaf is full with fewer than two entries", dir.ino, leaf.block);

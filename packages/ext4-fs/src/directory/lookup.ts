@@ -31,10 +31,7 @@ export interface FoundEntry {
   fileType: number;
 }
 
-const $map: Mapping = { block: 0, count: 0, unwritten: false }; // scratch
 const $hash: NameHash = { major: 0, minor: 0 }; // scratch
-const $path: HtreePath = { frames: [], hashVersion: 0 }; // scratch of lookups
-
 /** Finds `name`: 0 with `out` filled, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO. */
 export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
   if (!dir.isDirectory) return -ENOTDIR;
@@ -48,32 +45,34 @@ export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: 
 }
 
 function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
-  let error = openRoot(volume, dir, $path);
+  const path = volume.work.lookupPath;
+  let error = openRoot(volume, dir, path);
   if (error < 0) return error;
-  hashOf(volume, $path.hashVersion, name, 0, name.length, $hash);
+  hashOf(volume, path.hashVersion, name, 0, name.length, $hash);
   const hash = $hash.major;
-  error = descend(volume, dir, hash, $path);
+  error = descend(volume, dir, hash, path);
   if (error < 0) return error;
   for (;;) {
-    const block = directoryBlock(volume, dir, leafOf($path));
+    const block = directoryBlock(volume, dir, leafOf(path));
     if (block < 0) return block;
     const buffer = leafBlock(volume, dir, block);
     if (typeof buffer === "number") return buffer;
     const at = findEntry(volume, buffer, name);
     if (at >= 0) return fill(out, buffer, at);
     // Names with this very hash may continue in the next leaf.
-    const next = nextLeafHash($path);
+    const next = nextLeafHash(path);
     if (next < 0 || (next & ~1) >>> 0 !== hash) return -ENOENT;
-    const moved = nextLeaf(volume, dir, $path);
+    const moved = nextLeaf(volume, dir, path);
     if (moved <= 0) return moved === 0 ? -ENOENT : moved;
   }
 }
 
 function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry, blocks: number): number {
+  const map = volume.work.lookupMap;
   for (let fileBlock = 0; fileBlock < blocks; ) {
-    const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, $map);
+    const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, map);
     if (error < 0) return error;
-    const { block: first, count } = $map;
+    const { block: first, count } = map;
     if (first === 0) {
       fileBlock += count; // a hole holds no names
       continue;
@@ -106,10 +105,11 @@ function isIndexBlock(volume: Volume, block: number, fileBlock: number): boolean
 
 /** "." and ".." in the index root: 0 found, 1 not asked for, -errno. */
 function dotEntry(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+  const path = volume.work.lookupPath;
   if (name[0] !== 0x2e || name.length > 2 || (name.length === 2 && name[1] !== 0x2e)) return 1;
-  const error = openRoot(volume, dir, $path);
+  const error = openRoot(volume, dir, path);
   if (error < 0) return error === BAD_HTREE ? -EUCLEAN : error;
-  return fill(out, $path.frames[0].buffer, name.length === 1 ? 0 : 12);
+  return fill(out, path.frames[0].buffer, name.length === 1 ? 0 : 12);
 }
 
 function fill(out: FoundEntry, buffer: Buffer, at: number): number {
@@ -233,13 +233,14 @@ function isDots(data: Uint8Array, at: number, length: number): boolean {
 
 /** Cookies are byte positions; one that fell into a merged record continues at the next one. */
 function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+  const map = volume.work.lookupMap;
   const blockSize = volume.blockSize;
   const end = entriesEnd(volume);
   const blocks = dir.size / blockSize;
   for (let fileBlock = Math.floor(cookie / blockSize); fileBlock < blocks; fileBlock++) {
-    const error = mapBlocks(volume, dir, fileBlock, 1, $map);
+    const error = mapBlocks(volume, dir, fileBlock, 1, map);
     if (error < 0) return error;
-    const block = $map.block;
+    const block = map.block;
     if (block === 0) continue;
     if (dir.hasFlag(EXT4_INDEX_FL) && isIndexBlock(volume, block, fileBlock)) {
       if (fileBlock === 0) {

@@ -23,9 +23,6 @@ import {
   HEADER_SIZE,
 } from "./node.ts";
 
-const $path = new ExtentPath(); // scratch
-const $run: Run = { start: 0, count: 0 }; // scratch
-
 /** Announces a change to the node at `level`. */
 export function dirtyNode(volume: Volume, inode: CoreInode, path: ExtentPath, level: number): number {
   const buffer = path.buffers[level];
@@ -39,29 +36,30 @@ export function dirtyNode(volume: Volume, inode: CoreInode, path: ExtentPath, le
  * `count` is at most 32767. 0, -ENOSPC (nothing changed but perhaps empty room), -EUCLEAN, -EIO.
  */
 export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number, start: number, count: number, unwritten: boolean): number {
-  let error = findExtent(volume, inode, fileBlock, $path);
+  const path = volume.work.insertPath;
+  let error = findExtent(volume, inode, fileBlock, path);
   if (error < 0) return error;
-  const leaf = $path.depth;
-  const index = $path.indexes[leaf];
+  const leaf = path.depth;
+  const index = path.indexes[leaf];
   const most = unwritten ? EXT_UNWRITTEN_MAX_LEN : EXT_INIT_MAX_LEN;
   if (index >= 0) {
-    const length = $path.length(index);
-    const first = $path.key(leaf, index);
-    const joins = first + length === fileBlock && $path.start(index) + length === start && $path.isUnwritten(index) === unwritten;
+    const length = path.length(index);
+    const first = path.key(leaf, index);
+    const joins = first + length === fileBlock && path.start(index) + length === start && path.isUnwritten(index) === unwritten;
     if (joins && length + count <= most) {
-      $path.setExtent(index, first, $path.start(index), length + count, unwritten);
-      mergeWithNext($path, index);
-      return dirtyNode(volume, inode, $path, leaf);
+      path.setExtent(index, first, path.start(index), length + count, unwritten);
+      mergeWithNext(path, index);
+      return dirtyNode(volume, inode, path, leaf);
     }
   }
-  if (index + 1 < $path.entries(leaf)) {
+  if (index + 1 < path.entries(leaf)) {
     const next = index + 1;
-    const length = $path.length(next);
-    const joins = fileBlock + count === $path.key(leaf, next) && start + count === $path.start(next) && $path.isUnwritten(next) === unwritten;
+    const length = path.length(next);
+    const joins = fileBlock + count === path.key(leaf, next) && start + count === path.start(next) && path.isUnwritten(next) === unwritten;
     // An extent that begins a node keeps its first block, or the keys above would change.
     if (joins && length + count <= most && (next > 0 || leaf === 0)) {
-      $path.setExtent(next, fileBlock, start, length + count, unwritten);
-      return dirtyNode(volume, inode, $path, leaf);
+      path.setExtent(next, fileBlock, start, length + count, unwritten);
+      return dirtyNode(volume, inode, path, leaf);
     }
   }
   error = makeRoom(volume, inode, fileBlock, 1);
@@ -69,14 +67,15 @@ export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number
   return putEntry(volume, inode, fileBlock, start, count, unwritten);
 }
 
-/** Adds an entry to the leaf that `$path` points to; there must be room. */
+/** Adds an entry to the leaf that `volume.work.insertPath` points to; there must be room. */
 function putEntry(volume: Volume, inode: CoreInode, fileBlock: number, start: number, count: number, unwritten: boolean): number {
-  const leaf = $path.depth;
-  const at = $path.indexes[leaf] + 1;
-  $path.shift(leaf, at, 1);
-  $path.setExtent(at, fileBlock, start, count, unwritten);
-  const error = dirtyNode(volume, inode, $path, leaf);
-  return error < 0 || at > 0 ? error : updateKeys(volume, inode, $path, fileBlock);
+  const path = volume.work.insertPath;
+  const leaf = path.depth;
+  const at = path.indexes[leaf] + 1;
+  path.shift(leaf, at, 1);
+  path.setExtent(at, fileBlock, start, count, unwritten);
+  const error = dirtyNode(volume, inode, path, leaf);
+  return error < 0 || at > 0 ? error : updateKeys(volume, inode, path, fileBlock);
 }
 
 /** The first entry of the leaf begins at `fileBlock` now: the index entries above must say so. */
@@ -109,16 +108,17 @@ function mergeWithNext(path: ExtentPath, index: number): void {
   }
 }
 
-/** Splits nodes until the leaf for `fileBlock` has room for `entries` more; leaves `$path` at that leaf. */
+/** Splits nodes until the leaf for `fileBlock` has room for `entries` more; leaves `volume.work.insertPath` at that leaf. */
 export function makeRoom(volume: Volume, inode: CoreInode, fileBlock: number, entries: number): number {
+  const path = volume.work.insertPath;
   for (;;) {
-    let error = findExtent(volume, inode, fileBlock, $path);
+    let error = findExtent(volume, inode, fileBlock, path);
     if (error < 0) return error;
-    const leaf = $path.depth;
-    if ($path.entries(leaf) + entries <= $path.max(leaf)) return 0;
+    const leaf = path.depth;
+    if (path.entries(leaf) + entries <= path.max(leaf)) return 0;
     // The lowest level above the leaf with room for one more child; none: the root grows.
     let level = leaf - 1;
-    while (level >= 0 && $path.entries(level) >= $path.max(level)) level--;
+    while (level >= 0 && path.entries(level) >= path.max(level)) level--;
     error = level < 0 ? growRoot(volume, inode) : splitChild(volume, inode, level);
     if (error < 0) return error;
   }
@@ -143,37 +143,39 @@ function growRoot(volume: Volume, inode: CoreInode): number {
   return volume.dirtyInode(inode);
 }
 
-/** Splits the full node below `level` on `$path` in two; `level` has room for the new child. */
+/** Splits the full node below `level` on `volume.work.insertPath` in two; `level` has room for the new child. */
 function splitChild(volume: Volume, inode: CoreInode, level: number): number {
+  const path = volume.work.insertPath;
   const node = newNode(volume, inode);
   if (typeof node === "number") return node;
   const child = level + 1;
-  const entries = $path.entries(child);
-  const index = $path.indexes[level];
+  const entries = path.entries(child);
+  const index = path.indexes[level];
   // A file that grows at its end fills its nodes: only the last entry moves on.
-  const atEnd = $path.indexes[child] === entries - 1 && index === $path.entries(level) - 1;
+  const atEnd = path.indexes[child] === entries - 1 && index === path.entries(level) - 1;
   const stay = atEnd ? entries - 1 : entries >> 1;
-  const view = $path.views[child];
+  const view = path.views[child];
   const source = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  const from = $path.at(child, stay);
+  const from = path.at(child, stay);
   const key = view.getUint32(from, true);
   node.view.setUint16(0, EXTENT_MAGIC, true);
   node.view.setUint16(EH_ENTRIES, entries - stay, true);
   node.view.setUint16(EH_MAX, blockEntries(volume.blockSize), true);
-  node.view.setUint16(EH_DEPTH, $path.depth - child, true);
+  node.view.setUint16(EH_DEPTH, path.depth - child, true);
   node.data.set(source.subarray(from, from + (entries - stay) * ENTRY_SIZE), HEADER_SIZE);
-  $path.setEntries(child, stay);
-  $path.shift(level, index + 1, 1);
-  $path.setKey(level, index + 1, key);
-  $path.setChild(level, index + 1, node.block);
-  const error = dirtyNode(volume, inode, $path, child);
-  return error < 0 ? error : dirtyNode(volume, inode, $path, level);
+  path.setEntries(child, stay);
+  path.shift(level, index + 1, 1);
+  path.setKey(level, index + 1, key);
+  path.setChild(level, index + 1, node.block);
+  const error = dirtyNode(volume, inode, path, child);
+  return error < 0 ? error : dirtyNode(volume, inode, path, level);
 }
 
 function newNode(volume: Volume, inode: CoreInode): Buffer | number {
-  const error = allocateBlocks(volume, inode.allocationGoal, 1, $run);
+  const run = volume.work.nodeRun;
+  const error = allocateBlocks(volume, inode.allocationGoal, 1, run);
   if (error < 0) return error;
-  const buffer = volume.cache.create($run.start);
+  const buffer = volume.cache.create(run.start);
   volume.dirtyBuffer(buffer, KIND_EXTENTS, inode.csumSeed);
   inode.addBlocks(1, volume.blockSize);
   const failed = volume.dirtyInode(inode);
@@ -190,40 +192,41 @@ export function freeNode(volume: Volume, inode: CoreInode, block: number): numbe
  * Changes the state of `count` file blocks from `fileBlock` that lie within one extent: written data where there was none, or back.
  */
 export function setWritten(volume: Volume, inode: CoreInode, fileBlock: number, count: number, written: boolean): number {
+  const path = volume.work.insertPath;
   // Up to two more entries; with room made first, none of the steps below can fail for want of space.
   const error = makeRoom(volume, inode, fileBlock, 2);
   if (error < 0) return error;
-  const leaf = $path.depth;
-  const index = $path.indexes[leaf];
-  const first = $path.key(leaf, index);
-  const length = $path.length(index);
-  const start = $path.start(index);
-  if ($path.isUnwritten(index) !== written) return 0;
+  const leaf = path.depth;
+  const index = path.indexes[leaf];
+  const first = path.key(leaf, index);
+  const length = path.length(index);
+  const start = path.start(index);
+  if (path.isUnwritten(index) !== written) return 0;
   const before = fileBlock - first;
   const after = first + length - (fileBlock + count);
   let at = index;
   if (before > 0) {
-    $path.setExtent(at, first, start, before, written);
+    path.setExtent(at, first, start, before, written);
     at++;
-    $path.shift(leaf, at, 1);
-  } else if (index > 0 && joinsBackward($path, index, start, fileBlock, count, written)) {
+    path.shift(leaf, at, 1);
+  } else if (index > 0 && joinsBackward(path, index, start, fileBlock, count, written)) {
     // The block run continues the extent before it: move the border.
-    $path.setExtent(index - 1, $path.key(leaf, index - 1), $path.start(index - 1), $path.length(index - 1) + count, !written);
-    if (after > 0) $path.setExtent(index, fileBlock + count, start + count, after, written);
+    path.setExtent(index - 1, path.key(leaf, index - 1), path.start(index - 1), path.length(index - 1) + count, !written);
+    if (after > 0) path.setExtent(index, fileBlock + count, start + count, after, written);
     else {
-      $path.shift(leaf, index, -1);
-      mergeWithNext($path, index - 1);
+      path.shift(leaf, index, -1);
+      mergeWithNext(path, index - 1);
     }
-    return dirtyNode(volume, inode, $path, leaf);
+    return dirtyNode(volume, inode, path, leaf);
   }
-  $path.setExtent(at, fileBlock, start + before, count, !written);
+  path.setExtent(at, fileBlock, start + before, count, !written);
   if (after > 0) {
-    $path.shift(leaf, at + 1, 1);
-    $path.setExtent(at + 1, fileBlock + count, start + before + count, after, written);
+    path.shift(leaf, at + 1, 1);
+    path.setExtent(at + 1, fileBlock + count, start + before + count, after, written);
   } else {
-    mergeWithNext($path, at);
+    mergeWithNext(path, at);
   }
-  return dirtyNode(volume, inode, $path, leaf);
+  return dirtyNode(volume, inode, path, leaf);
 }
 
 function joinsBackward(path: ExtentPath, index: number, start: number, fileBlock: number, count: number, written: boolean): boolean {

@@ -19,35 +19,34 @@ export interface Mapping {
   unwritten: boolean;
 }
 
-const $path = new ExtentPath(); // scratch of mapBlocks
-
 /** Fills `out` for `fileBlock`, looking at most `max` blocks ahead. 0, -EUCLEAN or -EIO. */
 export function mapBlocks(volume: Volume, inode: CoreInode, fileBlock: number, max: number, out: Mapping): number {
+  const path = volume.work.mapPath;
   if (!inode.hasFlag(EXT4_EXTENTS_FL)) {
     return inode.hasFlag(EXT4_INLINE_DATA_FL) ? -EUCLEAN : mapIndirect(volume, inode, fileBlock, max, out);
   }
-  const error = findExtent(volume, inode, fileBlock, $path);
+  const error = findExtent(volume, inode, fileBlock, path);
   if (error < 0) return error;
-  const leaf = $path.depth;
-  const index = $path.indexes[leaf];
+  const leaf = path.depth;
+  const index = path.indexes[leaf];
   if (index >= 0) {
-    const first = $path.key(leaf, index);
-    const length = $path.length(index);
+    const first = path.key(leaf, index);
+    const length = path.length(index);
     if (fileBlock < first + length) {
-      const start = $path.start(index);
+      const start = path.start(index);
       // The root is not checked as a whole when an inode is loaded, so its extents are checked here.
       if (leaf === 0 && (start <= volume.geometry.firstDataBlock || start + length > volume.geometry.blocksCount)) {
         return volume.corrupt(`extent of ${length} blocks at ${start} is not on the volume`, inode.ino, start);
       }
       out.block = start + (fileBlock - first);
       out.count = Math.min(max, first + length - fileBlock);
-      out.unwritten = $path.isUnwritten(index);
+      out.unwritten = path.isUnwritten(index);
       return 0;
     }
   }
   out.block = 0;
   out.unwritten = false;
-  out.count = Math.min(max, Math.max(1, nextAllocated($path, fileBlock) - fileBlock));
+  out.count = Math.min(max, Math.max(1, nextAllocated(path, fileBlock) - fileBlock));
   return 0;
 }
 

@@ -12,8 +12,6 @@ import type { Volume } from "../volume.ts";
 import { dirtyNode, freeNode, updateKeys, makeRoom } from "./insert.ts";
 import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, ExtentPath, findExtent, HEADER_SIZE } from "./node.ts";
 
-const $path = new ExtentPath(); // scratch
-
 /**
  * Frees the blocks of file blocks [from, to). `metadata`: they hold directory entries or the like, which the journal logs.
  * 0, -EUCLEAN, -EIO; punching into the middle of an extent may need a block for the tree: -ENOSPC.
@@ -25,15 +23,16 @@ export function removeExtents(volume: Volume, inode: CoreInode, from: number, to
 }
 
 function removeBackward(volume: Volume, inode: CoreInode, from: number, to: number, metadata: boolean): number {
+  const path = volume.work.removePath;
   let end = to;
   while (end > from) {
-    let error = findExtent(volume, inode, end - 1, $path);
+    let error = findExtent(volume, inode, end - 1, path);
     if (error < 0) return error;
-    const leaf = $path.depth;
-    const index = $path.indexes[leaf];
+    const leaf = path.depth;
+    const index = path.indexes[leaf];
     if (index < 0) return 0; // nothing at or before end - 1
-    const first = $path.key(leaf, index);
-    const length = $path.length(index);
+    const first = path.key(leaf, index);
+    const length = path.length(index);
     if (first + length <= from) return 0;
     const cutFrom = Math.max(first, from);
     const cutTo = Math.min(first + length, end);
@@ -50,13 +49,14 @@ function removeBackward(volume: Volume, inode: CoreInode, from: number, to: numb
 
 /** A root with a single child whose entries fit into it takes them up, so that the tree is as flat as it can be. */
 function pullUp(volume: Volume, inode: CoreInode): number {
+  const path = volume.work.removePath;
   if (inode.view.getUint16(I_BLOCK + EH_DEPTH, true) !== 1) return 0;
-  const error = findExtent(volume, inode, 0, $path);
+  const error = findExtent(volume, inode, 0, path);
   if (error < 0) return error;
-  const entries = $path.entries(1);
-  if ($path.entries(0) !== 1 || entries > $path.max(0)) return 0;
-  const child = $path.child(0, 0);
-  const leaf = $path.buffers[1] as Buffer;
+  const entries = path.entries(1);
+  if (path.entries(0) !== 1 || entries > path.max(0)) return 0;
+  const child = path.child(0, 0);
+  const leaf = path.buffers[1] as Buffer;
   const failed = volume.dirtyInode(inode);
   if (failed < 0) return failed;
   inode.raw.fill(0, I_BLOCK + HEADER_SIZE, I_BLOCK + I_BLOCK_SIZE);
@@ -66,55 +66,57 @@ function pullUp(volume: Volume, inode: CoreInode): number {
   return freeNode(volume, inode, child);
 }
 
-/** Cuts file blocks [cutFrom, cutTo) out of extent `index` of the leaf in `$path`. */
+/** Cuts file blocks [cutFrom, cutTo) out of extent `index` of the leaf in `volume.work.removePath`. */
 function removePart(volume: Volume, inode: CoreInode, index: number, cutFrom: number, cutTo: number, metadata: boolean): number {
-  let leaf = $path.depth;
-  const first = $path.key(leaf, index);
-  const length = $path.length(index);
-  const start = $path.start(index);
-  const unwritten = $path.isUnwritten(index);
+  const path = volume.work.removePath;
+  let leaf = path.depth;
+  const first = path.key(leaf, index);
+  const length = path.length(index);
+  const start = path.start(index);
+  const unwritten = path.isUnwritten(index);
   const before = cutFrom - first;
   const after = first + length - cutTo;
   let at = index;
   if (before > 0 && after > 0) {
     let error = makeRoom(volume, inode, first, 1);
-    if (error === 0) error = findExtent(volume, inode, first, $path);
+    if (error === 0) error = findExtent(volume, inode, first, path);
     if (error < 0) return error;
-    leaf = $path.depth;
-    at = $path.indexes[leaf];
+    leaf = path.depth;
+    at = path.indexes[leaf];
   }
-  let error = dirtyNode(volume, inode, $path, leaf);
+  let error = dirtyNode(volume, inode, path, leaf);
   if (error < 0) return error;
   error = freeBlocks(volume, start + before, cutTo - cutFrom, metadata);
   if (error < 0) return error;
   inode.addBlocks(-(cutTo - cutFrom), volume.blockSize);
   if (before > 0) {
-    $path.setExtent(at, first, start, before, unwritten);
+    path.setExtent(at, first, start, before, unwritten);
     if (after > 0) {
-      $path.shift(leaf, at + 1, 1);
-      $path.setExtent(at + 1, cutTo, start + (cutTo - first), after, unwritten);
+      path.shift(leaf, at + 1, 1);
+      path.setExtent(at + 1, cutTo, start + (cutTo - first), after, unwritten);
     }
   } else if (after > 0) {
-    $path.setExtent(at, cutTo, start + (cutTo - first), after, unwritten);
-    if (at === 0) error = updateKeys(volume, inode, $path, cutTo);
+    path.setExtent(at, cutTo, start + (cutTo - first), after, unwritten);
+    if (at === 0) error = updateKeys(volume, inode, path, cutTo);
   } else {
-    $path.shift(leaf, at, -1);
-    error = $path.entries(leaf) === 0 ? removeNode(volume, inode, leaf) : at === 0 ? updateKeys(volume, inode, $path, $path.key(leaf, 0)) : 0;
+    path.shift(leaf, at, -1);
+    error = path.entries(leaf) === 0 ? removeNode(volume, inode, leaf) : at === 0 ? updateKeys(volume, inode, path, path.key(leaf, 0)) : 0;
   }
   return error < 0 ? error : volume.dirtyInode(inode);
 }
 
 /** The node at `level` has become empty: takes it out of its parent, and so on upwards. */
 function removeNode(volume: Volume, inode: CoreInode, emptyLevel: number): number {
+  const path = volume.work.removePath;
   for (let level = emptyLevel; level > 0; level--) {
     const parent = level - 1;
-    const index = $path.indexes[parent];
-    const error = freeNode(volume, inode, $path.child(parent, index));
+    const index = path.indexes[parent];
+    const error = freeNode(volume, inode, path.child(parent, index));
     if (error < 0) return error;
-    $path.shift(parent, index, -1);
-    const failed = dirtyNode(volume, inode, $path, parent);
+    path.shift(parent, index, -1);
+    const failed = dirtyNode(volume, inode, path, parent);
     if (failed < 0) return failed;
-    if ($path.entries(parent) > 0) return index === 0 && parent > 0 ? raiseKeys(volume, inode, parent) : 0;
+    if (path.entries(parent) > 0) return index === 0 && parent > 0 ? raiseKeys(volume, inode, parent) : 0;
   }
   inode.view.setUint16(I_BLOCK + EH_DEPTH, 0, true); // an empty root is a leaf
   return 0;
@@ -122,11 +124,12 @@ function removeNode(volume: Volume, inode: CoreInode, emptyLevel: number): numbe
 
 /** The first child of the node at `level` has gone: the keys above follow the new first one. */
 function raiseKeys(volume: Volume, inode: CoreInode, level: number): number {
-  const key = $path.key(level, 0);
+  const path = volume.work.removePath;
+  const key = path.key(level, 0);
   for (let above = level - 1; above >= 0; above--) {
-    const index = $path.indexes[above];
-    $path.setKey(above, index, key);
-    const error = dirtyNode(volume, inode, $path, above);
+    const index = path.indexes[above];
+    path.setKey(above, index, key);
+    const error = dirtyNode(volume, inode, path, above);
     if (error < 0) return error;
     if (index > 0) break;
   }

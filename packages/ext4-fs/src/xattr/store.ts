@@ -20,8 +20,6 @@ import {
   xattrListSize,
 } from "./layout.ts";
 
-const $run: Run = { start: 0, count: 0 }; // scratch
-
 /** Where the in-inode list's first entry may be; -1 when the inode has no room for any. */
 function inodeListStart(inode: CoreInode): number {
   const start = GOOD_OLD_INODE_SIZE + inode.extraIsize + 4;
@@ -90,6 +88,7 @@ function compareXattrs(a: StoredXattr, b: StoredXattr): number {
 }
 
 function storeBlock(volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): number {
+  const run = volume.work.xattrRun;
   if (list.length === 0) return releaseXattrBlock(volume, inode);
   let buffer: Buffer | number = -EOPNOTSUPP;
   if (inode.fileAcl !== 0) {
@@ -103,10 +102,10 @@ function storeBlock(volume: Volume, inode: CoreInode, list: readonly StoredXattr
   }
   if (typeof buffer === "number") {
     const goal = groupStart(volume.geometry, Math.floor((inode.ino - 1) / volume.geometry.inodesPerGroup));
-    const error = allocateBlocks(volume, goal, 1, $run);
+    const error = allocateBlocks(volume, goal, 1, run);
     if (error < 0) return error;
-    buffer = volume.cache.create($run.start);
-    inode.fileAcl = $run.start;
+    buffer = volume.cache.create(run.start);
+    inode.fileAcl = run.start;
     inode.addBlocks(1, volume.blockSize);
     const failed = volume.dirtyInode(inode);
     if (failed < 0) return failed;

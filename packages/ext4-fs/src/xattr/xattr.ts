@@ -1,7 +1,7 @@
 /**
  * Extended attributes by full name ("user.x"): get, set, list, remove.
  */
-import { decodeName, E2BIG, EEXIST, ENODATA, encodeName, EOPNOTSUPP, ERANGE, XATTR_CREATE, XATTR_REPLACE } from "linux-abi";
+import { decodeName, E2BIG, EEXIST, ENODATA, encodeName, EOPNOTSUPP, ERANGE, ESTALE, XATTR_CREATE, XATTR_REPLACE } from "linux-abi";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { aclFromDisk, aclToDisk, modeOfAcl } from "./acl.ts";
@@ -88,6 +88,7 @@ export function removeXattr(volume: Volume, inode: CoreInode, name: string): num
 }
 
 function change(volume: Volume, inode: CoreInode, edit: (list: StoredXattr[]) => number): number {
+  if (inode.deleted) return -ESTALE;
   const started = volume.begin();
   if (started < 0) return started;
   const list = loadXattrs(volume, inode);
