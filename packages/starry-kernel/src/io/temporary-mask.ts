@@ -17,8 +17,9 @@ export function setTemporaryMask(task: Task, va: number, byteLength: number): nu
   if (error !== 0) return error;
   task.savedMaskLo = task.blockedLo;
   task.savedMaskHi = task.blockedHi;
-  task.restoreMask = true;
   setBlocked(task, $sigset.lo & ~UNBLOCKABLE_LO, $sigset.hi);
+  // Only now: a mask to restore counts as something to look at (recalculateAttention), and would end the wait at once.
+  task.restoreMask = true;
   return 0;
 }
 
