@@ -32,6 +32,10 @@ export class GuestFiles {
     return typeof this.#vfs.lookup(this.#context, null, path, LOOKUP_FOLLOW) !== "number";
   }
 
+  isDirectory(path: string): boolean {
+    return this.exists(path) && (this.stat(path).mode & S_IFMT) === S_IFDIR;
+  }
+
   stat(path: string, options: { followLast?: boolean } = {}): Attributes {
     const attributes = newAttributes();
     this.#vfs.getattr(this.#lookup(path, options.followLast === false ? 0 : LOOKUP_FOLLOW), attributes);
@@ -62,6 +66,14 @@ export class GuestFiles {
         larger.set(bytes);
         bytes = larger;
       }
+    });
+  }
+
+  /** The first bytes of a file, `byteLength` at most. */
+  readHead(path: string, byteLength: number): Uint8Array<ArrayBuffer> {
+    return this.#with(path, O_RDONLY, 0, (file) => {
+      const bytes = new Uint8Array(byteLength);
+      return bytes.subarray(0, check(file.read(bytes), path));
     });
   }
 

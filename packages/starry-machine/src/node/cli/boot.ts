@@ -4,7 +4,7 @@ import type { GuestFiles } from "../../guest-files.ts";
 import type { InitProgram } from "../../machine.ts";
 import { debianImage } from "../debian-image.ts";
 import { helpText, type Parsed, parseOptions } from "./options.ts";
-import { environment, runSession, user } from "./session.ts";
+import { environment, runSession, user, workingDirectory } from "./session.ts";
 
 export const BOOT_USAGE = "starry boot [OPTIONS] [-- INIT ARGUMENT...]";
 
@@ -30,7 +30,7 @@ export async function boot(words: readonly string[]): Promise<number> {
     parsed,
     alwaysConsole: true,
     ...(image === undefined ? {} : { image }),
-    program: (files) => ({ ...choose(parsed, files), env: environment(parsed, "/root"), cwd: cwd(parsed, files), ...user(parsed) }),
+    program: (files) => ({ ...choose(parsed, files), env: environment(parsed, "/root"), cwd: workingDirectory(parsed, files, files.exists("/root") ? "/root" : "/"), ...user(parsed) }),
   });
 }
 
@@ -48,8 +48,4 @@ function kernelInit(parsed: Parsed): string[] {
   const words = ((parsed.values.get("append") as string | undefined) ?? "").split(/\s+/);
   const init = words.find((word) => word.startsWith("init="));
   return init === undefined ? [] : [init.slice(5)];
-}
-
-function cwd(parsed: Parsed, files: GuestFiles): string {
-  return (parsed.values.get("cwd") as string | undefined) ?? (files.exists("/root") ? "/root" : "/");
 }

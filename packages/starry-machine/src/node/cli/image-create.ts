@@ -16,6 +16,7 @@ import { unxz } from "../../image/xz.ts";
 import { downloadDebs, essentialPackages, updateLists } from "../debian-download.ts";
 import { hostTree } from "../host-tree.ts";
 import { hostTime } from "../image-file.ts";
+import { UsageError } from "./options.ts";
 
 export interface CreateOptions {
   readonly debian?: readonly string[] | undefined;
@@ -31,11 +32,14 @@ export interface CreateOptions {
 
 const MIB = 1 << 20;
 const MINIMUM = 64 * MIB;
+/** 64 blocks of 4 KiB, below which mkfs refuses. */
+const SMALLEST = 256 * 1024;
 /** Of each file: an inode and its share of directories and extents. */
 const NODE_BYTES = 512;
 
 /** Makes the image, in a temporary file first so that a failure leaves nothing half done. Returns a line to print. */
 export function createImage(path: string, options: CreateOptions): string {
+  if (options.size !== undefined && options.size < SMALLEST) throw new UsageError("--size: an ext4 image has 256K at least");
   const tree = contents(options);
   const { nodes, blocks4k } = tree.size();
   const needed = blocks4k * 4096 + nodes * NODE_BYTES;

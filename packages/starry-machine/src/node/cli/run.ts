@@ -3,9 +3,11 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { GuestFiles } from "../../guest-files.ts";
+import { FileError } from "../../image/files.ts";
 import { FileTree } from "../../image/tree.ts";
 import { helpText, parseOptions, UsageError } from "./options.ts";
-import { environment, runSession, user } from "./session.ts";
+import { whyNotExecutable } from "./program-kind.ts";
+import { environment, runSession, user, workingDirectory } from "./session.ts";
 
 export const RUN_USAGE = "starry run [OPTIONS] [--] PROGRAM [ARGUMENT...]";
 
@@ -13,6 +15,8 @@ export const RUN_USAGE = "starry run [OPTIONS] [--] PROGRAM [ARGUMENT...]";
 const HOST_PROGRAMS = "/run/host-programs";
 const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
+/** What execve says of a program that cannot be run. */
+const EXEC_ERRORS: ReadonlySet<string> = new Set(["ENOENT", "EACCES", "ENOEXEC", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
 
 export async function run(words: readonly string[]): Promise<number> {
   const parsed = parseOptions("run", words);
@@ -22,26 +26,24 @@ export async function run(words: readonly string[]): Promise<number> {
   }
   const [program, ...args] = parsed.rest;
   if (program === undefined) throw new UsageError(`usage: ${RUN_USAGE}`);
+  let path = "";
+  let why: string | undefined;
   try {
     return await runSession({
       parsed,
       alwaysConsole: false,
       program: (files) => {
         const env = environment(parsed, "/root");
-        return {
-          path: locate(program, files, env),
-          argv: [program, ...args],
-          env,
-          cwd: (parsed.values.get("cwd") as string | undefined) ?? "/",
-          ...user(parsed),
-        };
+        const cwd = workingDirectory(parsed, files, "/");
+        path = locate(program, files, env);
+        why = whyNotExecutable(path, files);
+        return { path, argv: [program, ...args], env, cwd, ...user(parsed) };
       },
     });
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (error instanceof UsageError || (code !== "ENOENT" && code !== "EACCES" && code !== "ENOEXEC")) throw error;
-    process.stderr.write(`starry: ${(error as Error).message}\n`);
-    return code === "ENOENT" ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    if (!(error instanceof FileError) || error.path !== path || !EXEC_ERRORS.has(error.code)) throw error;
+    process.stderr.write(`starry: ${program}: ${why ?? error.message.slice(error.message.indexOf(": ") + 2)}\n`);
+    return error.code === "ENOENT" ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
   }
 }
 

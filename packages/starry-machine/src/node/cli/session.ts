@@ -2,7 +2,7 @@
 /**
  * What `run` and `boot` share: from parsed options to a machine whose console is the user's terminal, and its end.
  */
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { type BlockDevice, OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
@@ -21,6 +21,12 @@ import { type Parsed, parseSizeOption, UsageError } from "./options.ts";
 
 export const EXIT_TIMEOUT = 124;
 
+/** The least with which a shell starts, and what fits into one WebAssembly memory beside the hart's own state. */
+const MIN_MEMORY = 4 * 2 ** 20;
+const MAX_MEMORY = 3 * 2 ** 30;
+/** Longest delay of a host timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -38,13 +44,15 @@ export interface SessionOptions {
 export async function runSession(options: SessionOptions): Promise<number> {
   const { parsed } = options;
   const text = (name: string): string | undefined => parsed.values.get(name) as string | undefined;
+  const memorySize = memory(parsed);
+  const timeout = timeoutMs(parsed);
   using root = openRoot(text("image") ?? options.image, parsed.values.has("persist"));
   const stdio = new Stdio(options.alwaysConsole);
   const traceFile = text("trace-out");
   const format = traceFile === undefined ? undefined : traceFormat(traceFile);
   let trace: TraceArray | undefined;
   const machine = await Machine.create({
-    memory: parseSizeOption(text("mem") ?? "512M"),
+    memory: memorySize,
     disks: [root.disk],
     commandLine: text("append") ?? "",
     ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
@@ -61,7 +69,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
       return { ...options.program(files), stdio: stdio.files };
     },
   } satisfies MachineOptions);
-  const exit = await supervise(machine, stdio, text("timeout"));
+  const exit = await supervise(machine, stdio, timeout);
   if (trace !== undefined) {
     if (traceFile === undefined || format === undefined) process.stderr.write(trace.readText());
     else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64" }));
@@ -94,6 +102,29 @@ export function environment(parsed: Parsed, home: string): string[] {
 export function user(parsed: Parsed): { uid: number; gid: number } {
   const [uid = "0", gid = uid] = ((parsed.values.get("user") as string | undefined) ?? "0:0").split(":");
   return { uid: integer("--user", uid), gid: integer("--user", gid) };
+}
+
+/** --cwd DIR, which must exist. */
+export function workingDirectory(parsed: Parsed, files: GuestFiles, usual: string): string {
+  const given = parsed.values.get("cwd") as string | undefined;
+  if (given !== undefined && !files.isDirectory(given)) throw new UsageError(`--cwd: the guest has no directory ${given}`);
+  return given ?? usual;
+}
+
+/** --mem SIZE */
+function memory(parsed: Parsed): number {
+  const size = parseSizeOption((parsed.values.get("mem") as string | undefined) ?? "512M");
+  if (size < MIN_MEMORY || size > MAX_MEMORY) throw new UsageError("--mem: the machine can have 4M to 3G of memory");
+  return size;
+}
+
+/** --timeout SECONDS, in milliseconds. */
+function timeoutMs(parsed: Parsed): number | undefined {
+  const text = parsed.values.get("timeout") as string | undefined;
+  if (text === undefined) return undefined;
+  const ms = Number(text) * 1000;
+  if (text.trim() === "" || !(ms >= 0)) throw new UsageError(`--timeout: "${text}" is not a number of seconds`);
+  return Math.min(ms, MAX_TIMER_MS);
 }
 
 function integer(option: string, text: string | undefined): number {
@@ -130,6 +161,7 @@ function openRoot(image: string | undefined, persist: boolean): Root {
     if (persist) throw new UsageError("--persist needs --image FILE: the embedded root cannot be written");
     return withOverlay(embeddedRoot(embeddedRootImage()), () => {});
   }
+  if (statSync(image).isDirectory()) throw new UsageError(`--image: ${image} is a directory`);
   const file = new FileDisk(image, { readOnly: !persist });
   if (!persist) return withOverlay(rootDevice(file), () => file[Symbol.dispose]());
   return { disk: rootDevice(file), saveTo: (path) => copyDisk(file, path), [Symbol.dispose]: () => file[Symbol.dispose]() };
@@ -196,7 +228,7 @@ class Stdio {
 }
 
 /** Streams in both directions until the machine ends or time runs out. */
-async function supervise(machine: Machine, stdio: Stdio, timeout: string | undefined): Promise<Exit> {
+async function supervise(machine: Machine, stdio: Stdio, timeout: number | undefined): Promise<Exit> {
   const disconnect = stdio.connect(machine);
   let timedOut = false;
   const timer =
@@ -207,7 +239,7 @@ async function supervise(machine: Machine, stdio: Stdio, timeout: string | undef
             timedOut = true;
             machine.stop();
           },
-          Number(timeout) * 1000,
+          timeout,
         );
   const keepAlive = setInterval(() => {}, 2 ** 30); // Node would end while the guest waits for nothing that Node knows
   const stop = (): void => machine.stop();
