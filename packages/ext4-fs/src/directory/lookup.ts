@@ -238,10 +238,13 @@ function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   const end = entriesEnd(volume);
   const blocks = dir.size / blockSize;
   for (let fileBlock = Math.floor(cookie / blockSize); fileBlock < blocks; fileBlock++) {
-    const error = mapBlocks(volume, dir, fileBlock, 1, map);
+    const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, map);
     if (error < 0) return error;
     const block = map.block;
-    if (block === 0) continue;
+    if (block === 0) {
+      fileBlock += map.count - 1; // a hole holds no names
+      continue;
+    }
     if (dir.hasFlag(EXT4_INDEX_FL) && isIndexBlock(volume, block, fileBlock)) {
       if (fileBlock === 0) {
         const listed = listRootDots(volume, block, cookie, emit);

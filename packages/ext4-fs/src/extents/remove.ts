@@ -47,23 +47,26 @@ function removeBackward(volume: Volume, inode: CoreInode, from: number, to: numb
   return 0;
 }
 
-/** A root with a single child whose entries fit into it takes them up, so that the tree is as flat as it can be. */
+/** While the root has a single child whose entries fit into it, it takes them up: the tree is as flat as it can be. */
 function pullUp(volume: Volume, inode: CoreInode): number {
   const path = volume.work.removePath;
-  if (inode.view.getUint16(I_BLOCK + EH_DEPTH, true) !== 1) return 0;
-  const error = findExtent(volume, inode, 0, path);
-  if (error < 0) return error;
-  const entries = path.entries(1);
-  if (path.entries(0) !== 1 || entries > path.max(0)) return 0;
-  const child = path.child(0, 0);
-  const leaf = path.buffers[1] as Buffer;
-  const failed = volume.dirtyInode(inode);
-  if (failed < 0) return failed;
-  inode.raw.fill(0, I_BLOCK + HEADER_SIZE, I_BLOCK + I_BLOCK_SIZE);
-  inode.raw.set(leaf.data.subarray(HEADER_SIZE, HEADER_SIZE + entries * ENTRY_SIZE), I_BLOCK + HEADER_SIZE);
-  inode.view.setUint16(I_BLOCK + EH_ENTRIES, entries, true);
-  inode.view.setUint16(I_BLOCK + EH_DEPTH, 0, true);
-  return freeNode(volume, inode, child);
+  for (let depth = inode.view.getUint16(I_BLOCK + EH_DEPTH, true); depth > 0; depth--) {
+    const error = findExtent(volume, inode, 0, path);
+    if (error < 0) return error;
+    const entries = path.entries(1);
+    if (path.entries(0) !== 1 || entries > path.max(0)) return 0;
+    const child = path.child(0, 0);
+    const node = path.buffers[1] as Buffer;
+    const failed = volume.dirtyInode(inode);
+    if (failed < 0) return failed;
+    inode.raw.fill(0, I_BLOCK + HEADER_SIZE, I_BLOCK + I_BLOCK_SIZE);
+    inode.raw.set(node.data.subarray(HEADER_SIZE, HEADER_SIZE + entries * ENTRY_SIZE), I_BLOCK + HEADER_SIZE);
+    inode.view.setUint16(I_BLOCK + EH_ENTRIES, entries, true);
+    inode.view.setUint16(I_BLOCK + EH_DEPTH, depth - 1, true);
+    const freed = freeNode(volume, inode, child);
+    if (freed < 0) return freed;
+  }
+  return 0;
 }
 
 /** Cuts file blocks [cutFrom, cutTo) out of extent `index` of the leaf in `volume.work.removePath`. */
