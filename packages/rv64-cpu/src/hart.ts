@@ -173,7 +173,7 @@ export class Hart {
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);
     try {
-      const module = new WebAssembly.Module(buildInterpreter({ memoryPages: memory.buffer.byteLength / 65536, floatGate: this.#architectural, profile: compiler !== null }));
+      const module = new WebAssembly.Module(buildInterpreter({ ram: this.ram, floatGate: this.#architectural, profile: compiler !== null }));
       const table = new WebAssembly.Table({ element: "anyfunc", initial: compiler?.tableSize ?? 1 });
       const instance = new WebAssembly.Instance(module, { e: { ...imports, memory, table } });
       compiler?.attach({ ram: this.ram, mmu, code, imports, table, exports: instance.exports, floatGate: this.#architectural });

@@ -15,7 +15,8 @@ import {
 import { MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED, MEM_SIZE } from "./isa/ir.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  STATE_EPOCH, STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
+  STATE_EPOCH, STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_WALK_READ_CARE, STATE_WALK_READ_VALUE, STATE_WALK_ROOT,
+  STATE_WALK_WRITE_CARE, STATE_WALK_WRITE_VALUE, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "./state.ts";
 
 // Page table entry (Volume II, 11.4.1).
@@ -106,6 +107,21 @@ export class Mmu {
       this.#flushBank(bank);
     }
     this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[bank];
+    this.#prepareWalk();
+  }
+
+  /** What the page walk in wasm needs to know; it leaves to the host what is not plain Sv39. */
+  #prepareWalk(): void {
+    const { base, size, offset } = this.#ram;
+    const i32 = this.#i32;
+    const root = this.#root * 4096 - base;
+    i32[STATE_WALK_ROOT >> 2] = this.#root >= 0 && this.levels === 3 && root >= 0 && root < size ? offset + root : 0;
+    const read = PTE_V | PTE_R | PTE_A | (this.#user ? PTE_U : 0);
+    const care = this.#user || !this.#sum ? PTE_U : 0;
+    i32[STATE_WALK_READ_CARE >> 2] = read | care;
+    i32[STATE_WALK_READ_VALUE >> 2] = read;
+    i32[STATE_WALK_WRITE_CARE >> 2] = read | care | PTE_W | PTE_D;
+    i32[STATE_WALK_WRITE_VALUE >> 2] = read | PTE_W | PTE_D;
   }
 
   /** Gives every bank a new epoch: what was checked about any mapping must be checked again. */

@@ -30,6 +30,8 @@ export interface HartRam extends GuestRam {
   readonly decodedPages: number;
   /** Memory offset of the table that maps a RAM frame to its decoded page. */
   readonly codeMapOffset: number;
+  /** Memory offset of one byte per RAM frame: 1 if compiled code was made from it. */
+  readonly compiledFramesOffset: number;
   /** Memory offset of the entry descriptors of compiled code. */
   readonly entriesOffset: number;
 }
@@ -55,13 +57,14 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   if (!Number.isInteger(decodedPages) || decodedPages < 4 || decodedPages > 65535)
     throw new RangeError(`"decodedPages" expected 4..65535, got ${decodedPages}`);
   const codeMapOffset = DECODED_BASE + decodedPages * DECODED_STRIDE;
-  const entriesOffset = Math.ceil((codeMapOffset + (size / PAGE_SIZE) * 2) / ENTRY_BYTES) * ENTRY_BYTES;
+  const compiledFramesOffset = codeMapOffset + (size / PAGE_SIZE) * 2;
+  const entriesOffset = Math.ceil((compiledFramesOffset + size / PAGE_SIZE) / ENTRY_BYTES) * ENTRY_BYTES;
   const offset = Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES + CACHE_COUNT * CACHE_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   return {
-    memory, base, size, offset, decodedPages, codeMapOffset, entriesOffset,
+    memory, base, size, offset, decodedPages, codeMapOffset, compiledFramesOffset, entriesOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

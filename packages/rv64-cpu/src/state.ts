@@ -49,10 +49,16 @@ export const STATE_RESULT = 0x258;
 export const STATE_FS = 0x260;
 /** Number of the present mapping of addresses: changes with the address space and with every TLB flush. Never 0. */
 export const STATE_EPOCH = 0x264;
+/** For the page walk in wasm: memory offset of the root table (0: ask the host), and (pte & CARE) == VALUE of a usable leaf. */
+export const STATE_WALK_ROOT = 0x268;
+export const STATE_WALK_READ_CARE = 0x26c;
+export const STATE_WALK_READ_VALUE = 0x270;
+export const STATE_WALK_WRITE_CARE = 0x274;
+export const STATE_WALK_WRITE_VALUE = 0x278;
 /** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
 export const STATE_END = 0x280;
 
-export const TLB_ENTRIES = 512;
+export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;
 export const TLB_ARRAY_BYTES: number = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_READ = 0;

@@ -29,6 +29,8 @@ import { addFloatFunctions } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
+import { addMemoryFunctions } from "./wasm-memory.ts";
+import type { HartRam } from "../ram.ts";
 import { counterField, DISPATCH_COMPILED, DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp, REACH_FAR, REACH_LOCAL, REACH_LOOP } from "./dispatch.ts";
 
 // Exit codes of run().
@@ -98,6 +100,8 @@ class InterpreterLowering extends Lowering {
   op: DispatchOp | null = null;
   /** Function indices by FN_*. */
   readonly internal: readonly number[];
+  /** The slow paths of loads and stores. */
+  readonly memory: { readonly load: number; readonly store: number };
   readonly functions: Readonly<Record<keyof InterpreterImports, number>>;
   EXIT = 0;
   FETCH = 0;
@@ -107,8 +111,9 @@ class InterpreterLowering extends Lowering {
   profile = false;
   #types: readonly Type[] = [];
 
-  constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[]) {
+  constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[], memory: { load: number; store: number }) {
     super(code);
+    this.memory = memory;
     this.internal = internal;
     this.functions = functions;
   }
@@ -201,11 +206,7 @@ class InterpreterLowering extends Lowering {
   /** Calls the slow path and leaves on a fault. */
   #slow(target: number, mode: number): void {
     const { code } = this;
-    code.get(VA32);
     code.get(VA);
-    code.i64Const(32);
-    code.byte(w.I64_SHR_U);
-    code.byte(w.I32_WRAP_I64);
     code.i32Const(mode);
     code.call(target);
     code.tee(STATUS);
@@ -238,7 +239,7 @@ class InterpreterLowering extends Lowering {
     code.memory(LOAD_OPCODES[mode & 7], 0);
     code.set(result);
     code.byte(w.ELSE);
-    this.#slow(this.functions.load, mode & (MEM_SIZE | 4 | MEM_ATOMIC | MEM_RESERVE));
+    this.#slow(this.memory.load, mode & (MEM_SIZE | 4 | MEM_ATOMIC | MEM_RESERVE));
     code.i32Const(0);
     code.memory(w.I64_LOAD, STATE_RESULT);
     code.set(result);
@@ -255,7 +256,7 @@ class InterpreterLowering extends Lowering {
     code.i32Const(0);
     this.expr(value);
     code.memory(w.I64_STORE, STATE_RESULT);
-    this.#slow(this.functions.store, mode);
+    this.#slow(this.memory.store, mode);
     this.end();
   }
 
@@ -472,8 +473,7 @@ class InterpreterLowering extends Lowering {
 }
 
 export interface InterpreterOptions {
-  /** Size of the memory in pages of 64 KiB. */
-  readonly memoryPages: number;
+  readonly ram: HartRam;
   /** Floating-point instructions are illegal while STATE_FS is 0. */
   readonly floatGate: boolean;
   /** Count jumps, report hot ones, and run compiled code. */
@@ -481,7 +481,7 @@ export interface InterpreterOptions {
 }
 
 /** The bytes of the interpreter module. */
-export function buildInterpreter({ memoryPages, floatGate, profile }: InterpreterOptions): Uint8Array<ArrayBuffer> {
+export function buildInterpreter({ ram, floatGate, profile }: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
   const two = [I32, I32];
   const three = [I32, I32, I32];
@@ -497,12 +497,12 @@ export function buildInterpreter({ memoryPages, floatGate, profile }: Interprete
     hot: builder.importFunction("hot", two, [I32]),
     cold: builder.importFunction("cold", [], []),
   };
-  builder.importMemory(memoryPages);
+  builder.importMemory(ram.memory.buffer.byteLength / 65536);
   if (profile) builder.importTable();
   const region = builder.type([I64, I32], [I32]);
   const internal = addFloatFunctions(builder, profile);
   const code = new Code();
-  const e = new InterpreterLowering(code, functions, internal);
+  const e = new InterpreterLowering(code, functions, internal, addMemoryFunctions(builder, ram, functions));
 
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_PC);

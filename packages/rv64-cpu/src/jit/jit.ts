@@ -106,11 +106,11 @@ class Jit implements HartCompiler, CompiledCode {
 
   attach(host: CompilerHost): void {
     this.#host = host;
-    const { memory, size } = host.ram;
+    const { memory, size, compiledFramesOffset } = host.ram;
     this.#i32 = new Int32Array(memory.buffer);
     this.#u16 = new Uint16Array(memory.buffer);
     this.#writer = new RecordWriter(memory.buffer);
-    this.frames = new Uint8Array(size / 4096);
+    this.frames = new Uint8Array(memory.buffer, compiledFramesOffset, size / 4096);
     host.code.compiled = this;
     this.#support = this.#buildSupport();
   }
@@ -254,8 +254,8 @@ class Jit implements HartCompiler, CompiledCode {
 
     const builder = new ModuleBuilder();
     const indices: RegionImports = {
-      load: builder.importFunction("load", [I32, I32, I32], [I32]),
-      store: builder.importFunction("store", [I32, I32, I32], [I32]),
+      load: builder.importFunction("load", [I64, I32], [I32]),
+      store: builder.importFunction("store", [I64, I32], [I32]),
       fp: builder.importFunction("fp", [I32, I32], [I32]),
       validate: builder.importFunction("validate", [I32], [I32]),
       lookup: builder.importFunction("lookup", [I64], [I32]),
@@ -280,7 +280,7 @@ class Jit implements HartCompiler, CompiledCode {
       builder.addFunction(REGION_PARAMETERS, [I32], lowering.localTypes, lowering.code, `r${n}`);
     });
     const functions: Record<string, unknown> = {
-      load: imports.load, store: imports.store, fp: imports.fp, lookup: exports.lookup, follow: this.#support.follow,
+      load: exports.load, store: exports.store, fp: imports.fp, lookup: exports.lookup, follow: this.#support.follow,
       validate: (pointer: number) => this.#validate(pointer), miss: (site: number, delta: number) => this.#miss(site, delta),
     };
     for (let n = 0; n < FLOAT_SIGNATURES.length; n++) functions[`fn${n}`] = exports[`fn${n}`];

@@ -731,11 +731,7 @@ export class RegionLowering extends Lowering {
   /** Calls the slow path; leaves on a fault. Leaves the status in STATUS. */
   #slow(target: number, mode: number): void {
     const { code } = this;
-    code.get(VA32);
     code.get(VA);
-    code.i64Const(32);
-    code.byte(w.I64_SHR_U);
-    code.byte(w.I32_WRAP_I64);
     code.i32Const(mode);
     code.call(target);
     code.tee(STATUS);

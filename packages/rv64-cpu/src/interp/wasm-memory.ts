@@ -1,0 +1,266 @@
+/**
+ * The second chance of a memory access in WebAssembly: what missed the TLB, or was misaligned, without leaving wasm.
+ *
+ * `walk` handles the plain case of Sv39: three levels, a 4 KiB leaf with the rights, A and D already as needed, in RAM,
+ * and for writes a page without decoded or compiled code. It fills the TLB. Everything else (faults, superpages, A and D
+ * updates, devices, crossings of pages) is the host's `Mmu`.
+ */
+import { I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE } from "../isa/ir.ts";
+import type { HartRam } from "../ram.ts";
+import {
+  STATE_RESULT, STATE_TLB, STATE_WALK_READ_CARE, STATE_WALK_READ_VALUE, STATE_WALK_ROOT, STATE_WALK_WRITE_CARE, STATE_WALK_WRITE_VALUE, TLB_ENTRIES,
+  TLB_READ, TLB_WRITE,
+} from "../state.ts";
+import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
+import { Code, type ModuleBuilder } from "../wasm/module.ts";
+import * as w from "../wasm/opcodes.ts";
+
+/** Adds the functions (i64 va, i32 mode) -> status for loads and stores; statuses and result slot as for the imports. */
+export function addMemoryFunctions(builder: ModuleBuilder, ram: HartRam, imports: { load: number; store: number }): { load: number; store: number } {
+  const walkRead = addWalk(builder, ram, false);
+  const walkWrite = addWalk(builder, ram, true);
+  return { load: addSlow(builder, false, walkRead, walkWrite, imports.load), store: addSlow(builder, true, walkRead, walkWrite, imports.store) };
+}
+
+/** Returns 0 from the function if the i32 on the stack is true. */
+function failIf(code: Code): void {
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(0);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+}
+
+/** (va) -> 1 if the TLB now maps it. */
+function addWalk(builder: ModuleBuilder, ram: HartRam, write: boolean): number {
+  const code = new Code();
+  const [va, pte, table, page] = [0, 1, 2, 3];
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_WALK_ROOT);
+  code.tee(table);
+  code.byte(w.I32_EQZ);
+  code.get(va);
+  code.i64Const(25);
+  code.byte(w.I64_SHL);
+  code.i64Const(25);
+  code.byte(w.I64_SHR_S);
+  code.get(va);
+  code.byte(w.I64_NE);
+  code.byte(w.I32_OR);
+  failIf(code);
+  for (const shift of [30, 21, 12]) {
+    // pte = table[vpn]
+    code.get(table);
+    code.get(va);
+    code.i64Const(shift - 3);
+    code.byte(w.I64_SHR_U);
+    code.byte(w.I32_WRAP_I64);
+    code.i32Const(511 * 8);
+    code.byte(w.I32_AND);
+    code.byte(w.I32_ADD);
+    code.memory(w.I64_LOAD, 0);
+    code.set(pte);
+    code.get(pte);
+    code.byte(w.I32_WRAP_I64);
+    if (shift > 12) {
+      code.i32Const(0xff & ~(1 << 5)); // a pointer: V alone, G is allowed
+      code.byte(w.I32_AND);
+      code.i32Const(1);
+    } else {
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, write ? STATE_WALK_WRITE_CARE : STATE_WALK_READ_CARE);
+      code.byte(w.I32_AND);
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, write ? STATE_WALK_WRITE_VALUE : STATE_WALK_READ_VALUE);
+    }
+    code.byte(w.I32_NE);
+    failIf(code);
+    // Distance of the page from the start of RAM; reserved high bits make it too large.
+    code.get(pte);
+    code.i64Const(10);
+    code.byte(w.I64_SHR_U);
+    code.i64Const(12);
+    code.byte(w.I64_SHL);
+    code.i64Const(ram.base);
+    code.byte(w.I64_SUB);
+    code.tee(pte);
+    code.i64Const(ram.size);
+    code.byte(w.I64_GE_U);
+    failIf(code);
+    code.get(pte);
+    code.byte(w.I32_WRAP_I64);
+    code.i32Const(ram.offset | 0);
+    code.byte(w.I32_ADD);
+    code.set(table);
+  }
+  if (write) {
+    for (const [opcode, offset, scale] of [[w.I32_LOAD16_U, ram.codeMapOffset, 11], [w.I32_LOAD8_U, ram.compiledFramesOffset, 12]] as const) {
+      code.get(pte);
+      code.i64Const(scale);
+      code.byte(w.I64_SHR_U);
+      code.byte(w.I32_WRAP_I64);
+      code.memory(opcode, offset);
+      failIf(code);
+    }
+  }
+  // entry = TLB + array + index
+  code.get(va);
+  code.byte(w.I32_WRAP_I64);
+  code.tee(page);
+  code.i32Const(8);
+  code.byte(w.I32_SHR_U);
+  code.i32Const((TLB_ENTRIES - 1) << 4);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_TLB);
+  code.byte(w.I32_ADD);
+  const entry = 4;
+  code.set(entry);
+  const array = write ? TLB_WRITE : TLB_READ;
+  code.get(entry);
+  code.get(va);
+  code.i64Const(-4096);
+  code.byte(w.I64_AND);
+  code.memory(w.I64_STORE, array);
+  code.get(entry);
+  code.get(table);
+  code.get(page);
+  code.i32Const(-4096);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_SUB);
+  code.memory(w.I32_STORE, array + 8);
+  code.get(entry);
+  code.get(table);
+  code.memory(w.I32_STORE, array + 12);
+  code.i32Const(1);
+  return builder.addFunction([I64], [I32], [I64, I32, I32, I32], code);
+}
+
+/** (va, mode) -> status. */
+function addSlow(builder: ModuleBuilder, isStore: boolean, walkRead: number, walkWrite: number, host: number): number {
+  const code = new Code();
+  const [va, mode, va32, size, entry] = [0, 1, 2, 3, 4];
+  code.get(va);
+  code.byte(w.I32_WRAP_I64);
+  code.set(va32);
+  code.i32Const(1);
+  code.get(mode);
+  code.i32Const(MEM_SIZE);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_SHL);
+  code.set(size);
+  code.byte(w.BLOCK);
+  code.byte(w.VOID);
+  // Across pages, or misaligned and atomic: the host.
+  code.get(va32);
+  code.i32Const(4095);
+  code.byte(w.I32_AND);
+  code.get(size);
+  code.byte(w.I32_ADD);
+  code.i32Const(4096);
+  code.byte(w.I32_GT_U);
+  code.brIf(0);
+  code.get(mode);
+  code.i32Const(MEM_ATOMIC | MEM_RESERVE);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.byte(w.I32_NE);
+  code.get(va32);
+  code.get(size);
+  code.i32Const(1);
+  code.byte(w.I32_SUB);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.byte(w.I32_NE);
+  code.byte(w.I32_AND);
+  code.brIf(0);
+  // The entry in READ, or WRITE for stores and atomics.
+  code.get(va32);
+  code.i32Const(8);
+  code.byte(w.I32_SHR_U);
+  code.i32Const((TLB_ENTRIES - 1) << 4);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_TLB);
+  code.byte(w.I32_ADD);
+  if (isStore) {
+    code.i32Const(TLB_WRITE);
+  } else {
+    code.i32Const(TLB_WRITE);
+    code.i32Const(TLB_READ);
+    code.get(mode);
+    code.i32Const(MEM_ATOMIC);
+    code.byte(w.I32_AND);
+    code.byte(w.SELECT);
+  }
+  code.byte(w.I32_ADD);
+  code.tee(entry);
+  code.memory(w.I64_LOAD, 0);
+  code.get(va);
+  code.i64Const(-4096);
+  code.byte(w.I64_AND);
+  code.byte(w.I64_NE);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  if (isStore) {
+    code.get(va);
+    code.call(walkWrite);
+  } else {
+    code.get(mode);
+    code.i32Const(MEM_ATOMIC);
+    code.byte(w.I32_AND);
+    code.byte(w.IF);
+    code.byte(I32);
+    code.get(va);
+    code.call(walkWrite);
+    code.byte(w.ELSE);
+    code.get(va);
+    code.call(walkRead);
+    code.byte(w.END);
+  }
+  code.byte(w.I32_EQZ);
+  code.brIf(1);
+  code.byte(w.END);
+  code.get(entry);
+  code.memory(w.I32_LOAD, 8);
+  code.get(va32);
+  code.byte(w.I32_ADD);
+  code.set(entry);
+  // One arm per access kind.
+  const kinds = isStore ? 4 : 8;
+  for (let n = 0; n < kinds; n++) {
+    code.byte(w.BLOCK);
+    code.byte(w.VOID);
+  }
+  code.get(mode);
+  code.i32Const(kinds - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.BR_TABLE);
+  code.u32(kinds - 1);
+  for (let n = 0; n < kinds; n++) code.u32(n);
+  for (let n = 0; n < kinds; n++) {
+    code.byte(w.END);
+    if (isStore) {
+      code.get(entry);
+      code.i32Const(0);
+      code.memory(w.I64_LOAD, STATE_RESULT);
+      code.memory(STORE_OPCODES[n], 0);
+    } else {
+      code.i32Const(0);
+      code.get(entry);
+      code.memory(LOAD_OPCODES[n], 0);
+      code.memory(w.I64_STORE, STATE_RESULT);
+    }
+    code.i32Const(0);
+    code.byte(w.RETURN);
+  }
+  code.byte(w.END);
+  code.get(va32);
+  code.get(va);
+  code.i64Const(32);
+  code.byte(w.I64_SHR_U);
+  code.byte(w.I32_WRAP_I64);
+  code.get(mode);
+  code.call(host);
+  return builder.addFunction([I64, I32], [I32], [I32, I32, I32], code, isStore ? "store" : "load");
+}
