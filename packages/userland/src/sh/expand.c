@@ -523,10 +523,19 @@ static void expand_raw(const char *p, const char *end, Exp *e, int flags) {
 
 typedef struct { Buf text, pattern; bool magic, any; } Field;
 
+/* Whether a pattern can match anything but itself: a [ counts only when a ] follows. */
+static bool has_magic(const char *p, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (p[i] == '\\') i++;
+    else if (p[i] == '*' || p[i] == '?' || (p[i] == '[' && memchr(p + i + 1, ']', n - i - 1))) return true;
+  }
+  return false;
+}
+
 static void end_field(Field *f, StrList *out) {
   if (f->any) {
     size_t before = out->len;
-    if (f->magic && !opt_f) glob_path(f->pattern.data, out);
+    if (f->magic && !opt_f && has_magic(f->pattern.data, f->pattern.len)) glob_path(f->pattern.data, out);
     if (out->len == before) list_add(out, strdup(f->text.data ? f->text.data : ""));
   }
   f->text.len = f->pattern.len = 0;
@@ -699,14 +708,6 @@ char *quote_for_reuse(const char *s) {
 }
 
 /* ---- pathname expansion ---- */
-
-static bool has_magic(const char *p, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    if (p[i] == '\\') i++;
-    else if (p[i] == '*' || p[i] == '?' || p[i] == '[') return true;
-  }
-  return false;
-}
 
 /* Extends `base` by the components of `pattern`. */
 static void glob_from(const char *base, const char *pattern, StrList *out) {
