@@ -52,6 +52,8 @@ starry.probeVirtio(kernel, starry.kernelHal(kernel), plic);
 const files = starry.installFileSystems(kernel);
 installExt4(kernel);
 starry.installIo(kernel);
+starry.installSockets(kernel);
+starry.installIpc(kernel);
 starry.installTracefs(kernel, starry.tracepointInit(kernel));
 
 // 5. The root file system, on the first disk, and the usual mounts below it.

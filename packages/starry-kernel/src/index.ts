@@ -49,6 +49,7 @@ export { mountAt } from "./fs/mount-at.ts";
 export { createTracefs, initEvents, initTracingDir, installTracefs } from "./fs/tracefs/index.ts";
 export { type KernelTracing, tracepointInit, type TraceSessionOptions } from "./trace/tracing.ts";
 export { installIo } from "./io/install.ts";
+export { installIpc } from "./ipc/install.ts";
 export { installSockets } from "./net/install.ts";
 export { Plic } from "./irq/plic.ts";
 export { addHvc, addSerialConsole, installTerminals } from "./tty/install.ts";

@@ -10,6 +10,8 @@ import {
   addSerialConsole,
   installFileSystems,
   installIo,
+  installIpc,
+  installSockets,
   installTerminals,
   installTracefs,
   Kernel,
@@ -55,6 +57,8 @@ export function assembleKernel(board: Board, options: AssembleOptions): Assemble
   const fileSystems = installFileSystems(kernel, { commandLine: options.commandLine });
   installExt4(kernel);
   installIo(kernel);
+  installSockets(kernel);
+  installIpc(kernel);
   const tracing = tracepointInit(kernel);
   installTracefs(kernel, tracing);
 

@@ -7,7 +7,7 @@ import { basename } from "node:path";
 import { type BlockDevice, OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { type TraceArray, TRACE_FORMATS, type TraceFormat, traceFormatOf } from "ktracepoint";
-import type { KernelTracing } from "starry-kernel";
+import { attachStrace, type KernelTracing } from "starry-kernel";
 import { GuestFiles } from "../../guest-files.ts";
 import { HostInput, HostOutput } from "../../host-files.ts";
 import { type Exit, type InitProgram, type LogLevel, Machine, type MachineOptions } from "../../machine.ts";
@@ -66,13 +66,15 @@ export async function runSession(options: SessionOptions): Promise<number> {
         files.place(hostTree(from), to.endsWith("/") ? to + basename(from) : to);
       }
       trace = openTrace(tracing, parsed);
+      const strace = text("strace");
+      if (strace !== undefined) attachStrace(kernel, { write: (line) => process.stderr.write(`${line}\n`), filter: strace });
       return { ...options.program(files), stdio: stdio.files };
     },
   } satisfies MachineOptions);
   const exit = await supervise(machine, stdio, timeout);
   if (trace !== undefined) {
     if (traceFile === undefined || format === undefined) process.stderr.write(trace.readText());
-    else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64" }));
+    else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64", syscallName: (nr) => machine.tracing.syscallName(nr) }));
   }
   if (parsed.values.has("stats")) process.stderr.write(`${JSON.stringify(statistics(machine))}\n`);
   const overlay = text("save-overlay");
