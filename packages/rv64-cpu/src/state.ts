@@ -55,8 +55,10 @@ export const STATE_WALK_READ_CARE = 0x26c;
 export const STATE_WALK_READ_VALUE = 0x270;
 export const STATE_WALK_WRITE_CARE = 0x274;
 export const STATE_WALK_WRITE_VALUE = 0x278;
-/** Memory offset of the state of the register file's end; saveState covers [0, STATE_END). */
-export const STATE_END = 0x280;
+/** i64: instructions retired by compiled code. */
+export const STATE_COMPILED = 0x280;
+/** saveState covers [0, STATE_END). */
+export const STATE_END = 0x288;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;

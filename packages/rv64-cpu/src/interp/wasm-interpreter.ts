@@ -22,7 +22,7 @@ import {
 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  CROSS_PAGE, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
+  CROSS_PAGE, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_COMPILED, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
   STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from "../state.ts";
 import { addFloatFunctions } from "../wasm/float.ts";
@@ -666,9 +666,18 @@ function emitCompiled(e: InterpreterLowering, region: number): void {
   code.set(RP);
   e.br(e.NEXT);
   e.end();
+  // STATE_COMPILED += fuel before - fuel after
+  code.i32Const(0);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_COMPILED);
+  code.get(FUEL);
   code.i32Const(0);
   code.memory(w.I32_LOAD, STATE_FUEL);
-  code.set(FUEL);
+  code.tee(FUEL);
+  code.byte(w.I32_SUB);
+  code.byte(w.I64_EXTEND_I32_U);
+  code.byte(w.I64_ADD);
+  code.memory(w.I64_STORE, STATE_COMPILED);
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_PC);
   code.set(PC);

@@ -12,7 +12,7 @@ import type { CompiledCode } from "../code-cache.ts";
 import type { CompilerHost, HartCompiler } from "../hart.ts";
 import { DISPATCH_COMPILED, DISPATCH_PAGE_END, RecordWriter } from "../interp/dispatch.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { CACHE_BYTES, CACHE_COUNT, ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_EPOCH, STATE_PC } from "../state.ts";
+import { CACHE_BYTES, CACHE_COUNT, ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_COMPILED, STATE_EPOCH, STATE_PC } from "../state.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -33,6 +33,8 @@ export interface JitStatistics {
   readonly instructions: number;
   readonly invalidated: number;
   readonly declined: number;
+  /** Guest instructions that compiled code has retired. */
+  readonly retired: number;
 }
 
 /** Calls of an uncompiled entry from compiled code after which it is compiled too. */
@@ -101,7 +103,9 @@ class Jit implements HartCompiler, CompiledCode {
   }
 
   get statistics(): JitStatistics {
-    return { regions: this.#regions, modules: this.#modules, instructions: this.#instructions, invalidated: this.#invalidated, declined: this.#declined };
+    const at = STATE_COMPILED >> 2;
+    const retired = this.#i32.length === 0 ? 0 : this.#i32[at + 1] * 0x1_0000_0000 + (this.#i32[at] >>> 0);
+    return { regions: this.#regions, modules: this.#modules, instructions: this.#instructions, invalidated: this.#invalidated, declined: this.#declined, retired };
   }
 
   attach(host: CompilerHost): void {
