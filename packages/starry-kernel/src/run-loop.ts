@@ -43,6 +43,7 @@ export class RunLoop {
     let remaining = budget;
     this.#stampNs = this.#kernel.clock.monotonicNs();
     this.#sampledNs = 0;
+    if (this.#stampNs >= scheduler.nextSampleNs) scheduler.sampleLoad(this.#stampNs, 0); // nobody ran meanwhile
     while (remaining > 0) {
       const untilTimer = this.#poll();
       if (this.#kernel.halted !== null) return 0;
@@ -85,6 +86,10 @@ export class RunLoop {
     task.usage.userNs += elapsed - system;
     this.#sampledNs -= system;
     this.#stampNs = nowNs;
+    const { scheduler } = this.#kernel;
+    if (nowNs >= scheduler.nextSampleNs) scheduler.sampleLoad(nowNs, scheduler.queued + 1);
+    const { timers } = task.process;
+    if (timers.cpu.active && !task.process.exiting) timers.cpu.check();
   }
 
   /** Makes `scheduler.current` a task that can run; false if there is none. */

@@ -62,7 +62,6 @@ import { AnonymousFiles } from "./anonymous-files.ts";
 import { SeqObject, type SimpleDir, SpecialFsFile } from "vfs-inode/pseudofs";
 import { Devpts } from "./devfs/devpts.ts";
 import { Devtmpfs } from "./devfs/devtmpfs.ts";
-import { LoadAverage } from "./proc/load-average.ts";
 import { BlockFile } from "./block-file.ts";
 import { InotifyHub } from "./inotify.ts";
 import { StorageFrames, cacheAllocator } from "./page-frames.ts";
@@ -96,7 +95,6 @@ export class FileSystems {
   readonly inotify: InotifyHub;
   readonly devtmpfs: Devtmpfs;
   readonly devpts: Devpts;
-  readonly loadAverage: LoadAverage;
   /** /proc/cmdline. */
   readonly commandLine: string;
   /** Values written to /proc/sys that nothing else keeps. */
@@ -136,7 +134,6 @@ export class FileSystems {
     this.namespace = new MountNamespace(this.vfs.mountTable);
     this.anonymous = new AnonymousFiles(this);
     this.inotify = new InotifyHub(this.vfs);
-    this.loadAverage = new LoadAverage(kernel);
     this.devtmpfs = new Devtmpfs(this);
     this.devpts = new Devpts(this);
   }

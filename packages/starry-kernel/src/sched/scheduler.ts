@@ -34,6 +34,8 @@ export class Scheduler {
   readonly #timers: TimerQueue;
   readonly #trace: TraceHooks;
   readonly #load: [number, number, number] = [0, 0, 0];
+  /** When the load is to be sampled next, monotonic ns. */
+  nextSampleNs: number = LOAD_INTERVAL_NS;
   /** Context switches since boot. */
   switches = 0;
 
@@ -113,11 +115,12 @@ export class Scheduler {
     return this.#load;
   }
 
-  /** Folds the present number of runnable tasks into the averages; to be called every LOAD_INTERVAL_NS. */
-  sampleLoad(): void {
-    const active = this.queued + (this.current !== null && this.current.state === TASK_RUNNING ? 1 : 0);
+  /** Folds the time since the last sample into the averages: `active` tasks wanted to run. To be called from `nextSampleNs` on. */
+  sampleLoad(nowNs: number, active: number): void {
+    const samples = Math.floor((nowNs - this.nextSampleNs) / LOAD_INTERVAL_NS) + 1;
+    this.nextSampleNs += samples * LOAD_INTERVAL_NS;
     for (let i = 0; i < 3; i++) {
-      const keep = LOAD_DECAY[i] as number;
+      const keep = (LOAD_DECAY[i] as number) ** samples;
       this.#load[i] = (this.#load[i] as number) * keep + active * (1 - keep);
     }
   }

@@ -8,6 +8,7 @@ import {
   EPERM,
   ESRCH,
   RLIM_NLIMITS,
+  RLIMIT_CPU,
   RLIMIT_NOFILE,
   RUSAGE_CHILDREN,
   RUSAGE_RU_INBLOCK,
@@ -34,7 +35,7 @@ import {
   TMS_TMS_UTIME,
 } from "linux-abi";
 import { NR_OPEN } from "../fd-table.ts";
-import { isDead, NS_PER_TICK } from "../task/exit.ts";
+import { NS_PER_TICK } from "../task/exit.ts";
 import { type ResourceLimits, UNLIMITED } from "../task/limits.ts";
 import type { Process } from "../task/process.ts";
 import type { Task } from "../task/task.ts";
@@ -47,7 +48,7 @@ export function processUsage(process: Process): Usage {
   process.kernel.account();
   const total = new Usage();
   total.add(process.usage);
-  for (const thread of process.threads) if (!isDead(thread)) total.add(thread.usage);
+  for (const thread of process.threads) if (!thread.accountsClosed) total.add(thread.usage);
   const leader = process.leader;
   if (!process.zombie) total.maxResidentPages = Math.max(total.maxResidentPages, leader.memory.peakPages);
   return total;
@@ -155,6 +156,7 @@ function sys_prlimit64(task: Task, pid: number, resource: number, newAddress: nu
   if (newAddress !== 0) {
     const error = changeLimit(task, limits, resource, soft, hard);
     if (error !== 0) return error;
+    if (resource === RLIMIT_CPU) target.process.timers.cpu.update();
   }
   if (oldAddress === 0) return 0;
   putLimit(task.memory.scratch, 0, oldSoft);

@@ -69,6 +69,8 @@ import {
 } from "../signal/send.ts";
 import { kernelSignal, SI_USER, type SignalInfo, signalInfo } from "../signal/siginfo.ts";
 import { $sigset, loadSigset, storeSigset, UNBLOCKABLE_LO } from "../signal/sigset.ts";
+import type { OpenFile } from "../file.ts";
+import { processOfDirectory } from "../fs/proc/task-dir.ts";
 import { PidFile } from "../task/pidfd.ts";
 import type { Process } from "../task/process.ts";
 import type { Task } from "../task/task.ts";
@@ -396,16 +398,23 @@ function sys_pidfd_open(task: Task, pid: number, flags: number): number {
 function sys_pidfd_send_signal(task: Task, fd: number, signal: number, infoAddress: number, flags: number): number {
   if (flags !== 0) return -EINVAL;
   const file = task.files.get(fd);
-  if (!(file instanceof PidFile)) return -EBADF;
+  const process = file instanceof PidFile ? file.process : processOf(file);
+  if (process === undefined) return -EBADF;
   if (signal < 0 || signal > NSIG) return -EINVAL;
   let info: SignalInfo | number = senderInfo(task, signal, SI_USER);
   if (infoAddress !== 0) {
     info = readSiginfo(task, infoAddress, signal);
     if (typeof info === "number") return info;
-    if (isForged(task, info, file.process)) return -EPERM;
+    if (isForged(task, info, process)) return -EPERM;
   }
-  if (file.process.zombie && file.process.leader.kernel.tasks.process(file.process.pid) !== file.process) return -ESRCH;
-  return killProcess(task, file.process, info, signal);
+  if (task.kernel.tasks.process(process.pid) !== process) return -ESRCH;
+  return killProcess(task, process, info, signal);
+}
+
+/** A descriptor of /proc/PID stands for the process too. */
+function processOf(file: OpenFile | undefined): Process | undefined {
+  const inode = file?.inode ?? null;
+  return inode === null ? undefined : processOfDirectory(inode);
 }
 
 export const SIGNAL_CALLS: readonly SyscallRow[] = [

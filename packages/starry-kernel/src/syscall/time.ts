@@ -32,7 +32,7 @@ import {
   TIMEX_SIZE,
 } from "linux-abi";
 import { isDead } from "../task/exit.ts";
-import type { Process } from "../task/process.ts";
+import { Process } from "../task/process.ts";
 import type { Task } from "../task/task.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Wait, WAKE_SIGNAL } from "../wait.ts";
 import { full, partial, row, type SyscallRow } from "./row.ts";
@@ -59,23 +59,25 @@ export function isMonotonicClock(clock: number): boolean {
 }
 
 /**
- * Nanoseconds of CPU that a dynamic clock id stands for (clock_getcpuclockid(3): the pid's complement above three bits), or of
- * the two fixed CPU clocks; undefined for an unknown clock.
+ * Whose CPU time a clock counts: one of the two fixed CPU clocks, or a dynamic id (clock_getcpuclockid(3): the complement of the
+ * pid above three bits, of which 4 means a thread). undefined: no such clock.
  */
-function cpuTime(task: Task, clock: number): number | undefined {
-  task.kernel.account();
-  if (clock === CLOCK_THREAD_CPUTIME_ID) return task.usage.userNs + task.usage.systemNs;
-  if (clock === CLOCK_PROCESS_CPUTIME_ID) return processTime(task.process);
-  if (clock >= 0) return undefined;
+export function cpuClockOwner(task: Task, clock: number): Task | Process | undefined {
+  if (clock === CLOCK_THREAD_CPUTIME_ID) return task;
+  if (clock === CLOCK_PROCESS_CPUTIME_ID) return task.process;
+  if (clock >= 0 || (clock & 3) === 3) return undefined;
   const pid = ~(clock >> 3);
-  const perThread = (clock & 4) !== 0;
-  if ((clock & 3) === 3) return undefined;
-  if (perThread) {
-    const thread = pid === 0 ? task : task.kernel.tasks.task(pid);
-    return thread === undefined || isDead(thread) ? undefined : thread.usage.userNs + thread.usage.systemNs;
-  }
-  const process = pid === 0 ? task.process : task.kernel.tasks.process(pid);
-  return process === undefined ? undefined : processTime(process);
+  if ((clock & 4) === 0) return pid === 0 ? task.process : task.kernel.tasks.process(pid);
+  const thread = pid === 0 ? task : task.kernel.tasks.task(pid);
+  return thread === undefined || isDead(thread) ? undefined : thread;
+}
+
+function cpuTime(task: Task, clock: number): number | undefined {
+  const owner = cpuClockOwner(task, clock);
+  if (owner === undefined) return undefined;
+  if (owner instanceof Process) return processTime(owner);
+  task.kernel.account();
+  return owner.usage.userNs + owner.usage.systemNs;
 }
 
 function processTime(process: Process): number {
@@ -178,7 +180,7 @@ function sys_clock_nanosleep(
 ): number | Wait {
   const realtime = isRealtimeClock(clock);
   if (!realtime && !isMonotonicClock(clock)) {
-    return clock === CLOCK_PROCESS_CPUTIME_ID ? sleepOnCpuClock(task, flags, address) : -EINVAL;
+    return cpuClockOwner(task, clock) === task.process ? sleepOnCpuClock(task, flags, address) : -EINVAL;
   }
   if (clock === CLOCK_MONOTONIC_RAW || clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE)
     return -EOPNOTSUPP;

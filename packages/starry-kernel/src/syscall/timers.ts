@@ -5,7 +5,6 @@ import {
   EAGAIN,
   EFAULT,
   EINVAL,
-  EOPNOTSUPP,
   ITIMER_PROF,
   ITIMER_REAL,
   ITIMER_VIRTUAL,
@@ -23,11 +22,12 @@ import {
   SYS_timer_settime,
   TIMER_ABSTIME,
 } from "linux-abi";
-import type { Task } from "../task/task.ts";
+import type { CpuTimer } from "../task/cpu-timers.ts";
+import { Task } from "../task/task.ts";
 import type { Timer } from "../timer-queue.ts";
 import { PosixTimer } from "../time/posix-timer.ts";
 import { full, partial, row, type SyscallRow } from "./row.ts";
-import { isMonotonicClock, isRealtimeClock } from "./time.ts";
+import { cpuClockOwner, isMonotonicClock, isRealtimeClock } from "./time.ts";
 import { $timespec, loadTimespec, readTimespecNs, storeTimespecNs } from "./timespec.ts";
 
 const NS_PER_SEC = 1_000_000_000;
@@ -64,16 +64,28 @@ function storeItimer(task: Task, va: number): number {
   return storeTimeval(task, va, timers.realIntervalNs) || storeTimeval(task, va + 16, left);
 }
 
+/** ITIMER_VIRTUAL or ITIMER_PROF; undefined for anything else. */
+function cpuTimer(task: Task, which: number): CpuTimer | undefined {
+  const { cpu } = task.process.timers;
+  return which === ITIMER_VIRTUAL ? cpu.virtual : which === ITIMER_PROF ? cpu.profiling : undefined;
+}
+
+function storeCpuTimer(task: Task, timer: CpuTimer, va: number): number {
+  task.kernel.account();
+  return storeTimeval(task, va, timer.intervalNs) || storeTimeval(task, va + 16, timer.remainingNs(task.process));
+}
+
 /** getitimer(2) */
 function sys_getitimer(task: Task, which: number, address: number): number {
-  if (which === ITIMER_VIRTUAL || which === ITIMER_PROF) return task.memory.clear(address, 32);
+  const timer = cpuTimer(task, which);
+  if (timer !== undefined) return storeCpuTimer(task, timer, address);
   return which === ITIMER_REAL ? storeItimer(task, address) : -EINVAL;
 }
 
 /** setitimer(2) */
 function sys_setitimer(task: Task, which: number, newAddress: number, oldAddress: number): number {
-  if (which === ITIMER_VIRTUAL || which === ITIMER_PROF) return -EOPNOTSUPP;
-  if (which !== ITIMER_REAL) return -EINVAL;
+  const counting = cpuTimer(task, which);
+  if (which !== ITIMER_REAL && counting === undefined) return -EINVAL;
   const { timers } = task.process;
   let interval = 0;
   let value = 0;
@@ -84,8 +96,15 @@ function sys_setitimer(task: Task, which: number, newAddress: number, oldAddress
     if (value < 0) return value;
   }
   if (oldAddress !== 0) {
-    const error = storeItimer(task, oldAddress);
+    const error = counting === undefined ? storeItimer(task, oldAddress) : storeCpuTimer(task, counting, oldAddress);
     if (error !== 0) return error;
+  }
+  if (counting !== undefined) {
+    task.kernel.account();
+    counting.intervalNs = interval;
+    counting.deadlineNs = value === 0 ? Number.POSITIVE_INFINITY : counting.nowNs(task.process) + value;
+    timers.cpu.update();
+    return 0;
   }
   timers.realIntervalNs = interval;
   const now = task.kernel.clock.monotonicNs();
@@ -101,7 +120,9 @@ const SIGEV_TID = 16;
 /** timer_create(2) */
 function sys_timer_create(task: Task, clock: number, eventAddress: number, idAddress: number): number {
   const { process, memory } = task;
-  if (!isMonotonicClock(clock) && !isRealtimeClock(clock)) return clock < 4 ? -EOPNOTSUPP : -EINVAL;
+  const owner = cpuClockOwner(task, clock);
+  const onCpu = owner === process || (owner instanceof Task && owner.process === process);
+  if (!onCpu && !isMonotonicClock(clock) && !isRealtimeClock(clock)) return -EINVAL;
   if (process.timers.posix.size >= MAX_TIMERS) return -EAGAIN;
   const id = process.timers.nextId;
   let notify = SIGEV_SIGNAL;
@@ -126,12 +147,26 @@ function sys_timer_create(task: Task, clock: number, eventAddress: number, idAdd
   }
   if (memory.writeU32(idAddress, id) !== 0) return -EFAULT;
   process.timers.nextId++;
-  process.timers.posix.set(id, new PosixTimer({ process, id, clock, notify, signal, tid, valueLo, valueHi }));
+  process.timers.posix.set(
+    id,
+    new PosixTimer({
+      process,
+      id,
+      clock,
+      notify,
+      signal,
+      tid,
+      valueLo,
+      valueHi,
+      ...(onCpu ? { cpuOf: owner instanceof Task ? owner : null } : {}),
+    }),
+  );
   return 0;
 }
 
 function storeSetting(task: Task, timer: PosixTimer, va: number): number {
-  const left = remaining(task, timer.timer);
+  task.kernel.account();
+  const left = timer.cpu === null ? remaining(task, timer.timer) : timer.cpu.remainingNs(task.process);
   return storeTimespecNs(task.memory, va, timer.intervalNs) || storeTimespecNs(task.memory, va + 16, left);
 }
 
@@ -152,10 +187,15 @@ function sys_timer_settime(task: Task, id: number, flags: number, newAddress: nu
     timer.disarm();
     return 0;
   }
+  const absolute = (flags & TIMER_ABSTIME) !== 0;
+  if (timer.cpu !== null) {
+    task.kernel.account();
+    timer.arm(absolute ? value : timer.cpu.nowNs(task.process) + value, interval);
+    return 0;
+  }
   const { clock } = task.kernel;
   let deadline = clock.monotonicNs() + value;
-  if ((flags & TIMER_ABSTIME) !== 0)
-    deadline = isRealtimeClock(timer.options.clock) ? clock.monotonicAt(sec, nsec) : value;
+  if (absolute) deadline = isRealtimeClock(timer.options.clock) ? clock.monotonicAt(sec, nsec) : value;
   timer.arm(deadline, interval);
   return 0;
 }
@@ -182,13 +222,13 @@ function sys_timer_delete(task: Task, id: number): number {
 }
 
 export const TIMER_CALLS: readonly SyscallRow[] = [
-  row(SYS_getitimer, "getitimer", "which:int value:ptr", partial("ITIMER_REAL only"), sys_getitimer),
-  row(SYS_setitimer, "setitimer", "which:int new:ptr old:ptr", partial("ITIMER_REAL only"), sys_setitimer),
+  row(SYS_getitimer, "getitimer", "which:int value:ptr", full, sys_getitimer),
+  row(SYS_setitimer, "setitimer", "which:int new:ptr old:ptr", full, sys_setitimer),
   row(
     SYS_timer_create,
     "timer_create",
     "clock:clockid event:ptr id:ptr",
-    partial("no CPU-time clocks"),
+    partial("no clocks of other processes"),
     sys_timer_create,
   ),
   row(SYS_timer_settime, "timer_settime", "id:int flags:flags new:ptr old:ptr", full, sys_timer_settime),

@@ -166,6 +166,7 @@ function newProcess(parent: Task, pid: number, limits: Process["limits"], reques
   shareExecutable(from, process);
   process.dumpable = from.dumpable;
   process.oomScoreAdj = from.oomScoreAdj;
+  process.timers.cpu.update();
   kernel.tasks.joinGroup(process, from.group.pgid, from.session);
   kernel.tasks.addProcess(process);
   return process;

@@ -72,6 +72,7 @@ export function exitThread(task: Task, status: number): void {
   task.handlers.count--;
   kernel.account();
   process.usage.add(task.usage);
+  task.accountsClosed = true;
   task.pending.clear();
   task.attention = false;
   task.syscall = -1;

@@ -6,6 +6,7 @@ import { sendToProcess } from "../signal/send.ts";
 import { kernelSignal } from "../signal/siginfo.ts";
 import { Timer } from "../timer-queue.ts";
 import type { PosixTimer } from "../time/posix-timer.ts";
+import { CpuTimers } from "./cpu-timers.ts";
 import type { Process } from "./process.ts";
 
 export class ProcessTimers {
@@ -13,12 +14,14 @@ export class ProcessTimers {
   /** ITIMER_REAL: period in ns, 0 for once. */
   realIntervalNs = 0;
   readonly real: Timer;
+  readonly cpu: CpuTimers;
   /** timer_create, by id. */
   readonly posix: Map<number, PosixTimer> = new Map();
   nextId = 0;
 
   constructor(process: Process) {
     this.#process = process;
+    this.cpu = new CpuTimers(process);
     this.real = new Timer((now) => this.#realExpired(now));
   }
 
@@ -39,6 +42,7 @@ export class ProcessTimers {
 
   disarmAll(): void {
     this.disarmPosix();
+    this.cpu.disarmAll();
     this.#process.kernel.timers.disarm(this.real);
   }
 }

@@ -117,6 +117,8 @@ export class Task implements PollListener {
   personality = 0;
   exitCode = 0;
   readonly usage: Usage = new Usage();
+  /** `usage` has been added to the process's. */
+  accountsClosed = false;
   readonly startNs: number;
 
   constructor(

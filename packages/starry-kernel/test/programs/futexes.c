@@ -119,5 +119,18 @@ int main(void) {
   }
   CHECK("a semaphore between processes", sem_wait(shared) == 0);
   waitpid(pid, &status, 0);
+  /* futex_waitv (not in this C library) */
+  struct { uint64_t value, address; uint32_t flags, reserved; } words[2] = {{0, (uint64_t)&word, 2 | 128, 0}, {0, (uint64_t)&other, 2 | 128, 0}};
+  word = other = 0;
+  struct timespec soon;
+  clock_gettime(CLOCK_MONOTONIC, &soon);
+  if (syscall(449, words, 2, 0, &soon, CLOCK_MONOTONIC) == -1 && errno == ETIMEDOUT) {
+    pthread_create(&t[0], NULL, waits_word, NULL);
+    nanosleep(&nap, NULL);
+    word = 1;
+    CHECK("futex_waitv looks at all words", syscall(449, words, 2, 0, NULL, 0) == -1 && errno == EAGAIN);
+    CHECK("futex_wake wakes", futex(&word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) == 1);
+    pthread_join(t[0], NULL);
+  }
   return failures;
 }

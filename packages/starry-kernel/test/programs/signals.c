@@ -182,6 +182,38 @@ int main(void) {
   nanosleep(&ten, NULL);
   CHECK("sleeping takes its time", seconds() - before >= 0.01);
 
+  /* CPU time */
+  install(SIGVTALRM, counts, 0);
+  install(SIGPROF, counts, 0);
+  install(SIGXCPU, counts, 0);
+  struct itimerval cpu = {.it_value = {0, 5000}, .it_interval = {0, 5000}};
+  count = 0;
+  setitimer(ITIMER_VIRTUAL, &cpu, NULL);
+  start = seconds();
+  while (count < 3 && seconds() - start < 10) for (volatile int i = 0; i < 100000; i++) {}
+  CHECK("ITIMER_VIRTUAL", count >= 3 && last == SIGVTALRM);
+  memset(&cpu, 0, sizeof cpu);
+  setitimer(ITIMER_VIRTUAL, &cpu, &cpu);
+  CHECK("and what is left of it", cpu.it_interval.tv_usec == 5000 && cpu.it_value.tv_usec > 0 && cpu.it_value.tv_usec <= 5000);
+  struct sigevent cpu_event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
+  CHECK("a timer on the CPU clock", timer_create(CLOCK_PROCESS_CPUTIME_ID, &cpu_event, &timer) == 0);
+  struct itimerspec once = {.it_value = {0, 5000000}};
+  count = 0;
+  timer_settime(timer, 0, &once, NULL);
+  start = seconds();
+  while (count < 1 && seconds() - start < 10) for (volatile int i = 0; i < 100000; i++) {}
+  CHECK("expires", count == 1 && last == SIGPROF);
+  timer_delete(timer);
+  int limited = IN_CHILD({
+    struct rlimit limit = {1, 2};
+    setrlimit(RLIMIT_CPU, &limit);
+    count = 0;
+    while (count < 1) for (volatile int i = 0; i < 100000; i++) {}
+    if (last != SIGXCPU) _exit(1);
+    for (;;) {}
+  });
+  CHECK("RLIMIT_CPU", WIFSIGNALED(limited) && WTERMSIG(limited) == SIGKILL);
+
   /* floating point survives */
   install(SIGUSR1, clobbers_fp, 0);
   double x = 3.25, y = 0;

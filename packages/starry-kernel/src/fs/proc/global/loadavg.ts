@@ -12,7 +12,7 @@ export const loadavg: ProcFile = {
       total++;
       if (stateOf(task)[0] === "R") running++;
     }
-    const averages = system.loadAverage.figures().map((load) => load.toFixed(2));
+    const averages = system.kernel.scheduler.loadAverages().map((load) => load.toFixed(2));
     return `${averages.join(" ")} ${running}/${total} ${tasks.lastPid}\n`;
   },
 };
