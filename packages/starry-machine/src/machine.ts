@@ -182,7 +182,10 @@ export class Machine {
     this.#startInit(typeof init === "function" ? init(this.kernel, this.tracing) : init);
     this.#loop = runLoop((budget) => this.#step(budget), loopHost(host), this.board.loopOptions());
     this.board.onInterrupt = this.#loop.wake;
-    this.exited = this.#loop.finished.then(() => this.#finish());
+    this.exited = this.#loop.finished.then(
+      () => this.#finish(),
+      (error: unknown) => this.#fail(error),
+    );
   }
 
   /** Something outside has changed what a guest program waits for (a HostInput has got bytes): looks at it now. */
@@ -313,6 +316,12 @@ export class Machine {
   #kill(process: Process): void {
     sendToProcess(process, kernelSignal(SIGKILL));
     this.#loop.wake();
+  }
+
+  /** A device model or the kernel threw: a bug of ours. Nothing is trusted any more, nothing is written. */
+  #fail(error: unknown): Exit {
+    this.console.end();
+    return { reason: "oops", status: 139, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 
   /** Everything dirty goes to the disks. */
