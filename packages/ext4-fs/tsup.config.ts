@@ -1,3 +1,5 @@
 import { packageConfig } from "../../tools/tsup.ts";
 
-export default packageConfig({ entry: {"index":"src/index.ts","vfs/index":"src/vfs/index.ts","promises/index":"src/promises/index.ts"} });
+export default packageConfig({
+  entry: { index: "src/index.ts", "vfs/index": "src/vfs/index.ts", "promises/index": "src/promises/index.ts" },
+});

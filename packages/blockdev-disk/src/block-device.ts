@@ -33,12 +33,17 @@ export interface BlockDevice {
 export const SECTOR_SIZE = 512;
 
 /** Checks a transfer against the device: 0, or -EIO when it lies outside. Throws RangeError on a buffer of the wrong length. */
-export function checkTransfer(device: { readonly size: number; readonly blockSize: number }, blockId: number, byteLength: number): number {
+export function checkTransfer(
+  device: { readonly size: number; readonly blockSize: number },
+  blockId: number,
+  byteLength: number,
+): number {
   const blockSize = device.blockSize;
   if (byteLength === 0 || byteLength % blockSize !== 0) {
     throw new RangeError(`"buf.length" expected positive multiple of ${blockSize}, got ${byteLength}`);
   }
-  if (!Number.isInteger(blockId) || blockId < 0) throw new RangeError(`"blockId" expected integer >= 0, got ${blockId}`);
+  if (!Number.isInteger(blockId) || blockId < 0)
+    throw new RangeError(`"blockId" expected integer >= 0, got ${blockId}`);
   return blockId * blockSize + byteLength > device.size ? -EIO : 0;
 }
 

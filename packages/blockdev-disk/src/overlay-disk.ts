@@ -39,7 +39,8 @@ export class OverlayDisk implements BlockDevice {
     const magic = saved.length >= HEADER_SIZE ? String.fromCharCode(...saved.subarray(0, 8)) : "";
     if (magic !== MAGIC || view.getUint32(8, true) !== CLUSTER_SIZE) throw new RangeError("not a saved overlay");
     const count = view.getUint32(12, true);
-    if (Number(view.getBigUint64(16, true)) !== base.size) throw new RangeError("saved overlay belongs to a disk of another size");
+    if (Number(view.getBigUint64(16, true)) !== base.size)
+      throw new RangeError("saved overlay belongs to a disk of another size");
     const dataStart = savedDataStart(count);
     if (saved.length !== dataStart + count * CLUSTER_SIZE) throw new RangeError("saved overlay is truncated");
     for (let i = 0; i < count; i++) {
@@ -78,7 +79,10 @@ export class OverlayDisk implements BlockDevice {
     for (const cluster of this.#sortedClusters()) {
       const start = cluster * CLUSTER_SIZE;
       const bytes = this.#bytes(this.#slots.get(cluster) as number);
-      const error = target.writeBlock(start / target.blockSize, bytes.subarray(0, Math.min(CLUSTER_SIZE, this.size - start)));
+      const error = target.writeBlock(
+        start / target.blockSize,
+        bytes.subarray(0, Math.min(CLUSTER_SIZE, this.size - start)),
+      );
       if (error < 0) return error;
     }
     const error = target.flush();
@@ -130,7 +134,10 @@ export class OverlayDisk implements BlockDevice {
         const clusterBytes = Math.min(CLUSTER_SIZE, this.size - cluster * CLUSTER_SIZE);
         slot = this.#newSlot(cluster);
         if (count < clusterBytes) {
-          const error = this.#base.readBlock((cluster * CLUSTER_SIZE) / this.#base.blockSize, this.#bytes(slot).subarray(0, clusterBytes));
+          const error = this.#base.readBlock(
+            (cluster * CLUSTER_SIZE) / this.#base.blockSize,
+            this.#bytes(slot).subarray(0, clusterBytes),
+          );
           if (error < 0) {
             this.#slots.delete(cluster); // the slot itself is lost until reset: rare and harmless
             return error;
@@ -152,7 +159,8 @@ export class OverlayDisk implements BlockDevice {
     if (from === to) return 0;
     const unit = this.#base.blockSize;
     const target = from === 0 && to === buf.length ? buf : buf.subarray(from, to);
-    if ((start + from) % unit === 0 && (to - from) % unit === 0) return this.#base.readBlock((start + from) / unit, target);
+    if ((start + from) % unit === 0 && (to - from) % unit === 0)
+      return this.#base.readBlock((start + from) / unit, target);
     // A base with larger blocks than ours: read the blocks around and copy the part.
     const first = Math.floor((start + from) / unit);
     const around = new Uint8Array(Math.ceil((start + to) / unit) * unit - first * unit);

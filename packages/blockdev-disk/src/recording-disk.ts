@@ -6,7 +6,9 @@ import type { BlockDevice } from "./block-device.ts";
 import { EIO } from "./errno.ts";
 
 /** One recorded event; `flush` separates writes that may be reordered among each other from those that may not. */
-export type RecordedEvent = { readonly kind: "write"; readonly blockId: number; readonly data: Uint8Array } | { readonly kind: "flush" };
+export type RecordedEvent =
+  | { readonly kind: "write"; readonly blockId: number; readonly data: Uint8Array }
+  | { readonly kind: "flush" };
 
 /** Passes everything on and keeps a copy of each write. */
 export class RecordingDisk implements BlockDevice {

@@ -1,6 +1,18 @@
 /** Walks through the seed's block layer by name: BlockDevice, Disk with its cursor, KernelDevOp, and their tricky cases. */
 import { expect, test } from "vitest";
-import { Disk, EINVAL, EIO, ENOSPC, FaultyDisk, type KernelDevOp, MemoryDisk, RecordingDisk, SEEK_CUR, SEEK_END, SEEK_SET } from "./index.ts";
+import {
+  Disk,
+  EINVAL,
+  EIO,
+  ENOSPC,
+  FaultyDisk,
+  type KernelDevOp,
+  MemoryDisk,
+  RecordingDisk,
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
+} from "./index.ts";
 
 const BLOCK_SIZE = 512;
 

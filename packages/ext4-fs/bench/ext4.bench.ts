@@ -96,7 +96,8 @@ function benchPopulate(name: string, open: () => BlockDevice): void {
     populate(
       fs,
       (function* () {
-        for (let i = 0; i < FILES; i++) yield { path: `top${i % 20}/sub${i % 200}/file-${i}`, type: "file" as const, data };
+        for (let i = 0; i < FILES; i++)
+          yield { path: `top${i % 20}/sub${i % 200}/file-${i}`, type: "file" as const, data };
       })(),
     );
     check(fs.unmount(), 0);
@@ -108,7 +109,10 @@ try {
   let files = 0;
   const memory = (): BlockDevice => new MemoryDisk(1024 * MIB);
   const file = (): BlockDevice => new FileDisk(join(directory, `${files++}.img`), { create: true, size: 1024 * MIB });
-  for (const [name, open] of [["memory", memory], ["file", file]] as const) {
+  for (const [name, open] of [
+    ["memory", memory],
+    ["file", file],
+  ] as const) {
     bench(name, open);
     benchPopulate(name, open);
   }
@@ -117,9 +121,15 @@ try {
 }
 
 // A table for people, then a JSON object a line for tools/bench.mjs, which fails figures below their floor.
-const FLOORS: Readonly<Record<string, number>> = { "sequential read, 1 MiB pieces": 300, "create + write 4 KiB, one directory": 3000 };
-for (const r of rows) process.stdout.write(`${r.disk.padEnd(8)}${r.what.padEnd(48)}${String(r.value).padStart(10)} ${r.unit}\n`);
+const FLOORS: Readonly<Record<string, number>> = {
+  "sequential read, 1 MiB pieces": 300,
+  "create + write 4 KiB, one directory": 3000,
+};
+for (const r of rows)
+  process.stdout.write(`${r.disk.padEnd(8)}${r.what.padEnd(48)}${String(r.value).padStart(10)} ${r.unit}\n`);
 for (const r of rows) {
   const min = FLOORS[r.what];
-  process.stdout.write(`${JSON.stringify({ name: `ext4, ${r.disk}: ${r.what}`, value: r.value, unit: r.unit, ...(min === undefined ? {} : { min }) })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ name: `ext4, ${r.disk}: ${r.what}`, value: r.value, unit: r.unit, ...(min === undefined ? {} : { min }) })}\n`,
+  );
 }

@@ -40,7 +40,16 @@ export function mapIndirect(volume: Volume, inode: CoreInode, fileBlock: number,
   return 0;
 }
 
-function scan(volume: Volume, inode: CoreInode, view: DataView, base: number, index: number, limit: number, max: number, out: Mapping): number {
+function scan(
+  volume: Volume,
+  inode: CoreInode,
+  view: DataView,
+  base: number,
+  index: number,
+  limit: number,
+  max: number,
+  out: Mapping,
+): number {
   const first = view.getUint32(base + index * 4, true);
   let count = 1;
   while (count < max && index + count < limit) {
@@ -48,7 +57,8 @@ function scan(volume: Volume, inode: CoreInode, view: DataView, base: number, in
     if (next !== (first === 0 ? 0 : first + count)) break;
     count++;
   }
-  if (first !== 0 && first + count > volume.geometry.blocksCount) return volume.corrupt(`block ${first} lies outside`, inode.ino, first);
+  if (first !== 0 && first + count > volume.geometry.blocksCount)
+    return volume.corrupt(`block ${first} lies outside`, inode.ino, first);
   out.block = first;
   out.count = count;
   return 0;

@@ -59,7 +59,12 @@ export interface Feature {
   readonly support: FeatureSupport;
 }
 
-const row = (name: string, set: FeatureSet, bit: number, support: FeatureSupport): Feature => ({ name, set, bit, support });
+const row = (name: string, set: FeatureSet, bit: number, support: FeatureSupport): Feature => ({
+  name,
+  set,
+  bit,
+  support,
+});
 
 export const FEATURES: readonly Feature[] = /* @__PURE__ */ Object.freeze([
   row("dir_prealloc", "compat", EXT4_FEATURE_COMPAT_DIR_PREALLOC, "full"),

@@ -3,7 +3,7 @@
  */
 import { EISDIR, EINVAL, ENXIO } from "linux-abi";
 import type { CoreInode } from "./inode.ts";
-import { type Mapping, mapBlocks } from "./extents/map.ts";
+import { mapBlocks } from "./extents/map.ts";
 import type { Volume } from "./volume.ts";
 
 /**
@@ -34,7 +34,8 @@ export function readData(volume: Volume, inode: CoreInode, offset: number, buf: 
     if (error < 0) return done > 0 ? done : error;
     const available = map.count * blockSize - within;
     const count = Math.min(wanted - done, available);
-    const moved = map.block === 0 || map.unwritten ? zero(buf, done, count) : readRun(volume, map.block, within, buf, done, count);
+    const moved =
+      map.block === 0 || map.unwritten ? zero(buf, done, count) : readRun(volume, map.block, within, buf, done, count);
     if (moved < 0) return done > 0 ? done : moved;
     done += moved;
   }

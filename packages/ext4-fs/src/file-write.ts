@@ -19,9 +19,9 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
 } from "linux-abi";
-import { allocateBlocks, freeBlocks, heldSpace, type Run } from "./allocator/blocks.ts";
+import { allocateBlocks, freeBlocks, heldSpace } from "./allocator/blocks.ts";
 import { insertExtent, setWritten } from "./extents/insert.ts";
-import { type Mapping, mapBlocks } from "./extents/map.ts";
+import { mapBlocks } from "./extents/map.ts";
 import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
 import { removeExtents } from "./extents/remove.ts";
 import { groupStart } from "./geometry.ts";
@@ -83,7 +83,14 @@ export function touchTimes(volume: Volume, inode: CoreInode): number {
 }
 
 /** Writes as much as lies in one run at `position`; gives the byte count. */
-function writeRun(volume: Volume, inode: CoreInode, position: number, buf: Uint8Array, at: number, end: number): number {
+function writeRun(
+  volume: Volume,
+  inode: CoreInode,
+  position: number,
+  buf: Uint8Array,
+  at: number,
+  end: number,
+): number {
   const map = volume.work.writeMap;
   const blockSize = volume.blockSize;
   const within = position % blockSize;
@@ -147,7 +154,12 @@ function allocateForFile(volume: Volume, inode: CoreInode, fileBlock: number, co
 /** Behind the block before it; else in the inode's group. */
 export function allocationGoal(volume: Volume, inode: CoreInode, fileBlock: number): number {
   const map = volume.work.writeMap;
-  if (inode.allocationGoal === 0 && fileBlock > 0 && mapBlocks(volume, inode, fileBlock - 1, 1, map) === 0 && map.block !== 0) {
+  if (
+    inode.allocationGoal === 0 &&
+    fileBlock > 0 &&
+    mapBlocks(volume, inode, fileBlock - 1, 1, map) === 0 &&
+    map.block !== 0
+  ) {
     inode.allocationGoal = map.block + 1;
   }
   if (inode.allocationGoal !== 0) return inode.allocationGoal;
@@ -155,7 +167,15 @@ export function allocationGoal(volume: Volume, inode: CoreInode, fileBlock: numb
 }
 
 /** Writes bytes into a run of blocks; `fresh`: what was there counts as zeros. */
-function writeBytes(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, byteLength: number, fresh: boolean): number {
+function writeBytes(
+  volume: Volume,
+  block: number,
+  within: number,
+  buf: Uint8Array,
+  at: number,
+  byteLength: number,
+  fresh: boolean,
+): number {
   const blockSize = volume.blockSize;
   let target = block;
   let done = 0;
@@ -168,7 +188,10 @@ function writeBytes(volume: Volume, block: number, within: number, buf: Uint8Arr
   const whole = byteLength - done - ((byteLength - done) % blockSize);
   if (whole > 0) {
     const from = at + done;
-    const error = volume.writeBlocks(target, from === 0 && whole === buf.length ? buf : buf.subarray(from, from + whole));
+    const error = volume.writeBlocks(
+      target,
+      from === 0 && whole === buf.length ? buf : buf.subarray(from, from + whole),
+    );
     if (error < 0) return error;
     target += whole / blockSize;
     done += whole;
@@ -176,7 +199,15 @@ function writeBytes(volume: Volume, block: number, within: number, buf: Uint8Arr
   return done < byteLength ? writePartial(volume, target, 0, buf, at + done, byteLength - done, fresh) : 0;
 }
 
-function writePartial(volume: Volume, block: number, within: number, buf: Uint8Array, at: number, byteLength: number, fresh: boolean): number {
+function writePartial(
+  volume: Volume,
+  block: number,
+  within: number,
+  buf: Uint8Array,
+  at: number,
+  byteLength: number,
+  fresh: boolean,
+): number {
   const scratch = volume.work.block;
   if (fresh) {
     scratch.fill(0);
@@ -204,7 +235,9 @@ function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within
 /** Makes sure that what lies behind the end in the last block is zero, before the file grows over it. */
 function clearTail(volume: Volume, inode: CoreInode): number {
   const within = inode.size % volume.blockSize;
-  return within === 0 ? 0 : zeroInBlock(volume, inode, Math.floor(inode.size / volume.blockSize), within, volume.blockSize);
+  return within === 0
+    ? 0
+    : zeroInBlock(volume, inode, Math.floor(inode.size / volume.blockSize), within, volume.blockSize);
 }
 
 /** Sets the size. Shrinking frees blocks; growing leaves a hole. */
@@ -224,7 +257,13 @@ function changeSize(volume: Volume, inode: CoreInode, size: number): number {
   const oldSize = inode.size;
   const within = Math.min(size, oldSize) % volume.blockSize;
   if (within !== 0) {
-    const error = zeroInBlock(volume, inode, Math.floor(Math.min(size, oldSize) / volume.blockSize), within, volume.blockSize);
+    const error = zeroInBlock(
+      volume,
+      inode,
+      Math.floor(Math.min(size, oldSize) / volume.blockSize),
+      within,
+      volume.blockSize,
+    );
     if (error < 0) return error;
   }
   const shrinks = size < oldSize;
@@ -248,7 +287,13 @@ export function freeFrom(volume: Volume, inode: CoreInode, from: number, metadat
 }
 
 /** fallocate(2): default and KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; -EOPNOTSUPP for the rest. */
-export function allocateRange(volume: Volume, inode: CoreInode, mode: number, offset: number, byteLength: number): number {
+export function allocateRange(
+  volume: Volume,
+  inode: CoreInode,
+  mode: number,
+  offset: number,
+  byteLength: number,
+): number {
   if (offset < 0 || byteLength <= 0) return -EINVAL;
   if (!inode.isRegular) return inode.isDirectory ? -EISDIR : -EOPNOTSUPP;
   if (inode.deleted) return -ESTALE;
@@ -278,10 +323,17 @@ function punch(volume: Volume, inode: CoreInode, from: number, to: number): numb
   // A last block that the file does not fill counts as whole.
   const endWhole = to === inode.size ? Math.ceil(to / blockSize) : Math.floor(to / blockSize);
   if (firstWhole > endWhole || (firstWhole === endWhole && firstWhole * blockSize > to)) {
-    return zeroInBlock(volume, inode, Math.floor(from / blockSize), from % blockSize, to - Math.floor(from / blockSize) * blockSize);
+    return zeroInBlock(
+      volume,
+      inode,
+      Math.floor(from / blockSize),
+      from % blockSize,
+      to - Math.floor(from / blockSize) * blockSize,
+    );
   }
   let error = from % blockSize === 0 ? 0 : zeroInBlock(volume, inode, firstWhole - 1, from % blockSize, blockSize);
-  if (error === 0 && endWhole * blockSize < to) error = zeroInBlock(volume, inode, endWhole, 0, to - endWhole * blockSize);
+  if (error === 0 && endWhole * blockSize < to)
+    error = zeroInBlock(volume, inode, endWhole, 0, to - endWhole * blockSize);
   if (error === 0 && endWhole > firstWhole) {
     inode.allocationGoal = 0;
     error = removeExtents(volume, inode, firstWhole, endWhole, false);

@@ -68,10 +68,17 @@ export function readGeometry(sb: Superblock, deviceSize: number): Geometry | Ext
   const inodeSize = dynamic ? sb.u16(S_INODE_SIZE) : 128;
   const firstInode = dynamic ? sb.u32(S_FIRST_INO) : EXT4_GOOD_OLD_FIRST_INO;
   if (firstInode < EXT4_GOOD_OLD_FIRST_INO) return corrupt(`first inode ${firstInode}`);
-  if (inodeSize < 128 || inodeSize > blockSize || (inodeSize & (inodeSize - 1)) !== 0) return corrupt(`inode size ${inodeSize}`);
+  if (inodeSize < 128 || inodeSize > blockSize || (inodeSize & (inodeSize - 1)) !== 0)
+    return corrupt(`inode size ${inodeSize}`);
 
   const descSize = sb.has64bit ? sb.u16(S_DESC_SIZE) : 32;
-  if (descSize < 32 || descSize > 1024 || descSize > blockSize || (descSize & (descSize - 1)) !== 0 || (sb.has64bit && descSize < 64)) {
+  if (
+    descSize < 32 ||
+    descSize > 1024 ||
+    descSize > blockSize ||
+    (descSize & (descSize - 1)) !== 0 ||
+    (sb.has64bit && descSize < 64)
+  ) {
     return corrupt(`descriptor size ${descSize}`);
   }
   const logClusterSize = sb.u32(S_LOG_CLUSTER_SIZE);
@@ -83,7 +90,11 @@ export function readGeometry(sb: Superblock, deviceSize: number): Geometry | Ext
   const clustersPerGroup = sb.u32(S_CLUSTERS_PER_GROUP);
   const inodesPerGroup = sb.u32(S_INODES_PER_GROUP);
   const bits = blockSize * 8;
-  if (blocksPerGroup < 8 || clustersPerGroup > bits || blocksPerGroup !== clustersPerGroup * 2 ** (logClusterSize - logBlockSize)) {
+  if (
+    blocksPerGroup < 8 ||
+    clustersPerGroup > bits ||
+    blocksPerGroup !== clustersPerGroup * 2 ** (logClusterSize - logBlockSize)
+  ) {
     return corrupt(`${blocksPerGroup} blocks per group`);
   }
   const inodesPerBlock = blockSize / inodeSize;
@@ -100,7 +111,8 @@ export function readGeometry(sb: Superblock, deviceSize: number): Geometry | Ext
   }
   const groupCount = Math.ceil((blocksCount - firstDataBlock) / blocksPerGroup);
   const inodesCount = sb.u32(S_INODES_COUNT);
-  if (groupCount * inodesPerGroup !== inodesCount) return corrupt(`${inodesCount} inodes, ${groupCount} groups of ${inodesPerGroup}`);
+  if (groupCount * inodesPerGroup !== inodesCount)
+    return corrupt(`${inodesCount} inodes, ${groupCount} groups of ${inodesPerGroup}`);
   const reservedGdtBlocks = sb.u16(S_RESERVED_GDT_BLOCKS);
   if (reservedGdtBlocks > blockSize / 4) return corrupt(`${reservedGdtBlocks} reserved descriptor blocks`);
   const descPerBlock = blockSize / descSize;

@@ -152,7 +152,9 @@ export class GroupDescriptor {
     return format.size > 32 ? crc16(c, bytes, base + BG_CHECKSUM + 2, base + format.size) : c;
   }
   checksumIsValid(group: number, format: DescriptorFormat): boolean {
-    return format.checksum === "none" || this.view.getUint16(this.base + BG_CHECKSUM, true) === this.checksum(group, format);
+    return (
+      format.checksum === "none" || this.view.getUint16(this.base + BG_CHECKSUM, true) === this.checksum(group, format)
+    );
   }
   updateChecksum(group: number, format: DescriptorFormat): void {
     if (format.checksum !== "none") this.view.setUint16(this.base + BG_CHECKSUM, this.checksum(group, format), true);

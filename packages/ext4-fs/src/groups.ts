@@ -12,7 +12,12 @@ import { crc32c } from "./checksum/crc32c.ts";
 import { Ext4Error } from "./errors.ts";
 import { EXT4_FEATURE_INCOMPAT_FLEX_BG, EXT4_FEATURE_RO_COMPAT_GDT_CSUM } from "./features.ts";
 import { descriptorBlock, type Geometry, groupBlocks, groupStart, groupSuperBlocks } from "./geometry.ts";
-import { type DescriptorFormat, EXT4_BG_BLOCK_UNINIT, EXT4_BG_INODE_UNINIT, GroupDescriptor } from "./group-descriptor.ts";
+import {
+  type DescriptorFormat,
+  EXT4_BG_BLOCK_UNINIT,
+  EXT4_BG_INODE_UNINIT,
+  GroupDescriptor,
+} from "./group-descriptor.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** What the group table needs of the volume. */
@@ -57,7 +62,8 @@ export class GroupTable {
     const { superblock: sb, geometry: g } = this.#owner;
     for (let index = 0; index < g.gdtBlocks; index++) {
       const block = descriptorBlock(sb, g, index);
-      if (block >= g.blocksCount) return new Ext4Error("corrupt", `descriptor block ${index} lies beyond the file system`, { block });
+      if (block >= g.blocksCount)
+        return new Ext4Error("corrupt", `descriptor block ${index} lies beyond the file system`, { block });
       const buffer = new Buffer(block, new Uint8Array(g.blockSize));
       const error = this.#owner.readBlocks(block, buffer.data);
       if (error < 0) return new Ext4Error("io", `cannot read descriptor block ${block}`, { errno: -error, block });
@@ -78,12 +84,15 @@ export class GroupTable {
       const gd = this.descriptors[group];
       const first = flex ? g.firstDataBlock : groupStart(g, group);
       const end = flex ? g.blocksCount : first + groupBlocks(g, group);
-      const inside = (block: number, count: number): boolean => block >= first && block + count <= end && block > g.firstDataBlock;
+      const inside = (block: number, count: number): boolean =>
+        block >= first && block + count <= end && block > g.firstDataBlock;
       if (!inside(gd.blockBitmap, 1)) return this.#refuse(group, "block bitmap", gd.blockBitmap);
       if (!inside(gd.inodeBitmap, 1)) return this.#refuse(group, "inode bitmap", gd.inodeBitmap);
       if (!inside(gd.inodeTable, g.itableBlocks)) return this.#refuse(group, "inode table", gd.inodeTable);
       if (!gd.checksumIsValid(group, this.format)) {
-        return new Ext4Error("corrupt", `group ${group}: descriptor checksum is wrong`, { block: this.descriptorBuffer(group).block });
+        return new Ext4Error("corrupt", `group ${group}: descriptor checksum is wrong`, {
+          block: this.descriptorBuffer(group).block,
+        });
       }
     }
     return undefined;
@@ -198,7 +207,8 @@ export class GroupTable {
       const gd = this.descriptors[group];
       if (this.format.checksum === "crc32c") {
         const blocks = cache.peek(gd.blockBitmap);
-        if (blocks?.dirty) gd.blockBitmapCsum = crc32c(this.format.checksumSeed, blocks.data, 0, g.clustersPerGroup >> 3);
+        if (blocks?.dirty)
+          gd.blockBitmapCsum = crc32c(this.format.checksumSeed, blocks.data, 0, g.clustersPerGroup >> 3);
         const inodes = cache.peek(gd.inodeBitmap);
         if (inodes?.dirty) gd.inodeBitmapCsum = crc32c(this.format.checksumSeed, inodes.data, 0, g.inodesPerGroup >> 3);
       }
@@ -214,7 +224,8 @@ export class GroupTable {
     const count = groupBlocks(g, group);
     const gd = this.descriptors[group];
     const mark = (block: number, blocks: number): void => {
-      for (let b = Math.max(block, start); b < Math.min(block + blocks, start + count); b++) setBits(bits, b - start, 1);
+      for (let b = Math.max(block, start); b < Math.min(block + blocks, start + count); b++)
+        setBits(bits, b - start, 1);
     };
     setBits(bits, 0, groupSuperBlocks(sb, g, group));
     mark(gd.blockBitmap, 1);
@@ -223,4 +234,3 @@ export class GroupTable {
     setBits(bits, count, g.blockSize * 8 - count);
   }
 }
-

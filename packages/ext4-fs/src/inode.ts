@@ -253,4 +253,3 @@ export class CoreInode {
     if (this.#hasChecksumHi()) this.view.setUint16(I_CHECKSUM_HI, c >>> 16, true);
   }
 }
-

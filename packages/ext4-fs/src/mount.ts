@@ -85,7 +85,10 @@ export function prepareVolume(device: BlockDevice, options: VolumeOptions): Volu
   const geometry = readGeometry(sb, device.size);
   if (geometry instanceof Ext4Error) return geometry;
   if (geometry.blockSize % device.blockSize !== 0) {
-    return new Ext4Error("invalid", `blocks of ${geometry.blockSize} bytes on a device with blocks of ${device.blockSize}`);
+    return new Ext4Error(
+      "invalid",
+      `blocks of ${geometry.blockSize} bytes on a device with blocks of ${device.blockSize}`,
+    );
   }
   const volume = new Volume(device, geometry, bytes, readOnly ? { ...options, readOnly } : options);
   return volume.groups.load() ?? volume;
@@ -97,9 +100,14 @@ function readSuperblock(device: BlockDevice): { superblock: Superblock; bytes: U
   let error = device.readBlock(0, probe);
   if (error < 0) return new Ext4Error("io", "cannot read the superblock", { errno: -error });
   const first = new Superblock(probe.subarray(SUPERBLOCK_OFFSET, SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE));
-  if (first.u16(S_MAGIC) !== EXT4_SUPER_MAGIC) return new Ext4Error("invalid", "not an ext4 file system (bad magic number)");
-  if (first.u32(S_LOG_BLOCK_SIZE) > 6) return new Ext4Error("corrupt", `superblock: block size 2^${10 + first.u32(S_LOG_BLOCK_SIZE)}`);
-  const both = featureNames("roCompat", first.u32(S_FEATURE_RO_COMPAT) & (EXT4_FEATURE_RO_COMPAT_METADATA_CSUM | EXT4_FEATURE_RO_COMPAT_GDT_CSUM));
+  if (first.u16(S_MAGIC) !== EXT4_SUPER_MAGIC)
+    return new Ext4Error("invalid", "not an ext4 file system (bad magic number)");
+  if (first.u32(S_LOG_BLOCK_SIZE) > 6)
+    return new Ext4Error("corrupt", `superblock: block size 2^${10 + first.u32(S_LOG_BLOCK_SIZE)}`);
+  const both = featureNames(
+    "roCompat",
+    first.u32(S_FEATURE_RO_COMPAT) & (EXT4_FEATURE_RO_COMPAT_METADATA_CSUM | EXT4_FEATURE_RO_COMPAT_GDT_CSUM),
+  );
   if (both.length === 2) return new Ext4Error("corrupt", "superblock: metadata_csum and uninit_bg exclude each other");
   if (!first.checksumIsValid()) return new Ext4Error("corrupt", "superblock checksum is wrong", { block: 0 });
   // Keep the whole block that holds the superblock: it is logged and written as a block.
@@ -145,7 +153,8 @@ function recover(volume: Volume): Volume | Ext4Error {
   if (log instanceof Ext4Error) return log;
   const replay = replayJournal(log);
   if (replay instanceof Ext4Error) return replay;
-  if (replay.transactions > 0) writable.log(`journal: replayed ${replay.transactions} transactions, ${replay.blocks} blocks`);
+  if (replay.transactions > 0)
+    writable.log(`journal: replayed ${replay.transactions} transactions, ${replay.blocks} blocks`);
   const failed = log.view.getInt32(JS_ERRNO) !== 0;
   if (failed) {
     log.view.setInt32(JS_ERRNO, 0);
@@ -194,7 +203,11 @@ function startWriting(volume: Volume, log: JournalLog | undefined): Ext4Error | 
   if (error < 0) return new Ext4Error("io", "cannot write the superblock", { errno: -error });
   recount(volume);
   error = processOrphans(volume);
-  return error < 0 ? new Ext4Error(error === -EROFS ? "io" : "corrupt", "cannot clean up the orphans of the last crash", { errno: -error }) : undefined;
+  return error < 0
+    ? new Ext4Error(error === -EROFS ? "io" : "corrupt", "cannot clean up the orphans of the last crash", {
+        errno: -error,
+      })
+    : undefined;
 }
 
 /** The descriptors' counts are the truth; the superblock's sums may lag behind after a crash. */
@@ -235,7 +248,8 @@ export function stopWriting(volume: Volume): number {
   const sb = volume.superblock;
   closeOrphanFile(volume);
   sb.setIncompat(EXT4_FEATURE_INCOMPAT_RECOVER, false);
-  if (volume.journal === undefined && (sb.u16(S_STATE) & EXT4_ERROR_FS) === 0) sb.setU16(S_STATE, sb.u16(S_STATE) | EXT4_VALID_FS);
+  if (volume.journal === undefined && (sb.u16(S_STATE) & EXT4_ERROR_FS) === 0)
+    sb.setU16(S_STATE, sb.u16(S_STATE) | EXT4_VALID_FS);
   const failed = volume.writeSuperblock();
   return failed < 0 ? failed : volume.flushDevice();
 }
@@ -248,7 +262,8 @@ export function setReadOnly(volume: Volume, readOnly: boolean): number {
     if (error === 0) volume.readOnly = true;
     return error;
   }
-  if (volume.device.readOnly || volume.aborted || checkFeatures(volume.superblock, volume.options) !== false) return -EROFS;
+  if (volume.device.readOnly || volume.aborted || checkFeatures(volume.superblock, volume.options) !== false)
+    return -EROFS;
   volume.readOnly = false;
   const journaled = volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL) && volume.options.unjournaled !== true;
   const log = journaled ? openLog(volume) : undefined;

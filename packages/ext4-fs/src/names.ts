@@ -26,7 +26,7 @@ import { heldSpace } from "./allocator/blocks.ts";
 import { allocateInode, freeInode } from "./allocator/inodes.ts";
 import { EXT4_NAME_LEN, fileTypeOfMode } from "./directory/entry.ts";
 import { addName, initDirectory, removeName, retargetName } from "./directory/insert.ts";
-import { findName, type FoundEntry, isEmptyDirectory } from "./directory/lookup.ts";
+import { findName, isEmptyDirectory } from "./directory/lookup.ts";
 import { initExtentRoot } from "./extents/node.ts";
 import { EXT4_FEATURE_INCOMPAT_FILETYPE, EXT4_FEATURE_RO_COMPAT_DIR_NLINK } from "./features.ts";
 import { freeFrom, writeFile } from "./file-write.ts";
@@ -64,9 +64,12 @@ export function lookupName(volume: Volume, dir: CoreInode, name: Uint8Array): Co
   const error = findName(volume, dir, name, found);
   if (error < 0) return error;
   const ino = found.ino;
-  if (ino < volume.geometry.firstInode && ino !== 2) return volume.corrupt(`directory entry names inode ${ino}`, dir.ino, 0);
+  if (ino < volume.geometry.firstInode && ino !== 2)
+    return volume.corrupt(`directory entry names inode ${ino}`, dir.ino, 0);
   const inode = volume.inode(ino);
-  return typeof inode === "number" ? volume.corrupt(`directory entry names inode ${ino}, which cannot be read`, dir.ino, 0) : inode;
+  return typeof inode === "number"
+    ? volume.corrupt(`directory entry names inode ${ino}, which cannot be read`, dir.ino, 0)
+    : inode;
 }
 
 /** Runs a change; when only space that waits for a commit is left, commits and tries once more. */
@@ -132,7 +135,8 @@ function newInode(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | n
   inode.uid = init.uid;
   inode.gid = init.gid;
   inode.links = 1;
-  for (const which of ["atime", "ctime", "mtime", "crtime"] as const) inode.writeTime(which, volume.time.sec, volume.time.nsec);
+  for (const which of ["atime", "ctime", "mtime", "crtime"] as const)
+    inode.writeTime(which, volume.time.sec, volume.time.nsec);
   let flags = dir.flags & EXT4_FL_INHERITED;
   if (type === S_IFREG || type === S_IFDIR) {
     flags |= EXT4_EXTENTS_FL;
@@ -171,7 +175,13 @@ export function readDevice(inode: CoreInode): number {
 }
 
 /** Creates a symbolic link; targets under 60 bytes live in the inode. */
-export function createSymlink(volume: Volume, dir: CoreInode, name: Uint8Array, target: Uint8Array, init: NodeInit): CoreInode | number {
+export function createSymlink(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  target: Uint8Array,
+  init: NodeInit,
+): CoreInode | number {
   if (target.length === 0) return -ENOENT;
   if (target.length >= volume.blockSize) return -ENAMETOOLONG;
   return withRetry(volume, () => {
@@ -252,7 +262,8 @@ function removeEntryOf(volume: Volume, dir: CoreInode, name: Uint8Array, wantsDi
 function resolveForRemoval(volume: Volume, dir: CoreInode, name: Uint8Array): CoreInode | number {
   const target = lookupName(volume, dir, name);
   if (typeof target === "number") return target;
-  if (dir.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (dir.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL))
+    return -EPERM;
   return target;
 }
 
@@ -293,8 +304,16 @@ function loseLink(dir: CoreInode): void {
  * Moves a name. What is in the way is replaced as rename(2) allows; `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE. The caller has made
  * sure that a directory does not move below itself.
  */
-export function renameName(volume: Volume, dir: CoreInode, name: Uint8Array, newDir: CoreInode, newName: Uint8Array, flags: number): number {
-  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0 || flags === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
+export function renameName(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  newDir: CoreInode,
+  newName: Uint8Array,
+  flags: number,
+): number {
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0 || flags === (RENAME_NOREPLACE | RENAME_EXCHANGE))
+    return -EINVAL;
   if (newName.length > EXT4_NAME_LEN) return -ENAMETOOLONG;
   if (newName.length === 0) return -ENOENT;
   if (!newDir.isDirectory) return -ENOTDIR;
@@ -314,7 +333,14 @@ export function renameName(volume: Volume, dir: CoreInode, name: Uint8Array, new
   });
 }
 
-function moveName(volume: Volume, dir: CoreInode, name: Uint8Array, source: CoreInode, newDir: CoreInode, newName: Uint8Array): number {
+function moveName(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  source: CoreInode,
+  newDir: CoreInode,
+  newName: Uint8Array,
+): number {
   const found = volume.work.found;
   const changesParent = source.isDirectory && dir !== newDir;
   if (changesParent && !canGainLink(volume, newDir)) return -EMLINK;
@@ -341,7 +367,8 @@ function replace(
   target: CoreInode,
 ): number {
   const found = volume.work.found;
-  if (newDir.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (newDir.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL) || target.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL))
+    return -EPERM;
   if (source.isDirectory !== target.isDirectory) return source.isDirectory ? -ENOTDIR : -EISDIR;
   if (target.isDirectory) {
     const empty = isEmptyDirectory(volume, target);
@@ -412,4 +439,3 @@ export function releaseInode(volume: Volume, inode: CoreInode): number {
   if (inode.refs > 0 || inode.links > 0 || inode.deleted || volume.readOnly) return 0;
   return deleteInode(volume, inode);
 }
-

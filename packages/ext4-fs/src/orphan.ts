@@ -65,7 +65,10 @@ function orphanBlock(volume: Volume, file: OrphanFile, index: number): Buffer | 
   if (typeof buffer === "number" || buffer.verifiedAs === KIND_ORPHANS) return buffer;
   buffer.kind = KIND_ORPHANS;
   buffer.seed = file.seed;
-  if (buffer.view.getUint32(volume.blockSize - 8, true) !== ORPHAN_BLOCK_MAGIC || !blockChecksumIsValid(volume, buffer)) {
+  if (
+    buffer.view.getUint32(volume.blockSize - 8, true) !== ORPHAN_BLOCK_MAGIC ||
+    !blockChecksumIsValid(volume, buffer)
+  ) {
     return volume.corrupt(`orphan file block ${block} is damaged`, 0, block);
   }
   buffer.verifiedAs = KIND_ORPHANS;

@@ -119,7 +119,8 @@ export class PathInode {
   rename(from: string, to: string): number {
     const source = this.resolvePath(from);
     const target = this.resolvePath(to);
-    if (source === "/" || target === "/" || `${target}/`.startsWith(`${source}/`)) return source === target && source !== "/" ? 0 : -EINVAL;
+    if (source === "/" || target === "/" || `${target}/`.startsWith(`${source}/`))
+      return source === target && source !== "/" ? 0 : -EINVAL;
     const sourceDir = walk(this.#fs, dirname(source));
     if (typeof sourceDir === "number") return sourceDir;
     const targetDir = walk(this.#fs, dirname(target));
@@ -205,4 +206,3 @@ export function removeTree(parent: Ext4Inode, name: string): number {
   }
   return 0;
 }
-

@@ -108,7 +108,8 @@ class Filler {
   #addDirectory(path: string, entry: ImageEntry): void {
     const dir = this.#directory(path);
     const { mode = 0o755, uid = 0, gid = 0, mtime } = entry;
-    if ((dir.mode & 0o7777) !== mode || dir.uid !== uid || dir.gid !== gid) expect(dir.setattr({ mode, uid, gid }), path);
+    if ((dir.mode & 0o7777) !== mode || dir.uid !== uid || dir.gid !== gid)
+      expect(dir.setattr({ mode, uid, gid }), path);
     if (mtime !== undefined) this.#directoryTimes.set(path, mtime);
     setXattrs(dir, entry, path);
   }

@@ -12,7 +12,11 @@ function mounted(): { root: PathInode; fs: Ext4FileSystem; disk: Disk } {
   const disk = new Disk(new OverlayDisk(base));
   const fs = new Ext4FileSystem(disk);
   const root = fs.rootDir();
-  for (const [path, type] of [["dir", "directory"], ["dir/sub", "directory"], ["dir/sub/file", "file"]] as const) {
+  for (const [path, type] of [
+    ["dir", "directory"],
+    ["dir/sub", "directory"],
+    ["dir/sub/file", "file"],
+  ] as const) {
     expect(root.create(path, type)).toBeInstanceOf(PathInode);
   }
   expect(root.lookup("dir/sub/file")?.writeAt(0, new TextEncoder().encode("hello"))).toBe(5);

@@ -178,7 +178,8 @@ export class Superblock {
   /** The volume name up to its NUL, as Latin-1. */
   get volumeName(): string {
     let name = "";
-    for (let i = 0; i < 16 && this.bytes[S_VOLUME_NAME + i] !== 0; i++) name += String.fromCharCode(this.bytes[S_VOLUME_NAME + i]);
+    for (let i = 0; i < 16 && this.bytes[S_VOLUME_NAME + i] !== 0; i++)
+      name += String.fromCharCode(this.bytes[S_VOLUME_NAME + i]);
     return name;
   }
 

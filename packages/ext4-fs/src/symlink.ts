@@ -12,7 +12,8 @@ export function readLink(volume: Volume, inode: CoreInode): Uint8Array | number 
   if (size === 0 || size > volume.blockSize) return volume.corrupt(`symbolic link of ${size} bytes`, inode.ino, 0);
   // Fast links have no blocks but perhaps one of attributes.
   const attributeBlocks = inode.fileAcl !== 0 ? volume.blockSize / 512 : 0;
-  const isFast = size < I_BLOCK_SIZE && !inode.hasFlag(EXT4_EXTENTS_FL) && inode.blocks512(volume.blockSize) <= attributeBlocks;
+  const isFast =
+    size < I_BLOCK_SIZE && !inode.hasFlag(EXT4_EXTENTS_FL) && inode.blocks512(volume.blockSize) <= attributeBlocks;
   if (isFast) return inode.raw.slice(I_BLOCK, I_BLOCK + size);
   const target = new Uint8Array(size);
   const count = readData(volume, inode, 0, target);

@@ -157,7 +157,8 @@ export class Volume {
 
   /** Reads data.length / blockSize blocks. 0 or -errno; a range outside the volume is -EUCLEAN (only a bad pointer asks for it). */
   readBlocks(block: number, data: Uint8Array): number {
-    if (block + data.length / this.blockSize > this.geometry.blocksCount) return this.corrupt(`block ${block} lies outside`, 0, block);
+    if (block + data.length / this.blockSize > this.geometry.blocksCount)
+      return this.corrupt(`block ${block} lies outside`, 0, block);
     const error = this.device.readBlock(block * this.#unit, data);
     if (error < 0) this.log(`read error ${error} at block ${block}`);
     return error < 0 ? error : 0;
@@ -165,7 +166,8 @@ export class Volume {
 
   writeBlocks(block: number, data: Uint8Array): number {
     if (this.aborted) return -EIO;
-    if (block + data.length / this.blockSize > this.geometry.blocksCount) return this.corrupt(`block ${block} lies outside`, 0, block);
+    if (block + data.length / this.blockSize > this.geometry.blocksCount)
+      return this.corrupt(`block ${block} lies outside`, 0, block);
     const error = this.device.writeBlock(block * this.#unit, data);
     if (error < 0) this.log(`write error ${error} at block ${block}`);
     return error < 0 ? error : 0;
@@ -337,7 +339,8 @@ export class Volume {
     this.#changed = [];
     this.#revoked = new Set();
     this.groups.held.clear();
-    if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom())) return this.checkpoint();
+    if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom()))
+      return this.checkpoint();
     return 0;
   }
 
@@ -394,7 +397,8 @@ export class Volume {
     const staging = new Uint8Array(Math.min(maxRun, buffers.length) * this.blockSize);
     for (let i = 0; i < buffers.length; ) {
       let count = 1;
-      while (i + count < buffers.length && count < maxRun && buffers[i + count].block === buffers[i].block + count) count++;
+      while (i + count < buffers.length && count < maxRun && buffers[i + count].block === buffers[i].block + count)
+        count++;
       let error: number;
       if (count === 1) {
         error = this.writeBlocks(buffers[i].block, buffers[i].data);
@@ -430,18 +434,23 @@ export class Volume {
       found.touched = true;
       return found.deleted ? -ESTALE : found;
     }
-    if (!(ino >= 1 && ino <= this.geometry.inodesCount)) return this.corrupt(`inode number ${ino} is out of range`, 0, 0);
+    if (!(ino >= 1 && ino <= this.geometry.inodesCount))
+      return this.corrupt(`inode number ${ino} is out of range`, 0, 0);
     const buffer = this.cache.get(this.inodeBlock(ino));
     if (typeof buffer === "number") return buffer;
     const at = this.#inodeOffset(ino);
     const inode = new CoreInode(ino, buffer.data.slice(at, at + this.geometry.inodeSize));
-    if (inode.raw.length > GOOD_OLD_INODE_SIZE && (inode.extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (inode.extraIsize & 3) !== 0)) {
+    if (
+      inode.raw.length > GOOD_OLD_INODE_SIZE &&
+      (inode.extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (inode.extraIsize & 3) !== 0)
+    ) {
       return this.corrupt(`extra size ${inode.extraIsize}`, ino, buffer.block);
     }
     if (inode.size > MAX_FILE_BLOCKS * this.blockSize) return this.corrupt("size is out of range", ino, buffer.block);
     inode.setSeed(this.csumSeed);
     if (inode.mode === 0 && inode.links === 0) return -ESTALE;
-    if (this.hasMetadataCsum && !inode.checksumIsValid()) return this.corrupt("inode checksum is wrong", ino, buffer.block);
+    if (this.hasMetadataCsum && !inode.checksumIsValid())
+      return this.corrupt("inode checksum is wrong", ino, buffer.block);
     this.#inodes.set(ino, inode);
     return inode;
   }
@@ -495,4 +504,3 @@ export class Volume {
     if (!inode.deleted && !this.#inodes.has(inode.ino)) this.#inodes.set(inode.ino, inode); // was evicted while nobody used it
   }
 }
-

@@ -112,17 +112,25 @@ function find(root: ModelNode, path: string): ModelNode | undefined {
 
 const CASES: readonly [string, Partial<MkfsOptions>, number][] = [
   ["1 KiB blocks", { blockSize: 1024 }, 1],
-  ["4 KiB blocks, orphan file and checksum seed", { blockSize: 4096, features: ["orphan_file", "metadata_csum_seed"] }, 2],
+  [
+    "4 KiB blocks, orphan file and checksum seed",
+    { blockSize: 4096, features: ["orphan_file", "metadata_csum_seed"] },
+    2,
+  ],
   ["no checksums, 32-bit", { blockSize: 2048, features: ["^metadata_csum", "^64bit"] }, 3],
 ];
 
-test.each(CASES)("at any moment, the disk replays to a clean file system that holds what was synced: %s", (_name, options, seed) => {
-  const recording = record(options, seed, 600);
-  const random = new Random(seed * 977);
-  for (let i = 0; i < POINTS; i++) {
-    const count = 1 + random.below(recording.events.length);
-    const disk = diskAt(recording, count, i % 2 === 0 ? undefined : random);
-    const problems = problemsAt(recording, count, disk);
-    expect(problems, `crash after event ${count} of ${recording.events.length}`).toEqual([]);
-  }
-}, 300_000);
+test.each(CASES)(
+  "at any moment, the disk replays to a clean file system that holds what was synced: %s",
+  (_name, options, seed) => {
+    const recording = record(options, seed, 600);
+    const random = new Random(seed * 977);
+    for (let i = 0; i < POINTS; i++) {
+      const count = 1 + random.below(recording.events.length);
+      const disk = diskAt(recording, count, i % 2 === 0 ? undefined : random);
+      const problems = problemsAt(recording, count, disk);
+      expect(problems, `crash after event ${count} of ${recording.events.length}`).toEqual([]);
+    }
+  },
+  300_000,
+);

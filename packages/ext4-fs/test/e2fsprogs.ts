@@ -22,7 +22,9 @@ export function run(tool: string, args: readonly string[], input?: string): Tool
   return { status: result.status ?? -1, output: `${result.stdout}${result.stderr}`, stdout: result.stdout };
 }
 
-export const hasE2fsprogs: boolean = ["e2fsck", "debugfs", "mke2fs", "dumpe2fs"].every((tool) => spawnSync(tool, ["-V"], { env }).status !== null);
+export const hasE2fsprogs: boolean = ["e2fsck", "debugfs", "mke2fs", "dumpe2fs"].every(
+  (tool) => spawnSync(tool, ["-V"], { env }).status !== null,
+);
 if (!hasE2fsprogs) process.stderr.write("e2fsprogs is not installed: comparisons with the real tools are skipped\n");
 
 /** A directory that goes away with `remove`. */

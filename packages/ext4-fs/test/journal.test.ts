@@ -54,32 +54,35 @@ const VERSIONS: readonly [name: string, options: string, jo: string][] = [
   ["no checksums, 32-bit", "^64bit,^metadata_csum", "jo"],
 ];
 
-test.skipIf(!hasE2fsprogs).each(VERSIONS)("committed blocks are replayed, revoked ones are not: %s", (_name, options, jo) => {
-  const x = block("x", 0x78, false, 2);
-  const y = block("y", 0x79);
-  const make = (): number[] =>
-    imageWithJournal(options, (b) => [
-      jo,
-      `jw -b ${b[0]},${b[1]} ${x}`,
-      `jw -b ${b[1]} ${y}`,
-      `jw -r ${b[0]}`,
-      `jw -b ${b[2]} ${y}`,
-      "jc",
-    ]);
-  make();
-  // A read-only mount sees the same without writing anything.
-  const before = run("dumpe2fs", ["-h", image]).output;
-  expect(contents(true)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
-  expect(run("dumpe2fs", ["-h", image]).output).toBe(before);
-  expect(before).toContain("needs_recovery");
-  expect(contents(false)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
-  expect(run("dumpe2fs", ["-h", image]).output).not.toContain("needs_recovery");
-  expect(fsckProblems(image)).toBeUndefined();
-  // e2fsck agrees.
-  make();
-  run("e2fsck", ["-fy", "-E", "journal_only", image]);
-  expect(contents(true)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
-});
+test.skipIf(!hasE2fsprogs).each(VERSIONS)(
+  "committed blocks are replayed, revoked ones are not: %s",
+  (_name, options, jo) => {
+    const x = block("x", 0x78, false, 2);
+    const y = block("y", 0x79);
+    const make = (): number[] =>
+      imageWithJournal(options, (b) => [
+        jo,
+        `jw -b ${b[0]},${b[1]} ${x}`,
+        `jw -b ${b[1]} ${y}`,
+        `jw -r ${b[0]}`,
+        `jw -b ${b[2]} ${y}`,
+        "jc",
+      ]);
+    make();
+    // A read-only mount sees the same without writing anything.
+    const before = run("dumpe2fs", ["-h", image]).output;
+    expect(contents(true)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
+    expect(run("dumpe2fs", ["-h", image]).output).toBe(before);
+    expect(before).toContain("needs_recovery");
+    expect(contents(false)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
+    expect(run("dumpe2fs", ["-h", image]).output).not.toContain("needs_recovery");
+    expect(fsckProblems(image)).toBeUndefined();
+    // e2fsck agrees.
+    make();
+    run("e2fsck", ["-fy", "-E", "journal_only", image]);
+    expect(contents(true)).toEqual([0x6f, 0x79, 0x79, 0x6f]);
+  },
+);
 
 test.skipIf(!hasE2fsprogs)("a logged block that looks like a journal header comes back unescaped", () => {
   const m = block("m", 0x6d, true);

@@ -55,10 +55,10 @@ test("writing into reserved space turns it into data piece by piece", () => {
   expect(file.fallocate(0, 0, 2_000_000)).toBe(0);
   expect([file.size, file.seekData(0, true)]).toEqual([2_000_000, -6]);
   const data = new Uint8Array(700).fill(5);
-  for (let i = 0; i < 900; i++) expect(file.writeAt((i * 389) % 1900 * 1024, data)).toBe(700);
+  for (let i = 0; i < 900; i++) expect(file.writeAt(((i * 389) % 1900) * 1024, data)).toBe(700);
   const buf = new Uint8Array(1024);
   for (let i = 0; i < 900; i += 50) {
-    expect(file.readAt((i * 389) % 1900 * 1024, buf)).toBe(1024);
+    expect(file.readAt(((i * 389) % 1900) * 1024, buf)).toBe(1024);
     expect([buf[0], buf[699], buf[700]]).toEqual([5, 5, 0]);
   }
   expectClean(disk, fs);

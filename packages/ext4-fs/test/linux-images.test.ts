@@ -1,6 +1,15 @@
 /// <reference types="node" />
 /** Images of mke2fs read by us, images changed by us judged by e2fsck and read back by debugfs. */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { afterAll, expect, test } from "vitest";
@@ -14,8 +23,12 @@ afterAll(() => workspace.remove());
 /** A host directory with small and large, sparse, linked and many files. */
 function makeTree(path: string): void {
   mkdirSync(`${path}/many/deep/deeper`, { recursive: true });
-  for (let i = 0; i < 700; i++) writeFileSync(`${path}/many/a file with quite a long name, number ${i}`, `content ${i}\n`.repeat(i));
-  writeFileSync(`${path}/large`, new Uint8Array(3_000_001).map((_, i) => i * 31 + (i >> 8)));
+  for (let i = 0; i < 700; i++)
+    writeFileSync(`${path}/many/a file with quite a long name, number ${i}`, `content ${i}\n`.repeat(i));
+  writeFileSync(
+    `${path}/large`,
+    new Uint8Array(3_000_001).map((_, i) => i * 31 + (i >> 8)),
+  );
   writeFileSync(`${path}/empty`, "");
   writeFileSync(`${path}/Grüße 你好`, "name in UTF-8");
   symlinkSync("many/deep", `${path}/short link`);
@@ -29,13 +42,15 @@ function differences(hostPath: string, inode: Ext4Inode): string[] {
     const st = lstatSync(path);
     const found = inode.lookup(name);
     if (typeof found === "number") problems.push(`${path}: ${found}`);
-    else if (found.mode !== st.mode || found.uid !== st.uid) problems.push(`${path}: mode ${found.mode} instead of ${st.mode}`);
+    else if (found.mode !== st.mode || found.uid !== st.uid)
+      problems.push(`${path}: mode ${found.mode} instead of ${st.mode}`);
     else if (st.isSymbolicLink() && found.readlink() !== readlinkSync(path)) problems.push(`${path}: target`);
     else if (st.isDirectory()) problems.push(...differences(path, found));
     else if (st.isFile()) {
       const data = new Uint8Array(st.size + 1);
       const count = found.readAt(0, data);
-      if (count !== st.size || Buffer.compare(data.subarray(0, count), readFileSync(path)) !== 0) problems.push(`${path}: content`);
+      if (count !== st.size || Buffer.compare(data.subarray(0, count), readFileSync(path)) !== 0)
+        problems.push(`${path}: content`);
     }
   }
   return problems;
@@ -56,36 +71,47 @@ const KINDS: readonly [string, number, readonly string[]][] = [
   ["128-byte inodes", 48 << 20, ["-b", "1024", "-I", "128"]],
 ];
 
-test.skipIf(!hasE2fsprogs).each(KINDS)("a tree put there by mke2fs -d is read back the same: %s", (_kind, size, args) => {
-  const tree = workspace.file("tree");
-  rmSync(tree, { recursive: true, force: true });
-  makeTree(tree);
-  const image = workspace.file("tree.img");
-  makeImage(image, size, [...args, "-d", tree]);
-  const disk = new FileDisk(image, { readOnly: true });
-  const fs = new Ext4FileSystem(disk);
-  expect(differences(tree, fs.root())).toEqual([]);
-  disk.close();
-});
+test.skipIf(!hasE2fsprogs).each(KINDS)(
+  "a tree put there by mke2fs -d is read back the same: %s",
+  (_kind, size, args) => {
+    const tree = workspace.file("tree");
+    rmSync(tree, { recursive: true, force: true });
+    makeTree(tree);
+    const image = workspace.file("tree.img");
+    makeImage(image, size, [...args, "-d", tree]);
+    const disk = new FileDisk(image, { readOnly: true });
+    const fs = new Ext4FileSystem(disk);
+    expect(differences(tree, fs.root())).toEqual([]);
+    disk.close();
+  },
+);
 
-test.skipIf(!hasE2fsprogs).each(KINDS)("after a random workload e2fsck finds nothing, and a new mount finds everything: %s", (kind, size, args) => {
-  const image = workspace.file("work.img");
-  makeImage(image, size, args);
-  const problems: string[] = [];
-  const disk = new OverlayDisk(new FileDisk(image, { readOnly: true }));
-  let now = 1_700_000_000;
-  const fs = new Ext4FileSystem(disk, { now: () => ({ sec: now++, nsec: 7 }), log: (line) => problems.push(line), cacheBlocks: 256, cacheInodes: 64 });
-  const workload = new Workload(fs, kind.length);
-  for (let i = 0; i < 1500; i++) workload.next();
-  workload.finish();
-  expect(fs.unmount()).toBe(0);
-  expect(problems).toEqual([]);
-  const result = workspace.file("result.img");
-  saveImage(disk, result);
-  expect(fsckProblems(result)).toBeUndefined();
-  const again = new Ext4FileSystem(disk, { readOnly: true });
-  expect(compare(workload.root, again.root().lookup("work") as Ext4Inode)).toEqual([]);
-});
+test.skipIf(!hasE2fsprogs).each(KINDS)(
+  "after a random workload e2fsck finds nothing, and a new mount finds everything: %s",
+  (kind, size, args) => {
+    const image = workspace.file("work.img");
+    makeImage(image, size, args);
+    const problems: string[] = [];
+    const disk = new OverlayDisk(new FileDisk(image, { readOnly: true }));
+    let now = 1_700_000_000;
+    const fs = new Ext4FileSystem(disk, {
+      now: () => ({ sec: now++, nsec: 7 }),
+      log: (line) => problems.push(line),
+      cacheBlocks: 256,
+      cacheInodes: 64,
+    });
+    const workload = new Workload(fs, kind.length);
+    for (let i = 0; i < 1500; i++) workload.next();
+    workload.finish();
+    expect(fs.unmount()).toBe(0);
+    expect(problems).toEqual([]);
+    const result = workspace.file("result.img");
+    saveImage(disk, result);
+    expect(fsckProblems(result)).toBeUndefined();
+    const again = new Ext4FileSystem(disk, { readOnly: true });
+    expect(compare(workload.root, again.root().lookup("work") as Ext4Inode)).toEqual([]);
+  },
+);
 
 test.skipIf(!hasE2fsprogs)("debugfs reads from our image what we wrote", () => {
   const image = workspace.file("debugfs.img");
@@ -132,24 +158,44 @@ test.skipIf(!hasE2fsprogs)("attributes and special files made by Linux tools are
   run("debugfs", ["-w", "-f", "-", image], `${script.join("\n")}\n`);
   const fs = new Ext4FileSystem(new FileDisk(image, { readOnly: true }));
   const f = fs.root().lookup("f") as Ext4Inode;
-  const text = (value: Uint8Array | number): string | number => (typeof value === "number" ? value : new TextDecoder().decode(value));
+  const text = (value: Uint8Array | number): string | number =>
+    typeof value === "number" ? value : new TextDecoder().decode(value);
   expect(f.listxattr()).toEqual(expect.arrayContaining(["user.small", "user.large"]));
   expect(text(f.getxattr("user.small"))).toBe("in the inode");
   expect(text(f.getxattr("user.large"))).toBe("L".repeat(400));
   expect(f.getxattr("user.none")).toBe(-61);
   expect((fs.root().lookup("tty") as Ext4Inode).rdev).toBe(0x500);
   const blockDevice = fs.root().lookup("disk") as Ext4Inode;
-  expect([blockDevice.mode & 0o170000, blockDevice.rdev]).toEqual([0o060000, (259 << 8) | (60000 & 0xff) | ((60000 & ~0xff) << 12)]);
+  expect([blockDevice.mode & 0o170000, blockDevice.rdev]).toEqual([
+    0o060000,
+    (259 << 8) | (60000 & 0xff) | ((60000 & ~0xff) << 12),
+  ]);
 });
 
 test.skipIf(!hasE2fsprogs)("our hashes are debugfs's, for every version, signed and unsigned", async () => {
   const { hashName } = await import("../src/directory/hash.ts");
   const seedText = "01234567-89ab-cdef-0123-456789abcdef";
-  const seedBytes = Uint8Array.from(seedText.replaceAll("-", "").match(/../g) as string[], (h) => Number.parseInt(h, 16));
+  const seedBytes = Uint8Array.from(seedText.replaceAll("-", "").match(/../g) as string[], (h) =>
+    Number.parseInt(h, 16),
+  );
   const view = new DataView(seedBytes.buffer);
   const seed = Int32Array.of(0, 4, 8, 12).map((at) => view.getInt32(at, true));
-  const names = ["a", "abcdefg", "a name of exactly thirty-two byte", "x".repeat(255), "Grüße-你好", "12345678901234567890123456789012345"];
-  const versions = [["legacy", 0], ["half_md4", 1], ["tea", 2], ["HASHALG_3", 3], ["HASHALG_4", 4], ["HASHALG_5", 5]] as const;
+  const names = [
+    "a",
+    "abcdefg",
+    "a name of exactly thirty-two byte",
+    "x".repeat(255),
+    "Grüße-你好",
+    "12345678901234567890123456789012345",
+  ];
+  const versions = [
+    ["legacy", 0],
+    ["half_md4", 1],
+    ["tea", 2],
+    ["HASHALG_3", 3],
+    ["HASHALG_4", 4],
+    ["HASHALG_5", 5],
+  ] as const;
   const hash = { major: 0, minor: 0 };
   for (const [version, number] of versions) {
     for (const name of names) {
@@ -157,7 +203,12 @@ test.skipIf(!hasE2fsprogs)("our hashes are debugfs's, for every version, signed 
       hashName(number, seed, bytes, 0, bytes.length, hash);
       const answer = run("debugfs", ["-R", `dx_hash -h ${version} -s ${seedText} "${name}"`]).output;
       const [, major, minor] = /is 0x([0-9a-f]+) \(minor 0x([0-9a-f]+)\)/.exec(answer) ?? [];
-      expect([version, name, hash.major, hash.minor]).toEqual([version, name, Number.parseInt(major ?? "", 16), Number.parseInt(minor ?? "", 16)]);
+      expect([version, name, hash.major, hash.minor]).toEqual([
+        version,
+        name,
+        Number.parseInt(major ?? "", 16),
+        Number.parseInt(minor ?? "", 16),
+      ]);
     }
   }
 });

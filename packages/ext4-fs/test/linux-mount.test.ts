@@ -1,7 +1,16 @@
 /// <reference types="node" />
 /** The Linux kernel as a second reader and writer, where loop mounts are allowed (root on the development machines). */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { afterAll, expect, test } from "vitest";
@@ -28,20 +37,26 @@ function canMount(): boolean {
   return mounted;
 }
 const mountable = canMount();
-if (!mountable) process.stderr.write("loop mounts are not allowed here: comparisons with the Linux kernel are skipped\n");
+if (!mountable)
+  process.stderr.write("loop mounts are not allowed here: comparisons with the Linux kernel are skipped\n");
 
 /** Differences between the model and a host directory. */
 function compareHost(node: ModelNode, path: string): string[] {
   const problems: string[] = [];
-  if (readdirSync(path).sort().join("/") !== [...node.children.keys()].sort().join("/")) problems.push(`${path}: names`);
+  if (readdirSync(path).sort().join("/") !== [...node.children.keys()].sort().join("/"))
+    problems.push(`${path}: names`);
   for (const [name, child] of node.children) {
     if (child.kind === "directory") problems.push(...compareHost(child, `${path}/${name}`));
-    else if (child.kind === "file" && Buffer.compare(readFileSync(`${path}/${name}`), child.data) !== 0) problems.push(`${path}/${name}: content`);
+    else if (child.kind === "file" && Buffer.compare(readFileSync(`${path}/${name}`), child.data) !== 0)
+      problems.push(`${path}/${name}: content`);
   }
   return problems;
 }
 
-test.skipIf(!mountable).each([["clean", true], ["dirty", false]] as const)("Linux mounts our %s volume and sees our files", (_state, clean) => {
+test.skipIf(!mountable).each([
+  ["clean", true],
+  ["dirty", false],
+] as const)("Linux mounts our %s volume and sees our files", (_state, clean) => {
   const path = workspace.file("ours.img");
   const disk = new FileDisk(path, { create: true, size: 64 << 20 });
   mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000006", blockSize: 4096, assumeStoragePrezeroed: true });

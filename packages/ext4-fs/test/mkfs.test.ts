@@ -40,23 +40,51 @@ test.skipIf(!hasE2fsprogs).each(CASES)("e2fsck accepts a volume of %i bytes with
 });
 
 const COMPARED = [
-  "Filesystem features", "Filesystem flags", "Default mount options", "Filesystem state", "Inode count", "Block count", "Reserved block count",
-  "First block", "Block size", "Group descriptor size", "Reserved GDT blocks", "Blocks per group", "Inodes per group", "Inode blocks per group",
-  "Flex block group size", "Maximum mount count", "First inode", "Inode size", "Required extra isize", "Desired extra isize", "Journal inode",
-  "Default directory hash", "Journal backup", "Checksum type", "Total journal blocks", "Free inodes", "Filesystem volume name",
+  "Filesystem features",
+  "Filesystem flags",
+  "Default mount options",
+  "Filesystem state",
+  "Inode count",
+  "Block count",
+  "Reserved block count",
+  "First block",
+  "Block size",
+  "Group descriptor size",
+  "Reserved GDT blocks",
+  "Blocks per group",
+  "Inodes per group",
+  "Inode blocks per group",
+  "Flex block group size",
+  "Maximum mount count",
+  "First inode",
+  "Inode size",
+  "Required extra isize",
+  "Desired extra isize",
+  "Journal inode",
+  "Default directory hash",
+  "Journal backup",
+  "Checksum type",
+  "Total journal blocks",
+  "Free inodes",
+  "Filesystem volume name",
 ];
 
-test.skipIf(!hasE2fsprogs).each(CASES)("dumpe2fs tells the same of ours as of mke2fs's: %i bytes, %o", (size, options, args) => {
-  const describe = (path: string): Record<string, string> => {
-    const lines = run("dumpe2fs", ["-h", path]).output.split("\n").map((line) => line.split(/:\s+/, 2));
-    return Object.fromEntries(lines.filter(([key]) => COMPARED.includes(key ?? "")));
-  };
-  const ours = workspace.file("ours.img");
-  const theirs = workspace.file("theirs.img");
-  saveImage(make(size, options), ours);
-  makeImage(theirs, size, args);
-  expect(describe(ours)).toEqual(describe(theirs));
-});
+test.skipIf(!hasE2fsprogs).each(CASES)(
+  "dumpe2fs tells the same of ours as of mke2fs's: %i bytes, %o",
+  (size, options, args) => {
+    const describe = (path: string): Record<string, string> => {
+      const lines = run("dumpe2fs", ["-h", path])
+        .output.split("\n")
+        .map((line) => line.split(/:\s+/, 2));
+      return Object.fromEntries(lines.filter(([key]) => COMPARED.includes(key ?? "")));
+    };
+    const ours = workspace.file("ours.img");
+    const theirs = workspace.file("theirs.img");
+    saveImage(make(size, options), ours);
+    makeImage(theirs, size, args);
+    expect(describe(ours)).toEqual(describe(theirs));
+  },
+);
 
 test("the same options give the same bytes, also with files in it", () => {
   const build = (): Uint8Array => {
@@ -78,7 +106,8 @@ test("a device that is not zeroed beforehand gives the same volume", () => {
   mkfs(dirty, { uuid: UUID });
   const fs = new Ext4FileSystem(dirty);
   expect(fs.rootDir().ls()).toEqual(["lost+found"]);
-  for (let i = 0; i < 3000; i++) expect(typeof fs.root().create(`f${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 })).toBe("object");
+  for (let i = 0; i < 3000; i++)
+    expect(typeof fs.root().create(`f${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 })).toBe("object");
   expect(fs.unmount()).toBe(0);
   if (hasE2fsprogs) {
     const path = workspace.file("dirty.img");
@@ -105,7 +134,8 @@ test("an image is filled from entries: parents, hard links, devices, times, attr
   expect([usr.mode & 0o777, usr.uid]).toEqual([0o711, 5]);
   const c = fs.rootDir().lookup("usr/lib/c")?.inode() as Ext4Inode;
   expect([c.size, c.getxattr("security.capability")]).toEqual([2, Uint8Array.of(1, 2)]);
-  expect((fs.rootDir().lookup("usr/lib/b")?.inode() as Ext4Inode).nlink).toBe(2);
+  const b = fs.rootDir().lookup("usr/lib/b")?.inode() as Ext4Inode;
+  expect(b.nlink).toBe(2);
   expect(fs.unmount()).toBe(0);
   if (hasE2fsprogs) {
     const path = workspace.file("filled.img");

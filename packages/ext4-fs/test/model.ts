@@ -130,7 +130,8 @@ export class Workload {
 
   #truncate(file: { place: Place; name: string }): void {
     const node = this.#node(file);
-    const size = this.#random.below(2) === 0 ? this.#random.below(node.data.length + 1) : this.#random.below(this.#maxData * 4);
+    const size =
+      this.#random.below(2) === 0 ? this.#random.below(node.data.length + 1) : this.#random.below(this.#maxData * 4);
     expectEqual(this.#inode(file).truncate(size), 0, "truncate");
     const data = new Uint8Array(size);
     data.set(node.data.subarray(0, size));
@@ -206,7 +207,12 @@ export function snapshot(node: ModelNode): ModelNode {
 }
 
 /** Differences between the model and the tree at `inode`; at most a few. `only`: nodes to look at (default all, and nothing else may be there). */
-export function compare(node: ModelNode, inode: Inode, only?: (node: ModelNode, path: string) => boolean, path: string = ""): string[] {
+export function compare(
+  node: ModelNode,
+  inode: Inode,
+  only?: (node: ModelNode, path: string) => boolean,
+  path: string = "",
+): string[] {
   const problems: string[] = [];
   if (only === undefined) {
     const names: string[] = [];
@@ -245,5 +251,6 @@ function check(result: Inode | number, what: string): Inode {
 }
 
 function expectEqual(actual: unknown, expected: number, what: string): void {
-  if (actual !== expected) throw new Error(`${what}: ${typeof actual === "number" ? actual : "an object"} instead of ${expected}`);
+  if (actual !== expected)
+    throw new Error(`${what}: ${typeof actual === "number" ? actual : "an object"} instead of ${expected}`);
 }

@@ -39,7 +39,9 @@ function changed(edit: (sb: Superblock) => void, fixChecksum: boolean = true): O
 }
 
 test("an unknown or unsupported incompatible feature refuses the mount by name", () => {
-  const error = Ext4FileSystem.mount(changed((sb) => sb.setU32(S_FEATURE_INCOMPAT, sb.u32(S_FEATURE_INCOMPAT) | 0x10000 | 0x8000_0000)));
+  const error = Ext4FileSystem.mount(
+    changed((sb) => sb.setU32(S_FEATURE_INCOMPAT, sb.u32(S_FEATURE_INCOMPAT) | 0x10000 | 0x8000_0000)),
+  );
   expect(error).toBeInstanceOf(Ext4Error);
   expect(error).toMatchObject({ kind: "incompatible", errno: 22, features: ["encrypt", "FEATURE_I31"] });
 });
@@ -76,7 +78,9 @@ test.each(IMPOSSIBLE)("an impossible superblock is refused: %s", (_name, kind, e
 });
 
 test("a superblock with a wrong checksum is refused", () => {
-  expect(Ext4FileSystem.mount(changed((sb) => (sb.bytes[S_CHECKSUM_TYPE + 9] ^= 1), false))).toMatchObject({ kind: "corrupt" });
+  expect(Ext4FileSystem.mount(changed((sb) => (sb.bytes[S_CHECKSUM_TYPE + 9] ^= 1), false))).toMatchObject({
+    kind: "corrupt",
+  });
 });
 
 test("a device shorter than the volume, or empty, is refused", () => {
@@ -139,8 +143,10 @@ test("no damage makes us throw or hang, with or without checksums", () => {
     const workload = new Workload(full, 5);
     for (let i = 0; i < 600; i++) workload.next();
     const many = full.root().mkdir("many", { mode: 0o755, uid: 0, gid: 0, rdev: 0 }) as Ext4Inode;
-    for (let i = 0; i < 300; i++) many.create(`a name in a large directory ${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 });
-    if (features.length < 2) full.sync(); // leaves a journal to replay
+    for (let i = 0; i < 300; i++)
+      many.create(`a name in a large directory ${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 });
+    if (features.length < 2)
+      full.sync(); // leaves a journal to replay
     else full.unmount();
     const used = metadataBlocks(disk);
     const random = new Random(features.length + 1);

@@ -20,7 +20,12 @@ export function readGpt(device: BlockDevice, problems: string[]): Partition[] | 
   return backup;
 }
 
-function readCopy(device: BlockDevice, at: number, which: string, problems: string[]): Partition[] | undefined | number {
+function readCopy(
+  device: BlockDevice,
+  at: number,
+  which: string,
+  problems: string[],
+): Partition[] | undefined | number {
   const blockSize = device.blockSize;
   if (at < 1 || (at + 1) * blockSize > device.size) return undefined;
   const block = new Uint8Array(blockSize);
@@ -44,7 +49,12 @@ function readCopy(device: BlockDevice, at: number, which: string, problems: stri
   const entrySize = view.getUint32(84, true);
   const byteLength = count * entrySize;
   const readLength = Math.ceil(byteLength / blockSize) * blockSize;
-  if (entrySize < 128 || byteLength === 0 || byteLength > MAX_ENTRIES_BYTES || entriesAt * blockSize + readLength > device.size) {
+  if (
+    entrySize < 128 ||
+    byteLength === 0 ||
+    byteLength > MAX_ENTRIES_BYTES ||
+    entriesAt * blockSize + readLength > device.size
+  ) {
     problems.push(`${which} GPT entry array is out of bounds`);
     return undefined;
   }
@@ -59,7 +69,8 @@ function readCopy(device: BlockDevice, at: number, which: string, problems: stri
   for (let i = 0; i < count; i++) {
     const partition = readEntry(new DataView(entries.buffer, i * entrySize, entrySize), i + 1);
     if (partition === undefined) continue;
-    if (partition.blockCount > 0 && (partition.firstBlock + partition.blockCount) * blockSize <= device.size) partitions.push(partition);
+    if (partition.blockCount > 0 && (partition.firstBlock + partition.blockCount) * blockSize <= device.size)
+      partitions.push(partition);
     else problems.push(`partition ${partition.number} reaches beyond the disk`);
   }
   return partitions;

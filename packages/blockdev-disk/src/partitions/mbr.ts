@@ -71,7 +71,14 @@ function readLogical(device: BlockDevice, extended: Entry, partitions: Partition
   return 0;
 }
 
-function addPartition(out: Partition[], entry: Entry, number: number, base: number, blockCount: number, problems: string[]): void {
+function addPartition(
+  out: Partition[],
+  entry: Entry,
+  number: number,
+  base: number,
+  blockCount: number,
+  problems: string[],
+): void {
   const firstBlock = base + entry.first;
   if (firstBlock + entry.count > blockCount) {
     if (entry.type !== TYPE_GPT_PROTECTIVE) problems.push(`partition ${number} reaches beyond the disk`);
@@ -90,7 +97,12 @@ function looksLikeMbr(sector: Uint8Array): boolean {
 
 function readEntry(sector: Uint8Array, index: number): Entry {
   const view = new DataView(sector.buffer, sector.byteOffset + ENTRIES + index * ENTRY_SIZE, ENTRY_SIZE);
-  return { active: view.getUint8(0), type: view.getUint8(4), first: view.getUint32(8, true), count: view.getUint32(12, true) };
+  return {
+    active: view.getUint8(0),
+    type: view.getUint8(4),
+    first: view.getUint32(8, true),
+    count: view.getUint32(12, true),
+  };
 }
 
 function isExtended(type: number): boolean {

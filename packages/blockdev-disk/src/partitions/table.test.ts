@@ -90,7 +90,10 @@ test("a GPT is read by its primary header, or by the backup when that is damaged
   expect(table(disk)).toEqual({ kind: "gpt", partitions: expected, problems: [] });
   disk[2 * 512 + 40] ^= 1;
   expect(table(disk).partitions).toEqual(expected);
-  expect(table(disk).problems).toEqual(["primary GPT entry array checksum is wrong", "primary GPT is damaged, using the backup"]);
+  expect(table(disk).problems).toEqual([
+    "primary GPT entry array checksum is wrong",
+    "primary GPT is damaged, using the backup",
+  ]);
 });
 
 test("a disk without a table has none", () => {

@@ -69,7 +69,15 @@ function searchGroup(volume: Volume, group: number, bits: Uint8Array, goalBit: n
   return from > hint && scan(volume, group, bits, held, hint, from, wanted);
 }
 
-function scan(volume: Volume, group: number, bits: Uint8Array, held: Uint8Array | undefined, from: number, to: number, wanted: number): boolean {
+function scan(
+  volume: Volume,
+  group: number,
+  bits: Uint8Array,
+  held: Uint8Array | undefined,
+  from: number,
+  to: number,
+  wanted: number,
+): boolean {
   const best = volume.work.bestRun;
   const { geometry: g, groups } = volume;
   const limit = groupBlocks(g, group);
@@ -103,7 +111,8 @@ function take(volume: Volume, start: number, count: number): number {
   if (typeof bitmap === "number") return bitmap;
   setBits(bitmap.data, start - groupStart(g, group), count);
   const gd = groups.descriptors[group];
-  if (gd.freeBlocks < count) return volume.corrupt(`group ${group}: more blocks are free than its count says`, 0, start);
+  if (gd.freeBlocks < count)
+    return volume.corrupt(`group ${group}: more blocks are free than its count says`, 0, start);
   gd.freeBlocks -= count;
   volume.freeBlocks -= count;
   groups.touchBlockBitmap(group, bitmap);
@@ -122,14 +131,16 @@ export function heldSpace(volume: Volume): boolean {
  */
 export function freeBlocks(volume: Volume, start: number, count: number, metadata: boolean): number {
   const { geometry: g, groups } = volume;
-  if (start <= g.firstDataBlock || start + count > g.blocksCount) return volume.corrupt(`freeing ${count} blocks at ${start}`, 0, start);
+  if (start <= g.firstDataBlock || start + count > g.blocksCount)
+    return volume.corrupt(`freeing ${count} blocks at ${start}`, 0, start);
   for (let done = 0; done < count; ) {
     const group = groups.groupOfBlock(start + done);
     const bit = start + done - groupStart(g, group);
     const part = Math.min(count - done, groupBlocks(g, group) - bit);
     const bitmap = groups.blockBitmap(group);
     if (typeof bitmap === "number") return bitmap;
-    if (!allBits(bitmap.data, bit, part, true)) return volume.corrupt(`freeing blocks at ${start} that are free already`, 0, start);
+    if (!allBits(bitmap.data, bit, part, true))
+      return volume.corrupt(`freeing blocks at ${start} that are free already`, 0, start);
     clearBits(bitmap.data, bit, part);
     const gd = groups.descriptors[group];
     gd.freeBlocks += part;

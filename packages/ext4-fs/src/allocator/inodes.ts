@@ -73,7 +73,8 @@ function roomiestGroup(volume: Volume, fallback: number): number {
   for (let i = 0; i < g.groupCount; i++) {
     const group = (fallback + i) % g.groupCount;
     const gd = groups.descriptors[group];
-    if (gd.freeInodes === 0 || gd.freeInodes < averageInodes || gd.freeBlocks < averageBlocks || gd.usedDirs >= fewest) continue;
+    if (gd.freeInodes === 0 || gd.freeInodes < averageInodes || gd.freeBlocks < averageBlocks || gd.usedDirs >= fewest)
+      continue;
     fewest = gd.usedDirs;
     best = group;
   }
@@ -106,7 +107,8 @@ export function freeInode(volume: Volume, inode: CoreInode, wasDirectory: boolea
   const index = (inode.ino - 1) % g.inodesPerGroup;
   const bitmap = groups.inodeBitmap(group);
   if (typeof bitmap === "number") return bitmap;
-  if (inode.ino < g.firstInode || !testBit(bitmap.data, index)) return volume.corrupt("freeing an inode that is free or reserved", inode.ino, 0);
+  if (inode.ino < g.firstInode || !testBit(bitmap.data, index))
+    return volume.corrupt("freeing an inode that is free or reserved", inode.ino, 0);
   clearBits(bitmap.data, index, 1);
   const gd = groups.descriptors[group];
   gd.freeInodes++;
@@ -117,4 +119,3 @@ export function freeInode(volume: Volume, inode: CoreInode, wasDirectory: boolea
   volume.countsChanged();
   return 0;
 }
-

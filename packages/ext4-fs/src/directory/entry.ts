@@ -70,9 +70,11 @@ export function leafBlock(volume: Volume, dir: CoreInode, block: number): Buffer
   buffer.seed = dir.csumSeed;
   if (volume.hasMetadataCsum) {
     const tail = volume.blockSize - DIR_TAIL_SIZE;
-    const hasTail = buffer.view.getUint16(tail + 4, true) === DIR_TAIL_SIZE && buffer.view.getUint8(tail + 7) === DIR_TAIL_TYPE;
+    const hasTail =
+      buffer.view.getUint16(tail + 4, true) === DIR_TAIL_SIZE && buffer.view.getUint8(tail + 7) === DIR_TAIL_TYPE;
     if (!hasTail) return volume.corrupt(`directory block ${block} has no checksum`, dir.ino, block);
-    if (!blockChecksumIsValid(volume, buffer)) return volume.corrupt(`directory block ${block}: checksum is wrong`, dir.ino, block);
+    if (!blockChecksumIsValid(volume, buffer))
+      return volume.corrupt(`directory block ${block}: checksum is wrong`, dir.ino, block);
   }
   const end = entriesEnd(volume);
   for (let at = 0; at < end; ) {
@@ -109,7 +111,13 @@ export function findEntry(volume: Volume, buffer: Buffer, name: Uint8Array): num
   const length = name.length;
   const first = name[0];
   for (let at = 0; at < end; ) {
-    if (data[at + 6] === length && data[at + 8] === first && view.getUint32(at, true) !== 0 && sameName(data, at + 8, name)) return at;
+    if (
+      data[at + 6] === length &&
+      data[at + 8] === first &&
+      view.getUint32(at, true) !== 0 &&
+      sameName(data, at + 8, name)
+    )
+      return at;
     const step = recordLength(view, at);
     if (step < 12) return -1;
     at += step;

@@ -27,7 +27,14 @@ export function isKnownHash(version: number): boolean {
 }
 
 /** Hashes `bytes[start..start + length)` into `out`. `seed` is s_hash_seed; all zeros means MD4's own start values. */
-export function hashName(version: number, seed: Int32Array, bytes: Uint8Array, start: number, length: number, out: NameHash): void {
+export function hashName(
+  version: number,
+  seed: Int32Array,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  out: NameHash,
+): void {
   const unsigned = version >= DX_HASH_LEGACY_UNSIGNED;
   const kind = unsigned ? version - DX_HASH_LEGACY_UNSIGNED : version;
   let major: number;

@@ -13,7 +13,7 @@
 import { type Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { blockChecksumIsValid, htreeCountOffset } from "../checksum/metadata-checksum.ts";
 import { EXT4_FEATURE_INCOMPAT_LARGEDIR } from "../features.ts";
-import { type Mapping, mapBlocks } from "../extents/map.ts";
+import { mapBlocks } from "../extents/map.ts";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { type NameHash, hashName, isKnownHash, DX_HASH_TEA } from "./hash.ts";
@@ -71,10 +71,13 @@ export function dxLimitFor(volume: Volume, base: number): number {
 /** Block number on the volume of a directory's file block; a hole is damage. */
 export function directoryBlock(volume: Volume, dir: CoreInode, fileBlock: number): number {
   const map = volume.work.blockMap;
-  if (fileBlock >= dir.size / volume.blockSize) return volume.corrupt(`directory block ${fileBlock} lies behind the end`, dir.ino, 0);
+  if (fileBlock >= dir.size / volume.blockSize)
+    return volume.corrupt(`directory block ${fileBlock} lies behind the end`, dir.ino, 0);
   const error = mapBlocks(volume, dir, fileBlock, 1, map);
   if (error < 0) return error;
-  return map.block === 0 || map.unwritten ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0) : map.block;
+  return map.block === 0 || map.unwritten
+    ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0)
+    : map.block;
 }
 
 /** Loads an index block and checks it once. BAD_HTREE when it is not what it should be. */
@@ -180,6 +183,13 @@ export function nextLeaf(volume: Volume, dir: CoreInode, path: HtreePath): numbe
 }
 
 /** Hash of a name in this volume. */
-export function hashOf(volume: Volume, version: number, bytes: Uint8Array, start: number, length: number, out: NameHash): void {
+export function hashOf(
+  volume: Volume,
+  version: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  out: NameHash,
+): void {
   hashName(version, volume.hashSeed, bytes, start, length, out);
 }

@@ -3,7 +3,7 @@
  * nodes, adding a level.
  */
 import { EFBIG, ENOSPC, EUCLEAN } from "linux-abi";
-import { allocateBlocks, freeBlocks, type Run } from "../allocator/blocks.ts";
+import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_DIRECTORY, KIND_HTREE } from "../buffer-cache.ts";
 import { insertExtent } from "../extents/insert.ts";
 import { allocationGoal } from "../file-write.ts";
@@ -39,7 +39,6 @@ import {
   effectiveHash,
   type Frame,
   hashOf,
-  type HtreePath,
   leafOf,
   maxLevels,
   openRoot,
@@ -72,7 +71,11 @@ function addLinear(volume: Volume, dir: CoreInode, name: Uint8Array, ino: number
       return dirtyLeaf(volume, dir, buffer);
     }
   }
-  if (blocks === 1 && volume.hasDirIndex && isKnownHash(effectiveHash(volume, volume.superblock.u8(S_DEF_HASH_VERSION)))) {
+  if (
+    blocks === 1 &&
+    volume.hasDirIndex &&
+    isKnownHash(effectiveHash(volume, volume.superblock.u8(S_DEF_HASH_VERSION)))
+  ) {
     const error = makeIndexed(volume, dir);
     return error < 0 ? error : addIndexed(volume, dir, name, ino, fileType);
   }
@@ -120,7 +123,8 @@ function makeIndexed(volume: Volume, dir: CoreInode): number {
   if (typeof root === "number") return root;
   const { view, data } = root;
   const parentIno = view.getUint32(12, true);
-  if (recordLength(view, 0) !== 12 || data[6] !== 1 || data[8] !== 0x2e) return volume.corrupt('directory without "." in front', dir.ino, rootBlock);
+  if (recordLength(view, 0) !== 12 || data[6] !== 1 || data[8] !== 0x2e)
+    return volume.corrupt('directory without "." in front', dir.ino, rootBlock);
   const dotDotLength = recordLength(view, 12);
   const leaf = appendBlock(volume, dir);
   if (typeof leaf === "number") return leaf;
@@ -335,4 +339,3 @@ export function initDirectory(volume: Volume, dir: CoreInode, parentIno: number,
   volume.dirtyBuffer(buffer, KIND_DIRECTORY, dir.csumSeed);
   return 0;
 }
-

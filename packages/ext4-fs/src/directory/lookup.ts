@@ -3,7 +3,7 @@
  */
 import { DT_DIR, ENOENT, ENOTDIR, EUCLEAN } from "linux-abi";
 import type { Buffer } from "../buffer-cache.ts";
-import { type Mapping, mapBlocks } from "../extents/map.ts";
+import { mapBlocks } from "../extents/map.ts";
 import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
@@ -100,7 +100,11 @@ function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: Found
 function isIndexBlock(volume: Volume, block: number, fileBlock: number): boolean {
   if (fileBlock === 0) return true;
   const buffer = volume.cache.get(block);
-  return typeof buffer !== "number" && buffer.view.getUint32(0, true) === 0 && recordLength(buffer.view, 0) === volume.blockSize;
+  return (
+    typeof buffer !== "number" &&
+    buffer.view.getUint32(0, true) === 0 &&
+    recordLength(buffer.view, 0) === volume.blockSize
+  );
 }
 
 /** "." and ".." in the index root: 0 found, 1 not asked for, -errno. */
@@ -131,7 +135,8 @@ export type EmitEntry = (name: Uint8Array, ino: number, dirType: number, next: n
  */
 export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
   if (!dir.isDirectory) return -ENOTDIR;
-  if (dir.size % volume.blockSize !== 0 || dir.size === 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
+  if (dir.size % volume.blockSize !== 0 || dir.size === 0)
+    return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
   volume.enter();
   if (volume.hasDirIndex) {
     const indexed = dir.hasFlag(EXT4_INDEX_FL);
@@ -205,7 +210,14 @@ function listByHash(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   return volume.corrupt("the htree has more leaves than blocks", dir.ino, 0);
 }
 
-function collectLeaf(volume: Volume, dir: CoreInode, block: number, hashVersion: number, from: number, out: Listed[]): number {
+function collectLeaf(
+  volume: Volume,
+  dir: CoreInode,
+  block: number,
+  hashVersion: number,
+  from: number,
+  out: Listed[],
+): number {
   const buffer = leafBlock(volume, dir, block);
   if (typeof buffer === "number") return buffer;
   const { view, data } = buffer;
@@ -216,7 +228,8 @@ function collectLeaf(volume: Volume, dir: CoreInode, block: number, hashVersion:
     if (ino === 0 || isDots(data, at + 8, length)) continue;
     hashOf(volume, hashVersion, data, at + 8, length, $hash);
     const key = ($hash.major >>> 1) * MINOR_SPAN + ($hash.minor >>> 11);
-    if (key >= from) out.push({ key, name: data.slice(at + 8, at + 8 + length), ino, dirType: dirTypeOfFileType(data[at + 7]) });
+    if (key >= from)
+      out.push({ key, name: data.slice(at + 8, at + 8 + length), ino, dirType: dirTypeOfFileType(data[at + 7]) });
   }
   return 0;
 }
@@ -276,7 +289,8 @@ function listRootDots(volume: Volume, block: number, cookie: number, emit: EmitE
   const buffer = volume.cache.get(block);
   if (typeof buffer === "number") return buffer;
   if (cookie === 0 && !emit(Uint8Array.of(0x2e), buffer.view.getUint32(0, true), DT_DIR, 12)) return 0;
-  if (cookie <= 12 && !emit(Uint8Array.of(0x2e, 0x2e), buffer.view.getUint32(12, true), DT_DIR, volume.blockSize)) return 0;
+  if (cookie <= 12 && !emit(Uint8Array.of(0x2e, 0x2e), buffer.view.getUint32(12, true), DT_DIR, volume.blockSize))
+    return 0;
   return 1;
 }
 

@@ -5,7 +5,7 @@
  * running out of space cannot lose blocks.
  */
 import { EFBIG } from "linux-abi";
-import { allocateBlocks, freeBlocks, type Run } from "../allocator/blocks.ts";
+import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_EXTENTS } from "../buffer-cache.ts";
 import { type CoreInode, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
@@ -18,7 +18,7 @@ import {
   EXT_INIT_MAX_LEN,
   EXT_UNWRITTEN_MAX_LEN,
   EXTENT_MAGIC,
-  ExtentPath,
+  type ExtentPath,
   findExtent,
   HEADER_SIZE,
 } from "./node.ts";
@@ -35,7 +35,14 @@ export function dirtyNode(volume: Volume, inode: CoreInode, path: ExtentPath, le
  * Maps `count` file blocks from `fileBlock` (a hole) to the run at `start`, joining neighbours where possible.
  * `count` is at most 32767. 0, -ENOSPC (nothing changed but perhaps empty room), -EUCLEAN, -EIO.
  */
-export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number, start: number, count: number, unwritten: boolean): number {
+export function insertExtent(
+  volume: Volume,
+  inode: CoreInode,
+  fileBlock: number,
+  start: number,
+  count: number,
+  unwritten: boolean,
+): number {
   const path = volume.work.insertPath;
   let error = findExtent(volume, inode, fileBlock, path);
   if (error < 0) return error;
@@ -45,7 +52,8 @@ export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number
   if (index >= 0) {
     const length = path.length(index);
     const first = path.key(leaf, index);
-    const joins = first + length === fileBlock && path.start(index) + length === start && path.isUnwritten(index) === unwritten;
+    const joins =
+      first + length === fileBlock && path.start(index) + length === start && path.isUnwritten(index) === unwritten;
     if (joins && length + count <= most) {
       path.setExtent(index, first, path.start(index), length + count, unwritten);
       mergeWithNext(path, index);
@@ -55,7 +63,10 @@ export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number
   if (index + 1 < path.entries(leaf)) {
     const next = index + 1;
     const length = path.length(next);
-    const joins = fileBlock + count === path.key(leaf, next) && start + count === path.start(next) && path.isUnwritten(next) === unwritten;
+    const joins =
+      fileBlock + count === path.key(leaf, next) &&
+      start + count === path.start(next) &&
+      path.isUnwritten(next) === unwritten;
     // An extent that begins a node keeps its first block, or the keys above would change.
     if (joins && length + count <= most && (next > 0 || leaf === 0)) {
       path.setExtent(next, fileBlock, start, length + count, unwritten);
@@ -68,7 +79,14 @@ export function insertExtent(volume: Volume, inode: CoreInode, fileBlock: number
 }
 
 /** Adds an entry to the leaf that `volume.work.insertPath` points to; there must be room. */
-function putEntry(volume: Volume, inode: CoreInode, fileBlock: number, start: number, count: number, unwritten: boolean): number {
+function putEntry(
+  volume: Volume,
+  inode: CoreInode,
+  fileBlock: number,
+  start: number,
+  count: number,
+  unwritten: boolean,
+): number {
   const path = volume.work.insertPath;
   const leaf = path.depth;
   const at = path.indexes[leaf] + 1;
@@ -191,7 +209,13 @@ export function freeNode(volume: Volume, inode: CoreInode, block: number): numbe
 /**
  * Changes the state of `count` file blocks from `fileBlock` that lie within one extent: written data where there was none, or back.
  */
-export function setWritten(volume: Volume, inode: CoreInode, fileBlock: number, count: number, written: boolean): number {
+export function setWritten(
+  volume: Volume,
+  inode: CoreInode,
+  fileBlock: number,
+  count: number,
+  written: boolean,
+): number {
   const path = volume.work.insertPath;
   // Up to two more entries; with room made first, none of the steps below can fail for want of space.
   const error = makeRoom(volume, inode, fileBlock, 2);
@@ -211,7 +235,13 @@ export function setWritten(volume: Volume, inode: CoreInode, fileBlock: number, 
     path.shift(leaf, at, 1);
   } else if (index > 0 && joinsBackward(path, index, start, fileBlock, count, written)) {
     // The block run continues the extent before it: move the border.
-    path.setExtent(index - 1, path.key(leaf, index - 1), path.start(index - 1), path.length(index - 1) + count, !written);
+    path.setExtent(
+      index - 1,
+      path.key(leaf, index - 1),
+      path.start(index - 1),
+      path.length(index - 1) + count,
+      !written,
+    );
     if (after > 0) path.setExtent(index, fileBlock + count, start + count, after, written);
     else {
       path.shift(leaf, index, -1);
@@ -229,7 +259,14 @@ export function setWritten(volume: Volume, inode: CoreInode, fileBlock: number, 
   return dirtyNode(volume, inode, path, leaf);
 }
 
-function joinsBackward(path: ExtentPath, index: number, start: number, fileBlock: number, count: number, written: boolean): boolean {
+function joinsBackward(
+  path: ExtentPath,
+  index: number,
+  start: number,
+  fileBlock: number,
+  count: number,
+  written: boolean,
+): boolean {
   const previous = index - 1;
   const length = path.length(previous);
   return (

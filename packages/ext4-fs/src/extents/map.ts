@@ -8,7 +8,7 @@ import { EUCLEAN } from "linux-abi";
 import { EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL, type CoreInode } from "../inode.ts";
 import { mapIndirect } from "../block-map.ts";
 import type { Volume } from "../volume.ts";
-import { EXT_MAX_BLOCKS, ExtentPath, findExtent } from "./node.ts";
+import { EXT_MAX_BLOCKS, type ExtentPath, findExtent } from "./node.ts";
 
 export interface Mapping {
   /** First block on the volume; 0 = hole. */
@@ -58,4 +58,3 @@ export function nextAllocated(path: ExtentPath, fileBlock: number): number {
   }
   return EXT_MAX_BLOCKS;
 }
-

@@ -164,17 +164,23 @@ function headerIsSane(view: DataView, base: number, depth: number, most: number)
   const entries = view.getUint16(base + EH_ENTRIES, true);
   const max = view.getUint16(base + EH_MAX, true);
   return (
-    view.getUint16(base, true) === EXTENT_MAGIC && max > 0 && max <= most && entries <= max && view.getUint16(base + EH_DEPTH, true) === depth
+    view.getUint16(base, true) === EXTENT_MAGIC &&
+    max > 0 &&
+    max <= most &&
+    entries <= max &&
+    view.getUint16(base + EH_DEPTH, true) === depth
   );
 }
 
 /** Checks a node once after it came from the medium: header, checksum, order of keys, and that extents stay on the volume. */
 function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: number): number {
   const { view, block } = buffer;
-  if (!headerIsSane(view, 0, depth, blockEntries(volume.blockSize))) return volume.corrupt(`extent node ${block} is damaged`, inode.ino, block);
+  if (!headerIsSane(view, 0, depth, blockEntries(volume.blockSize)))
+    return volume.corrupt(`extent node ${block} is damaged`, inode.ino, block);
   buffer.kind = KIND_EXTENTS;
   buffer.seed = inode.csumSeed;
-  if (!blockChecksumIsValid(volume, buffer)) return volume.corrupt(`extent node ${block}: checksum is wrong`, inode.ino, block);
+  if (!blockChecksumIsValid(volume, buffer))
+    return volume.corrupt(`extent node ${block}: checksum is wrong`, inode.ino, block);
   const error = verifyEntries(volume, inode, view, 0, depth);
   if (error === 0) buffer.verifiedAs = KIND_EXTENTS;
   return error;

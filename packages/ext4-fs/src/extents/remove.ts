@@ -10,7 +10,7 @@ import type { Buffer } from "../buffer-cache.ts";
 import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { dirtyNode, freeNode, updateKeys, makeRoom } from "./insert.ts";
-import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, ExtentPath, findExtent, HEADER_SIZE } from "./node.ts";
+import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, findExtent, HEADER_SIZE } from "./node.ts";
 
 /**
  * Frees the blocks of file blocks [from, to). `metadata`: they hold directory entries or the like, which the journal logs.
@@ -70,7 +70,14 @@ function pullUp(volume: Volume, inode: CoreInode): number {
 }
 
 /** Cuts file blocks [cutFrom, cutTo) out of extent `index` of the leaf in `volume.work.removePath`. */
-function removePart(volume: Volume, inode: CoreInode, index: number, cutFrom: number, cutTo: number, metadata: boolean): number {
+function removePart(
+  volume: Volume,
+  inode: CoreInode,
+  index: number,
+  cutFrom: number,
+  cutTo: number,
+  metadata: boolean,
+): number {
   const path = volume.work.removePath;
   let leaf = path.depth;
   const first = path.key(leaf, index);
@@ -103,7 +110,12 @@ function removePart(volume: Volume, inode: CoreInode, index: number, cutFrom: nu
     if (at === 0) error = updateKeys(volume, inode, path, cutTo);
   } else {
     path.shift(leaf, at, -1);
-    error = path.entries(leaf) === 0 ? removeNode(volume, inode, leaf) : at === 0 ? updateKeys(volume, inode, path, path.key(leaf, 0)) : 0;
+    error =
+      path.entries(leaf) === 0
+        ? removeNode(volume, inode, leaf)
+        : at === 0
+          ? updateKeys(volume, inode, path, path.key(leaf, 0))
+          : 0;
   }
   return error < 0 ? error : volume.dirtyInode(inode);
 }

@@ -210,7 +210,11 @@ export class Journal {
     }
     let checksum = 0;
     if (this.#format.checksums !== 0) {
-      checksum = dataChecksum(this.#format, this.#sequence, this.#staging.subarray(copyAt, copyAt + this.#volume.blockSize));
+      checksum = dataChecksum(
+        this.#format,
+        this.#sequence,
+        this.#staging.subarray(copyAt, copyAt + this.#volume.blockSize),
+      );
     }
     const next = writeTag(this.#format, view, tagAt, { block, flags, checksum });
     if (!isFirst) return next;

@@ -74,10 +74,17 @@ export function journalFormat(jsb: DataView): JournalFormat {
   const hasFeatures = jsb.getUint32(H_BLOCKTYPE) === BLOCKTYPE_SUPERBLOCK_V2;
   const incompat = hasFeatures ? jsb.getUint32(JS_FEATURE_INCOMPAT) : 0;
   const wide = (incompat & JBD2_FEATURE_INCOMPAT_64BIT) !== 0;
-  const checksums = (incompat & JBD2_FEATURE_INCOMPAT_CSUM_V3) !== 0 ? 3 : (incompat & JBD2_FEATURE_INCOMPAT_CSUM_V2) !== 0 ? 2 : 0;
+  const checksums =
+    (incompat & JBD2_FEATURE_INCOMPAT_CSUM_V3) !== 0 ? 3 : (incompat & JBD2_FEATURE_INCOMPAT_CSUM_V2) !== 0 ? 2 : 0;
   const tagSize = checksums === 3 ? 16 : (wide ? 12 : 8) + (checksums === 2 ? 2 : 0);
   const bytes = new Uint8Array(jsb.buffer, jsb.byteOffset, JS_SIZE);
-  return { wide, checksums, tagSize, tailSize: checksums !== 0 ? 4 : 0, seed: crc32c(CRC_INIT, bytes, JS_UUID, JS_UUID + 16) };
+  return {
+    wide,
+    checksums,
+    tagSize,
+    tailSize: checksums !== 0 ? 4 : 0,
+    seed: crc32c(CRC_INIT, bytes, JS_UUID, JS_UUID + 16),
+  };
 }
 
 export function journalSuperblockChecksum(bytes: Uint8Array): number {
@@ -88,7 +95,8 @@ export function journalSuperblockChecksum(bytes: Uint8Array): number {
 /** Checksum of a logged data block, as its tag stores it (csum v2 keeps the low half). */
 export function dataChecksum(format: JournalFormat, sequence: number, data: Uint8Array): number {
   // The sequence goes in as it lies on disk, big endian.
-  const swapped = ((sequence >>> 24) | ((sequence >>> 8) & 0xff00) | ((sequence << 8) & 0xff0000) | (sequence << 24)) >>> 0;
+  const swapped =
+    ((sequence >>> 24) | ((sequence >>> 8) & 0xff00) | ((sequence << 8) & 0xff0000) | (sequence << 24)) >>> 0;
   const c = crc32c(crc32cU32(format.seed, swapped), data);
   return format.checksums === 3 ? c : c & 0xffff;
 }

@@ -108,7 +108,8 @@ export class JournalLog {
 export function openLog(volume: Volume): JournalLog | Ext4Error {
   const ino = volume.superblock.u32(S_JOURNAL_INUM);
   const corrupt = (message: string): Ext4Error => new Ext4Error("corrupt", `journal: ${message}`, { inode: ino });
-  if (ino === 0) return new Ext4Error("incompatible", "the journal is on another device", { features: ["journal_dev"] });
+  if (ino === 0)
+    return new Ext4Error("incompatible", "the journal is on another device", { features: ["journal_dev"] });
   const inode = volume.inode(ino);
   if (typeof inode === "number") return corrupt("its inode cannot be read");
   if (!inode.isRegular || inode.links === 0) return corrupt("its inode is not a regular file");
@@ -126,13 +127,17 @@ export function openLog(volume: Volume): JournalLog | Ext4Error {
   if (view.getUint32(JS_BLOCKSIZE) !== volume.blockSize) return corrupt(`block size ${view.getUint32(JS_BLOCKSIZE)}`);
   if (log.hasFeatures) {
     const unknown = (view.getUint32(JS_FEATURE_INCOMPAT) & ~JBD2_KNOWN_INCOMPAT) | view.getUint32(JS_FEATURE_RO_COMPAT);
-    if (unknown !== 0) return new Ext4Error("incompatible", `journal features 0x${(unknown >>> 0).toString(16)} are unknown`);
-    if (log.hasIncompat(JBD2_FEATURE_INCOMPAT_CSUM_V2) && log.hasIncompat(JBD2_FEATURE_INCOMPAT_CSUM_V3)) return corrupt("checksums v2 and v3 at once");
-    if (log.hasChecksums && view.getUint32(JS_CHECKSUM) !== journalSuperblockChecksum(superblock)) return corrupt("superblock checksum is wrong");
+    if (unknown !== 0)
+      return new Ext4Error("incompatible", `journal features 0x${(unknown >>> 0).toString(16)} are unknown`);
+    if (log.hasIncompat(JBD2_FEATURE_INCOMPAT_CSUM_V2) && log.hasIncompat(JBD2_FEATURE_INCOMPAT_CSUM_V3))
+      return corrupt("checksums v2 and v3 at once");
+    if (log.hasChecksums && view.getUint32(JS_CHECKSUM) !== journalSuperblockChecksum(superblock))
+      return corrupt("superblock checksum is wrong");
   }
   const length = view.getUint32(JS_MAXLEN);
   if (length < 1024 || length > last.logBlock + last.count) return corrupt(`${length} blocks long`);
-  if (log.first < 1 || log.first >= log.end || view.getUint32(JS_START) >= length) return corrupt("log bounds are impossible");
+  if (log.first < 1 || log.first >= log.end || view.getUint32(JS_START) >= length)
+    return corrupt("log bounds are impossible");
   return log;
 }
 

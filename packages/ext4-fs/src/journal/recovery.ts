@@ -52,7 +52,8 @@ export function replayJournal(log: JournalLog): Replay | Ext4Error {
   const start = log.view.getUint32(JS_START);
   const firstSequence = log.view.getUint32(JS_SEQUENCE);
   if (start === 0) return finish(log, (firstSequence + 1) >>> 0, { transactions: 0, blocks: 0, revoked: 0 });
-  if (start < log.first || start >= log.end) return new Ext4Error("corrupt", "journal: the log starts outside its bounds");
+  if (start < log.first || start >= log.end)
+    return new Ext4Error("corrupt", "journal: the log starts outside its bounds");
   const walker = new LogWalker(log, start, firstSequence);
 
   const endSequence = walker.findEnd();
@@ -73,7 +74,11 @@ export function replayJournal(log: JournalLog): Replay | Ext4Error {
   if (error !== undefined) return error;
   error = writeCopies(log, copies);
   if (error !== undefined) return error;
-  return finish(log, endSequence, { transactions: (endSequence - firstSequence) | 0, blocks: copies.size, revoked: revoked.size });
+  return finish(log, endSequence, {
+    transactions: (endSequence - firstSequence) | 0,
+    blocks: copies.size,
+    revoked: revoked.size,
+  });
 }
 
 function finish(log: JournalLog, nextSequence: number, replay: Replay): Replay | Ext4Error {
@@ -207,7 +212,10 @@ function collectCopies(
     const revokedAt = revoked.get(tag.block);
     if (revokedAt === undefined || ((sequence - revokedAt) | 0) > 0) {
       if (tag.block >= log.volume.geometry.blocksCount) {
-        return new Ext4Error("corrupt", `journal: log block ${logBlock} belongs to block ${tag.block}, beyond the file system`);
+        return new Ext4Error(
+          "corrupt",
+          `journal: log block ${logBlock} belongs to block ${tag.block}, beyond the file system`,
+        );
       }
       copies.set(tag.block, { logBlock, escaped: (tag.flags & JBD2_FLAG_ESCAPE) !== 0 });
     } else {

@@ -5,7 +5,11 @@
  * tables. Other groups hold nothing but superblock copies, so their bitmaps need not be written (BLOCK_UNINIT).
  */
 import { setBits } from "../bitmap.ts";
-import { EXT4_FEATURE_COMPAT_RESIZE_INODE, EXT4_FEATURE_INCOMPAT_CSUM_SEED, EXT4_FEATURE_INCOMPAT_FLEX_BG } from "../features.ts";
+import {
+  EXT4_FEATURE_COMPAT_RESIZE_INODE,
+  EXT4_FEATURE_INCOMPAT_CSUM_SEED,
+  EXT4_FEATURE_INCOMPAT_FLEX_BG,
+} from "../features.ts";
 import { type Geometry, groupBlocks, groupStart, groupSuperBlocks, readGeometry } from "../geometry.ts";
 import { Ext4Error } from "../errors.ts";
 import {
@@ -143,7 +147,8 @@ function fillSuperblock(plan: MkfsPlan, blocksCount: number): Superblock {
   if (sb.hasIncompat(EXT4_FEATURE_INCOMPAT_FLEX_BG)) sb.bytes[S_LOG_GROUPS_PER_FLEX] = plan.logGroupsPerFlex;
   if (sb.hasMetadataCsum) sb.bytes[S_CHECKSUM_TYPE] = 1;
   if (sb.hasIncompat(EXT4_FEATURE_INCOMPAT_CSUM_SEED)) sb.setU32(S_CHECKSUM_SEED, seedOfUuid(plan.uuid));
-  if (sb.hasCompat(EXT4_FEATURE_COMPAT_RESIZE_INODE)) sb.setU16(S_RESERVED_GDT_BLOCKS, reservedDescriptorBlocks(sb, blocksCount, groupCount));
+  if (sb.hasCompat(EXT4_FEATURE_COMPAT_RESIZE_INODE))
+    sb.setU16(S_RESERVED_GDT_BLOCKS, reservedDescriptorBlocks(sb, blocksCount, groupCount));
   return sb;
 }
 

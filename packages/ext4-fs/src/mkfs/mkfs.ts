@@ -15,7 +15,13 @@ import {
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
 } from "../features.ts";
 import { descriptorBlock, groupBlocks, groupHasSuper, groupStart } from "../geometry.ts";
-import { type DescriptorFormat, EXT4_BG_BLOCK_UNINIT, EXT4_BG_INODE_UNINIT, EXT4_BG_INODE_ZEROED, GroupDescriptor } from "../group-descriptor.ts";
+import {
+  type DescriptorFormat,
+  EXT4_BG_BLOCK_UNINIT,
+  EXT4_BG_INODE_UNINIT,
+  EXT4_BG_INODE_ZEROED,
+  GroupDescriptor,
+} from "../group-descriptor.ts";
 import { prepareVolume, stopWriting } from "../mount.ts";
 import {
   EXT4_ROOT_INO,
@@ -86,11 +92,15 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
     // The last group's bitmap is always written: its end cannot be derived by older tools.
     const blockUninit = lazy && bits === undefined && group !== g.groupCount - 1;
     const inodeUninit = lazy && group !== 0;
-    gd.flags = (blockUninit ? EXT4_BG_BLOCK_UNINIT : 0) | (inodeUninit ? EXT4_BG_INODE_UNINIT : 0) | (lazy ? EXT4_BG_INODE_ZEROED : 0);
+    gd.flags =
+      (blockUninit ? EXT4_BG_BLOCK_UNINIT : 0) |
+      (inodeUninit ? EXT4_BG_INODE_UNINIT : 0) |
+      (lazy ? EXT4_BG_INODE_ZEROED : 0);
     gd.itableUnused = lazy ? g.inodesPerGroup - (group === 0 ? reservedInodes : 0) : 0;
     if (!blockUninit) {
       const bitmap = bits ?? initialBits(sb, g, group);
-      if (format.checksum === "crc32c") gd.blockBitmapCsum = crc32c(format.checksumSeed, bitmap, 0, g.clustersPerGroup >> 3);
+      if (format.checksum === "crc32c")
+        gd.blockBitmapCsum = crc32c(format.checksumSeed, bitmap, 0, g.clustersPerGroup >> 3);
       const error = write(blockBitmap, bitmap);
       if (error < 0) return error;
     }
@@ -98,7 +108,8 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
       const bitmap = new Uint8Array(g.blockSize);
       if (group === 0) setBits(bitmap, 0, reservedInodes);
       setBits(bitmap, g.inodesPerGroup, g.blockSize * 8 - g.inodesPerGroup);
-      if (format.checksum === "crc32c") gd.inodeBitmapCsum = crc32c(format.checksumSeed, bitmap, 0, g.inodesPerGroup >> 3);
+      if (format.checksum === "crc32c")
+        gd.inodeBitmapCsum = crc32c(format.checksumSeed, bitmap, 0, g.inodesPerGroup >> 3);
       const error = write(inodeBitmap, bitmap);
       if (error < 0) return error;
     }
@@ -118,7 +129,12 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
   return writeFront(device, sb);
 }
 
-function zero(write: (block: number, data: Uint8Array) => number, blockSize: number, block: number, count: number): number {
+function zero(
+  write: (block: number, data: Uint8Array) => number,
+  blockSize: number,
+  block: number,
+  count: number,
+): number {
   const zeros = new Uint8Array(Math.min(count, Math.max(1, (1 << 20) / blockSize)) * blockSize);
   for (let done = 0; done < count; ) {
     const part = Math.min(count - done, zeros.length / blockSize);

@@ -85,24 +85,31 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
   const small = size < 512 << 20;
   const blockSize = options.blockSize ?? (small ? 1024 : 4096);
   powerOfTwo("blockSize", blockSize, 1024, 65536);
-  if (blockSize % device.blockSize !== 0) throw new RangeError(`"blockSize" expected multiple of the device's ${device.blockSize}, got ${blockSize}`);
+  if (blockSize % device.blockSize !== 0)
+    throw new RangeError(`"blockSize" expected multiple of the device's ${device.blockSize}, got ${blockSize}`);
   const inodeSize = options.inodeSize ?? 256;
   powerOfTwo("inodeSize", inodeSize, 128, blockSize);
   const blocksCount = Math.floor(size / blockSize);
-  if (blocksCount < 64 || blocksCount > 2 ** 32 - 1) throw new RangeError(`"size" gives ${blocksCount} blocks, expected 64..${2 ** 32 - 1}`);
+  if (blocksCount < 64 || blocksCount > 2 ** 32 - 1)
+    throw new RangeError(`"size" gives ${blocksCount} blocks, expected 64..${2 ** 32 - 1}`);
   const ratio = options.bytesPerInode ?? (size < 3 << 20 ? 8192 : small ? 4096 : 16384);
   if (!(ratio >= 1024)) throw new RangeError(`"bytesPerInode" expected >= 1024, got ${ratio}`);
   const inodeCount = options.inodeCount ?? Math.floor((blocksCount * blockSize) / ratio);
-  if (!(inodeCount > 0) || inodeCount > 2 ** 32 - 1) throw new RangeError(`"inodeCount" expected 1..${2 ** 32 - 1}, got ${inodeCount}`);
+  if (!(inodeCount > 0) || inodeCount > 2 ** 32 - 1)
+    throw new RangeError(`"inodeCount" expected 1..${2 ** 32 - 1}, got ${inodeCount}`);
   const groupsPerFlex = options.groupsPerFlex ?? 16;
   powerOfTwo("groupsPerFlex", groupsPerFlex, 1, 1 << 20);
   const reservedPercent = options.reservedPercent ?? 5;
-  if (!(reservedPercent >= 0 && reservedPercent <= 50)) throw new RangeError(`"reservedPercent" expected 0..50, got ${reservedPercent}`);
+  if (!(reservedPercent >= 0 && reservedPercent <= 50))
+    throw new RangeError(`"reservedPercent" expected 0..50, got ${reservedPercent}`);
   const label = new TextEncoder().encode(options.label ?? "");
   if (label.length > 16) throw new RangeError(`"label" expected at most 16 bytes, got ${label.length}`);
   const uuid = uuidBytes(options);
   const features = chooseFeatures(options.features ?? []);
-  const journalBlocks = (features.compat & EXT4_FEATURE_COMPAT_HAS_JOURNAL) === 0 ? 0 : (options.journalBlocks ?? defaultJournalBlocks(blocksCount));
+  const journalBlocks =
+    (features.compat & EXT4_FEATURE_COMPAT_HAS_JOURNAL) === 0
+      ? 0
+      : (options.journalBlocks ?? defaultJournalBlocks(blocksCount));
   if (journalBlocks !== 0 && (journalBlocks < 1024 || journalBlocks > blocksCount / 2)) {
     throw new RangeError(`"journalBlocks" expected 0 or 1024..${Math.floor(blocksCount / 2)}, got ${journalBlocks}`);
   }
@@ -153,7 +160,8 @@ function uuidBytes(options: MkfsOptions): Uint8Array {
 
 function seedBytes(options: MkfsOptions, uuid: Uint8Array): Uint8Array {
   if (options.hashSeed !== undefined) {
-    if (options.hashSeed.length !== 16) throw new RangeError(`"hashSeed" expected 16 bytes, got ${options.hashSeed.length}`);
+    if (options.hashSeed.length !== 16)
+      throw new RangeError(`"hashSeed" expected 16 bytes, got ${options.hashSeed.length}`);
     return options.hashSeed.slice();
   }
   const bytes = uuid.slice();
@@ -182,8 +190,15 @@ const NOT_FOR_MKFS: ReadonlySet<string> = new Set([
 function chooseFeatures(changes: readonly string[]): FeatureBits {
   const bits: FeatureBits = {
     compat:
-      EXT4_FEATURE_COMPAT_HAS_JOURNAL | EXT4_FEATURE_COMPAT_EXT_ATTR | EXT4_FEATURE_COMPAT_RESIZE_INODE | EXT4_FEATURE_COMPAT_DIR_INDEX,
-    incompat: EXT4_FEATURE_INCOMPAT_FILETYPE | EXT4_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG,
+      EXT4_FEATURE_COMPAT_HAS_JOURNAL |
+      EXT4_FEATURE_COMPAT_EXT_ATTR |
+      EXT4_FEATURE_COMPAT_RESIZE_INODE |
+      EXT4_FEATURE_COMPAT_DIR_INDEX,
+    incompat:
+      EXT4_FEATURE_INCOMPAT_FILETYPE |
+      EXT4_FEATURE_INCOMPAT_EXTENTS |
+      EXT4_FEATURE_INCOMPAT_64BIT |
+      EXT4_FEATURE_INCOMPAT_FLEX_BG,
     roCompat:
       EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER |
       EXT4_FEATURE_RO_COMPAT_LARGE_FILE |
@@ -196,8 +211,10 @@ function chooseFeatures(changes: readonly string[]): FeatureBits {
     const remove = change.startsWith("^");
     const feature = findFeature(remove ? change.slice(1) : change);
     if (feature === undefined) throw new RangeError(`"features": ${change} is unknown`);
-    if (!remove && (feature.support !== "full" || NOT_FOR_MKFS.has(feature.name))) throw new RangeError(`"features": cannot make ${feature.name}`);
-    if (remove && (feature.name === "extent" || feature.name === "sparse_super")) throw new RangeError(`"features": cannot do without ${feature.name}`);
+    if (!remove && (feature.support !== "full" || NOT_FOR_MKFS.has(feature.name)))
+      throw new RangeError(`"features": cannot make ${feature.name}`);
+    if (remove && (feature.name === "extent" || feature.name === "sparse_super"))
+      throw new RangeError(`"features": cannot do without ${feature.name}`);
     bits[feature.set] = remove ? bits[feature.set] & ~feature.bit : bits[feature.set] | feature.bit;
   }
   return bits;

@@ -12,7 +12,15 @@ import { appendBlock, initDirectory } from "../directory/insert.ts";
 import { insertExtent } from "../extents/insert.ts";
 import { initExtentRoot } from "../extents/node.ts";
 import { groupHasSuper, groupStart } from "../geometry.ts";
-import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE, I_EXTRA_ISIZE, I_SIZE_HIGH, I_SIZE_LO } from "../inode.ts";
+import {
+  type CoreInode,
+  EXT4_EXTENTS_FL,
+  I_BLOCK,
+  I_BLOCK_SIZE,
+  I_EXTRA_ISIZE,
+  I_SIZE_HIGH,
+  I_SIZE_LO,
+} from "../inode.ts";
 import {
   BLOCKTYPE_SUPERBLOCK_V2,
   H_BLOCKTYPE,
@@ -43,11 +51,13 @@ const LOST_FOUND_SIZE = 16384;
 /** A reserved inode (its bitmap bit is set already), with times and the extra part. */
 function reservedInode(volume: Volume, ino: number, mode: number, links: number): CoreInode | number {
   const inode = volume.newInode(ino);
-  if (volume.geometry.inodeSize > 128) inode.view.setUint16(I_EXTRA_ISIZE, volume.superblock.u16(S_MIN_EXTRA_ISIZE), true);
+  if (volume.geometry.inodeSize > 128)
+    inode.view.setUint16(I_EXTRA_ISIZE, volume.superblock.u16(S_MIN_EXTRA_ISIZE), true);
   inode.setSeed(volume.csumSeed);
   inode.mode = mode;
   inode.links = links;
-  for (const which of ["atime", "ctime", "mtime", "crtime"] as const) inode.writeTime(which, volume.time.sec, volume.time.nsec);
+  for (const which of ["atime", "ctime", "mtime", "crtime"] as const)
+    inode.writeTime(which, volume.time.sec, volume.time.nsec);
   const error = volume.dirtyInode(inode);
   return error < 0 ? error : inode;
 }
@@ -97,7 +107,7 @@ export function makeResizeInode(volume: Volume): number {
   for (let i = 0; i < g.reservedGdtBlocks; i++) {
     const block = firstReserved + i;
     doubleView.setUint32(((g.gdtBlocks + i) % perBlock) * 4, block, true);
-    backups.forEach((group, k) => singleView.setUint32(k * 4, block + group * g.blocksPerGroup, true));
+    for (const [k, group] of backups.entries()) singleView.setUint32(k * 4, block + group * g.blocksPerGroup, true);
     error = volume.writeBlocks(block, single);
     if (error < 0) return error;
   }
@@ -149,10 +159,12 @@ export function makeOrphanFile(volume: Volume, root: CoreInode): number {
   inode.mode = S_IFREG | 0o600;
   inode.links = 1;
   inode.flags = EXT4_EXTENTS_FL;
-  for (const which of ["atime", "ctime", "mtime", "crtime"] as const) inode.writeTime(which, volume.time.sec, volume.time.nsec);
+  for (const which of ["atime", "ctime", "mtime", "crtime"] as const)
+    inode.writeTime(which, volume.time.sec, volume.time.nsec);
   initExtentRoot(inode);
   // ext2fs_default_orphan_file_blocks
-  const blocks = g.blocksCount < 128 * 1024 ? 32 : g.blocksCount < 2 * 1024 * 1024 ? Math.floor(g.blocksCount / 4096) : 512;
+  const blocks =
+    g.blocksCount < 128 * 1024 ? 32 : g.blocksCount < 2 * 1024 * 1024 ? Math.floor(g.blocksCount / 4096) : 512;
   let fileBlock = 0;
   while (fileBlock < blocks) {
     let error = allocateBlocks(volume, inode.allocationGoal || groupStart(g, 0), blocks - fileBlock, $run);

@@ -11,7 +11,9 @@ export function toBytes(data: FileData): Uint8Array {
 }
 
 /** The encoding named by an options argument, as Node takes it: a string or an object. */
-export function encodingOf(options: string | { readonly encoding?: string | null } | null | undefined): Encoding | undefined {
+export function encodingOf(
+  options: string | { readonly encoding?: string | null } | null | undefined,
+): Encoding | undefined {
   const name = typeof options === "string" ? options : options?.encoding;
   if (name === undefined || name === null || name === "buffer") return undefined;
   if (name !== "utf8" && name !== "utf-8") throw new TypeError(`"encoding" expected utf8, got ${name}`);

@@ -49,11 +49,15 @@ export class FileHandle {
     position: number | null = null,
   ): Promise<ReadResult> {
     const inode = this.#forReading("read");
-    if (offset < 0 || length < 0 || offset + length > buffer.length) throw new RangeError('"offset" and "length" expected within the buffer');
+    if (offset < 0 || length < 0 || offset + length > buffer.length)
+      throw new RangeError('"offset" and "length" expected within the buffer');
     const at = position ?? this.#position;
     // No further than the end of the file, so that nothing behind it in the buffer is touched.
     const wanted = Math.max(0, Math.min(length, inode.size - at));
-    const bytesRead = check<number>(wanted === 0 ? 0 : inode.readAt(at, buffer.subarray(offset, offset + wanted)), "read");
+    const bytesRead = check<number>(
+      wanted === 0 ? 0 : inode.readAt(at, buffer.subarray(offset, offset + wanted)),
+      "read",
+    );
     if (position === null) this.#position += bytesRead;
     return { bytesRead, buffer };
   }

@@ -20,6 +20,7 @@ const FLAGS: Readonly<Record<string, number>> = {
 export function parseFlags(flags: string | number): number {
   if (typeof flags === "number") return flags;
   const known = FLAGS[flags];
-  if (known === undefined) throw new TypeError(`"flags" expected one of ${Object.keys(FLAGS).join(", ")}, got ${flags}`);
+  if (known === undefined)
+    throw new TypeError(`"flags" expected one of ${Object.keys(FLAGS).join(", ")}, got ${flags}`);
   return known;
 }

@@ -30,7 +30,13 @@ test("stat has types, sizes and times to the nanosecond's millisecond part", asy
   await fs.writeFile("/f", new Uint8Array(5000), { mode: 0o600 });
   await fs.symlink("f", "/l");
   const st = await fs.stat("/l");
-  expect([st.isFile(), st.size, st.mode & 0o777, st.mtimeMs, st.nlink]).toEqual([true, 5000, 0o600, 1_700_000_000_500, 1]);
+  expect([st.isFile(), st.size, st.mode & 0o777, st.mtimeMs, st.nlink]).toEqual([
+    true,
+    5000,
+    0o600,
+    1_700_000_000_500,
+    1,
+  ]);
   expect((await fs.lstat("/l")).isSymbolicLink()).toBe(true);
   await fs.utimes("/f", 5, new Date(7250));
   expect([(await fs.stat("/f")).atimeMs, (await fs.stat("/f")).mtime.getTime()]).toEqual([5000, 7250]);
@@ -102,7 +108,13 @@ const STEPS: readonly Step[] = [
   ["mkdir twice", async (fs, root) => [await fs.mkdir(`${root}/d`), await fs.mkdir(`${root}/d`)]],
   ["read a directory", (fs, root) => fs.readFile(`${root}/d`)],
   ["write into nothing", (fs, root) => fs.writeFile(`${root}/x/y`, "")],
-  ["exclusive", async (fs, root) => [await fs.writeFile(`${root}/w`, "1", { flag: "wx" }), await fs.writeFile(`${root}/w`, "2", { flag: "wx" })]],
+  [
+    "exclusive",
+    async (fs, root) => [
+      await fs.writeFile(`${root}/w`, "1", { flag: "wx" }),
+      await fs.writeFile(`${root}/w`, "2", { flag: "wx" }),
+    ],
+  ],
   ["file as directory", (fs, root) => fs.readdir(`${root}/w`)],
   ["below a file", (fs, root) => fs.stat(`${root}/w/z`)],
   ["rmdir a file", (fs, root) => fs.rmdir(`${root}/w`)],
@@ -110,11 +122,14 @@ const STEPS: readonly Step[] = [
   ["readlink of a file", (fs, root) => fs.readlink(`${root}/w`)],
   ["name too long", (fs, root) => fs.writeFile(`${root}/${"n".repeat(256)}`, "")],
   ["a loop of links", async (fs, root) => [await fs.symlink("loop", `${root}/loop`), await fs.stat(`${root}/loop`)]],
-  ["dangling link is written through", async (fs, root) => [
-    await fs.symlink("aim", `${root}/dangling`),
-    await fs.writeFile(`${root}/dangling`, "x"),
-    await fs.readFile(`${root}/aim`, "utf8"),
-  ]],
+  [
+    "dangling link is written through",
+    async (fs, root) => [
+      await fs.symlink("aim", `${root}/dangling`),
+      await fs.writeFile(`${root}/dangling`, "x"),
+      await fs.readFile(`${root}/aim`, "utf8"),
+    ],
+  ],
   ["list", async (fs, root) => (await fs.readdir(root)).filter((name) => name !== "lost+found").sort()],
 ];
 

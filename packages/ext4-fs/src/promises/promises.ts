@@ -30,7 +30,10 @@ import { parseFlags } from "./flags.ts";
 import { Dirent, Stats } from "./stats.ts";
 
 export type ReadFileOptions = string | { readonly encoding?: string | null } | null;
-export type WriteFileOptions = string | { readonly encoding?: string | null; readonly mode?: number; readonly flag?: string | number } | null;
+export type WriteFileOptions =
+  | string
+  | { readonly encoding?: string | null; readonly mode?: number; readonly flag?: string | number }
+  | null;
 export interface MkdirOptions {
   readonly recursive?: boolean;
   readonly mode?: number;
@@ -95,7 +98,8 @@ export class Ext4Promises {
       if ((found.mode & S_IFMT) === S_IFLNK) throw new FsError(ELOOP, "open", path);
       return found;
     }
-    if (found !== -ENOENT || (flags & O_CREAT) === 0 || path.endsWith("/")) throw new FsError(path.endsWith("/") ? EISDIR : found, "open", path);
+    if (found !== -ENOENT || (flags & O_CREAT) === 0 || path.endsWith("/"))
+      throw new FsError(path.endsWith("/") ? EISDIR : found, "open", path);
     const { dir, name } = this.#parent(this.#throughLinks(path), "open");
     return check(dir.create(name, { ...OWNER, mode: S_IFREG | (mode & 0o7777) }), "open", path);
   }
@@ -142,7 +146,12 @@ export class Ext4Promises {
     const piece = new Uint8Array(1 << 20);
     try {
       for (let at = 0; at < source.size; ) {
-        const count = check<number>(source.readAt(at, piece.subarray(0, Math.min(piece.length, source.size - at))), "copyfile", from, to);
+        const count = check<number>(
+          source.readAt(at, piece.subarray(0, Math.min(piece.length, source.size - at))),
+          "copyfile",
+          from,
+          to,
+        );
         await target.writeFile(piece.subarray(0, count));
         at += count;
       }
@@ -158,7 +167,10 @@ export class Ext4Promises {
   // ---- directories and names ----
 
   readdir(path: string, options: ReaddirOptions & { readonly withFileTypes: true }): Promise<Dirent[]>;
-  readdir(path: string, options?: (ReaddirOptions & { readonly withFileTypes?: false }) | string | null): Promise<string[]>;
+  readdir(
+    path: string,
+    options?: (ReaddirOptions & { readonly withFileTypes?: false }) | string | null,
+  ): Promise<string[]>;
   async readdir(path: string, options?: ReaddirOptions | string | null): Promise<string[] | Dirent[]> {
     const { withFileTypes = false, recursive = false } = typeof options === "object" && options !== null ? options : {};
     const names: string[] = [];
@@ -196,7 +208,8 @@ export class Ext4Promises {
       current += `/${part}`;
       const found = walk(this.#fs, current, true);
       if (typeof found !== "number") {
-        if (!isDirectory(found)) throw new FsError(current === path.replace(/\/+$/, "") ? EEXIST : ENOTDIR, "mkdir", path);
+        if (!isDirectory(found))
+          throw new FsError(current === path.replace(/\/+$/, "") ? EEXIST : ENOTDIR, "mkdir", path);
         continue;
       }
       if (found !== -ENOENT) throw new FsError(found, "mkdir", path);
@@ -232,7 +245,8 @@ export class Ext4Promises {
     const moved = check<Ext4Inode>(source.dir.lookup(source.name), "rename", from, to);
     if (isDirectory(moved) && this.#isBelow(target.dir, moved)) throw new FsError(EINVAL, "rename", from, to);
     const existing = target.dir.lookup(target.name);
-    if (typeof existing !== "number" && this.#isBelow(source.dir, existing) && existing !== moved) throw new FsError(ENOTEMPTY, "rename", from, to);
+    if (typeof existing !== "number" && this.#isBelow(source.dir, existing) && existing !== moved)
+      throw new FsError(ENOTEMPTY, "rename", from, to);
     check(source.dir.rename(source.name, target.dir, target.name, 0), "rename", from, to);
   }
 

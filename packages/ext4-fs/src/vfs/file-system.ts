@@ -31,10 +31,12 @@ export class Ext4FileSystem implements FileSystem {
 
   /** @throws Ext4Error when the volume cannot be mounted. */
   constructor(source: Disk | BlockDevice | Volume, options: Ext4Options = {}) {
-    const volume = source instanceof Volume ? source : openVolume(source instanceof Disk ? source.device : source, options);
+    const volume =
+      source instanceof Volume ? source : openVolume(source instanceof Disk ? source.device : source, options);
     if (volume instanceof Ext4Error) throw volume;
     const root = volume.inode(EXT4_ROOT_INO);
-    if (typeof root === "number") throw new Ext4Error("corrupt", "the root inode cannot be read", { inode: EXT4_ROOT_INO });
+    if (typeof root === "number")
+      throw new Ext4Error("corrupt", "the root inode cannot be read", { inode: EXT4_ROOT_INO });
     this.volume = volume;
     this.deviceNumber = options.deviceNumber ?? 0;
     volume.ref(root); // the mount itself uses it

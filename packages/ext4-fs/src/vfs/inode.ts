@@ -140,7 +140,9 @@ export class Ext4Inode implements Inode {
   }
 
   readdir(cookie: number, emit: DirectoryEmit): number {
-    return readDirectory(this.#volume, this.#core, cookie, (name, ino, type, next) => emit(decodeName(name), ino, type, next));
+    return readDirectory(this.#volume, this.#core, cookie, (name, ino, type, next) =>
+      emit(decodeName(name), ino, type, next),
+    );
   }
 
   readAt(offset: number, buf: Uint8Array): number {
@@ -192,4 +194,3 @@ export class Ext4Inode implements Inode {
     return other instanceof Ext4Inode && other.#volume === this.#volume ? other.#core : undefined;
   }
 }
-

@@ -88,7 +88,14 @@ export function xattrListSize(list: readonly StoredXattr[]): number {
  * Writes entries and values between `first` and `end` (zeroed by the caller); the list must fit. `hashed`: entries in a block
  * carry a hash, those in an inode none. Gives the hash over all entries, 0 if one of them is not to be shared.
  */
-export function writeXattrs(bytes: Uint8Array, first: number, end: number, origin: number, list: readonly StoredXattr[], hashed: boolean): number {
+export function writeXattrs(
+  bytes: Uint8Array,
+  first: number,
+  end: number,
+  origin: number,
+  list: readonly StoredXattr[],
+  hashed: boolean,
+): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = first;
   let valueEnd = end;

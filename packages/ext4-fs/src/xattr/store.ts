@@ -2,7 +2,7 @@
  * Loading and storing the attributes of an inode as a whole: what fits goes into the inode, the rest into the extra block.
  */
 import { ENOSPC, EOPNOTSUPP } from "linux-abi";
-import { allocateBlocks, freeBlocks, type Run } from "../allocator/blocks.ts";
+import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_XATTR } from "../buffer-cache.ts";
 import { blockChecksumIsValid } from "../checksum/metadata-checksum.ts";
 import { groupStart } from "../geometry.ts";
@@ -41,7 +41,10 @@ export function loadXattrs(volume: Volume, inode: CoreInode): StoredXattr[] | nu
 function loadInodeList(volume: Volume, inode: CoreInode): StoredXattr[] | number {
   const first = inodeListStart(inode);
   if (first < 0 || inode.view.getUint32(first - 4, true) !== XATTR_MAGIC) return [];
-  return readXattrs(inode.raw, first, inode.raw.length, first) ?? volume.corrupt("attributes in the inode are damaged", inode.ino, 0);
+  return (
+    readXattrs(inode.raw, first, inode.raw.length, first) ??
+    volume.corrupt("attributes in the inode are damaged", inode.ino, 0)
+  );
 }
 
 function xattrBlock(volume: Volume, inode: CoreInode): Buffer | number {
@@ -51,7 +54,8 @@ function xattrBlock(volume: Volume, inode: CoreInode): Buffer | number {
   buffer.kind = KIND_XATTR;
   const { view } = buffer;
   const sane = view.getUint32(0, true) === XATTR_MAGIC && view.getUint32(XATTR_BLOCKS, true) === 1;
-  if (!sane || !blockChecksumIsValid(volume, buffer)) return volume.corrupt("attribute block is damaged", inode.ino, block);
+  if (!sane || !blockChecksumIsValid(volume, buffer))
+    return volume.corrupt("attribute block is damaged", inode.ino, block);
   buffer.verifiedAs = KIND_XATTR;
   return buffer;
 }

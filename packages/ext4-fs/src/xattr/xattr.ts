@@ -1,7 +1,18 @@
 /**
  * Extended attributes by full name ("user.x"): get, set, list, remove.
  */
-import { decodeName, E2BIG, EEXIST, ENODATA, encodeName, EOPNOTSUPP, ERANGE, ESTALE, XATTR_CREATE, XATTR_REPLACE } from "linux-abi";
+import {
+  decodeName,
+  E2BIG,
+  EEXIST,
+  ENODATA,
+  encodeName,
+  EOPNOTSUPP,
+  ERANGE,
+  ESTALE,
+  XATTR_CREATE,
+  XATTR_REPLACE,
+} from "linux-abi";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { aclFromDisk, aclToDisk, modeOfAcl } from "./acl.ts";
@@ -31,7 +42,10 @@ function splitName(name: string): SplitName | number {
 }
 
 function find(list: readonly StoredXattr[], name: SplitName): number {
-  return list.findIndex((a) => a.index === name.index && a.name.length === name.rest.length && a.name.every((byte, i) => byte === name.rest[i]));
+  return list.findIndex(
+    (a) =>
+      a.index === name.index && a.name.length === name.rest.length && a.name.every((byte, i) => byte === name.rest[i]),
+  );
 }
 
 /** The value, or -ENODATA, -EOPNOTSUPP, -EUCLEAN, -EIO. */
