@@ -18,7 +18,6 @@ export function setTemporaryMask(task: Task, va: number, byteLength: number): nu
   task.savedMaskLo = task.blockedLo;
   task.savedMaskHi = task.blockedHi;
   setBlocked(task, $sigset.lo & ~UNBLOCKABLE_LO, $sigset.hi);
-  // Only now: a mask to restore counts as something to look at (recalculateAttention), and would end the wait at once.
   task.restoreMask = true;
   return 0;
 }

@@ -1,13 +1,12 @@
 /**
  * Out of memory: one process is chosen, killed and gives up its pages at once, so that everybody else can go on.
  *
- * Linux's choice: the largest resident size, shifted by oom_score_adj (−1000 never, 1000 first). Init is spared.
+ * Linux's choice: the largest resident size, shifted by oom_score_adj (−1000 never, 1000 first). Init goes last: Linux panics
+ * then, but here process 1 may well be the one program that the user runs.
  */
-import { SIGKILL } from "linux-abi";
 import type { Kernel } from "../kernel.ts";
 import { isDead } from "../task/exit.ts";
-import { sendToProcess } from "../signal/send.ts";
-import { kernelSignal } from "../signal/siginfo.ts";
+import { forceKill } from "../signal/send.ts";
 import type { Process } from "../task/process.ts";
 import { PAGE_SIZE } from "./frame-allocator.ts";
 
@@ -21,12 +20,12 @@ export function killForMemory(kernel: Kernel): boolean {
   const kib = (pages: number): number => (pages * PAGE_SIZE) / 1024;
   const { memory } = task;
   kernel.log(
-    "warn",
+    "error",
     `Out of memory: Killed process ${victim.pid} (${task.comm}) total-vm:${kib(memory.totalPages)}kB, ` +
       `anon-rss:${kib(memory.anonPages)}kB, file-rss:${kib(memory.filePages)}kB, shmem-rss:${kib(memory.sharedPages)}kB, ` +
       `UID:${task.cred.uid} oom_score_adj:${victim.oomScoreAdj}`,
   );
-  sendToProcess(victim, kernelSignal(SIGKILL));
+  forceKill(victim);
   const current = kernel.scheduler.current;
   if (current !== null && current.memory === memory) return false;
   memory.releasePages();
@@ -34,10 +33,11 @@ export function killForMemory(kernel: Kernel): boolean {
 }
 
 function chooseVictim(kernel: Kernel): Process | undefined {
-  let victim: Process | undefined;
+  const init = kernel.tasks.process(1);
+  let victim: Process | undefined = init === undefined || init.exiting ? undefined : init;
   let worst = 0;
   for (const process of kernel.tasks.processes()) {
-    if (process.pid === 1 || process.zombie || isDead(process.leader) || process.oomScoreAdj === SCORE_ADJ_NEVER)
+    if (process.pid === 1 || process.exiting || isDead(process.leader) || process.oomScoreAdj === SCORE_ADJ_NEVER)
       continue;
     const memory = process.leader.memory;
     const points = memory.residentPages + memory.table.tableCount + (process.oomScoreAdj * kernel.frames.total) / 1000;

@@ -26,7 +26,7 @@ import { EXIT_DEAD, EXIT_ZOMBIE, type Task, TASK_STOPPED } from "../task/task.ts
 import { WAKE_SIGNAL } from "../wait.ts";
 import { ACT_IGNORE, ACT_STOP, defaultAction } from "./default-actions.ts";
 import { continueProcess } from "./job-control.ts";
-import { SI_USER, type SignalInfo } from "./siginfo.ts";
+import { kernelSignal, SI_USER, type SignalInfo } from "./siginfo.ts";
 import { inSet } from "./sigset.ts";
 
 const STOP_SIGNALS = [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU];
@@ -114,6 +114,18 @@ export function notify(task: Task, signal: number): void {
   task.kernel.scheduler.wake(task, WAKE_SIGNAL);
 }
 
+/** SIGKILL that even init cannot escape: the kernel has no other way. */
+export function forceKill(process: Process): void {
+  process.stopSignal = 0;
+  for (const thread of process.threads) {
+    thread.forced = true;
+    thread.pending.push(kernelSignal(SIGKILL));
+    thread.attention = true;
+    process.kernel.scheduler.continueStopped(thread);
+    process.kernel.scheduler.wake(thread, WAKE_SIGNAL);
+  }
+}
+
 /** Recomputes `attention` after the mask or the queues have changed. */
 export function recalculateAttention(task: Task): void {
   const process = task.process;
@@ -121,8 +133,7 @@ export function recalculateAttention(task: Task): void {
     task.pending.next(task.blockedLo, task.blockedHi) !== 0 ||
     process.pending.next(task.blockedLo, task.blockedHi) !== 0 ||
     process.stopSignal !== 0 ||
-    process.exiting ||
-    task.restoreMask;
+    process.exiting;
 }
 
 /** Changes the mask; signals of the process that this task now blocks are offered to its siblings. */
