@@ -122,11 +122,10 @@ class InstancesDir extends SimpleDir {
     };
     const source: DirectorySource = {
       lookup: find,
-      list: function* (fromKey) {
-        for (const [name, { number }] of tracing.instances) {
-          if (number >= fromKey) yield { name, key: number, ino: (find(name) as SimpleDir).ino, type: S_IFDIR };
-        }
-      },
+      list: (fromKey) =>
+        [...tracing.instances]
+          .filter(([, { number }]) => number >= fromKey)
+          .map(([name, { number }]) => ({ name, key: number, ino: (find(name) as SimpleDir).ino, type: S_IFDIR })),
     };
     super(fs, new DirMapping(), { ...directoryOptions(fs), source });
     this.#tracing = tracing;
