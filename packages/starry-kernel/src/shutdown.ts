@@ -20,7 +20,13 @@ export function shutDown(kernel: Kernel): number {
       exitThread(task, SIGKILL);
     }
   }
-  const error = kernel.fs.vfs.sync();
-  kernel.fs.vfs.mountTable.unmountAll(kernel.fs.namespace);
+  const { vfs, namespace } = kernel.fs;
+  let error = vfs.sync();
+  vfs.mountTable.unmountAll(namespace);
+  // Mounts that something still holds (the host's own look at the root) have outlived that; their media shall be clean too.
+  for (const { fs } of [...vfs.mountTable.superblocks]) {
+    const result = fs.unmount();
+    if (error === 0) error = result;
+  }
   return error;
 }
