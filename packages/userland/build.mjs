@@ -10,7 +10,7 @@
  * because another version may generate other instructions.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,8 @@ import { promisify } from "node:util";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const compiler = "riscv64-linux-gnu-gcc";
+/** The library and the shell are for speed; the many tools are for size. */
+const optimisation = (source) => (source.startsWith("src/tools/") ? "-Os" : "-O2");
 /** Programs that bring their own entry point and use no library code. */
 const standalone = new Set(["start-block"]);
 
@@ -25,13 +27,13 @@ const compileFlags = [
   "-nostdinc",
   "-ffreestanding",
   "-std=gnu11",
-  "-O2",
   "-march=rv64gc",
   "-mabi=lp64d",
   "-Wall",
   "-Wextra",
   "-Werror",
   "-Wno-missing-field-initializers",
+  "-fno-math-errno",
   "-fno-pic",
   "-fno-stack-protector",
   "-fno-asynchronous-unwind-tables",
@@ -89,7 +91,16 @@ async function build(out) {
     const library = sources("src/libc");
     const box = [...sources("src"), ...sources("src/sh"), ...sources("src/tools")];
     const programs = sources("programs");
-    const compile = (source) => [...compileFlags, "-isystem", include, "-c", source, "-o", object(source)];
+    const compile = (source) => [
+      ...compileFlags,
+      optimisation(source),
+      "-isystem",
+      include,
+      "-c",
+      source,
+      "-o",
+      object(source),
+    ];
     await inParallel([...library, ...box, ...programs].map(compile));
     const link = (name, parts) => [...linkFlags, "-o", join(out, name), ...parts.map(object)];
     const named = programs.map((source) => [basename(source, ".c"), source]);
@@ -149,9 +160,15 @@ if (process.argv.includes("--check")) {
   console.error(`userland: ${compiler} is not installed (Debian: apt install gcc-riscv64-linux-gnu)`);
   process.exitCode = 1;
 } else {
+  // Only a complete build replaces what is there.
+  const out = mkdtempSync(join(root, "bin-"));
+  const names = await build(out).catch((error) => {
+    rmSync(out, { recursive: true, force: true });
+    throw error;
+  });
   rmSync(join(root, "bin"), { recursive: true, force: true });
-  mkdirSync(join(root, "bin"), { recursive: true });
-  const names = await build(join(root, "bin"));
+  renameSync(out, join(root, "bin"));
+  chmodSync(join(root, "bin"), 0o755);
   writeFileSync(record, `${version}\n`);
   writeFileSync(appletFile, appletModule());
   for (const name of names) console.log(`${String(readFileSync(join(root, "bin", name)).length).padStart(7)} ${name}`);

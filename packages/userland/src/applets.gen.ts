@@ -2,6 +2,7 @@
 export const appletNames: readonly string[] = [
   "[",
   "arch",
+  "awk",
   "base64",
   "basename",
   "cat",

@@ -1,5 +1,6 @@
 /* The table of applets: name and what --help prints behind it. The root tree links each of them. */
 APPLET(arch, "")
+APPLET(awk, "[-F SEPARATOR] [-v NAME=VALUE] [-f FILE | PROGRAM] [FILE]...")
 APPLET(base64, "[-di] [-w COLUMNS] [FILE]")
 APPLET(basename, "NAME [SUFFIX] | -a [-s SUFFIX] NAME...")
 APPLET(cat, "[-nbsEvTA] [FILE]...")

@@ -70,6 +70,15 @@ _Noreturn void die_errno(long err, const char *fmt, ...) {
   exit(1);
 }
 
+/* What execve does to descriptors, for an applet that runs without one. */
+static void close_on_exec(void) {
+  for (int fd = 3, absent = 0; absent < 32; fd++) {
+    long flags = sys_fcntl(fd, F_GETFD, 0);
+    absent = flags < 0 ? absent + 1 : 0;
+    if (flags > 0 && flags & FD_CLOEXEC) sys_close(fd);
+  }
+}
+
 int exec_program(char **argv) {
   fflush(stdout);
   const char *name = argv[0];
@@ -92,6 +101,7 @@ int exec_program(char **argv) {
   if (applet) {
     int argc = 0;
     while (argv[argc]) argc++;
+    close_on_exec();
     run_applet(applet, argc, argv);
   }
   return result;
