@@ -7,6 +7,7 @@
  *
  * @module
  */
+export type { Debugger } from "./debugger.ts";
 export { Kernel, type Halt, type KernelOptions } from "./kernel.ts";
 export {
   type GuestRam,
@@ -38,12 +39,12 @@ export type { Task } from "./task/task.ts";
 export type { Process } from "./task/process.ts";
 export { type InitOptions, spawnProcess } from "./task/init.ts";
 export { sendToProcess } from "./signal/send.ts";
-export { kernelSignal } from "./signal/siginfo.ts";
+export { kernelSignal, type SignalInfo } from "./signal/siginfo.ts";
 export { attachStrace, type StraceOptions } from "./strace/strace.ts";
 export { shutDown } from "./shutdown.ts";
 
 // Parts.
-export { type FileSystems, type FileSystemsOptions } from "./fs/file-systems.ts";
+export type { FileSystems, FileSystemsOptions } from "./fs/file-systems.ts";
 export { installFileSystems, mountStandard } from "./fs/install.ts";
 export { mountAt } from "./fs/mount-at.ts";
 export { createTracefs, initEvents, initTracingDir, installTracefs } from "./fs/tracefs/index.ts";

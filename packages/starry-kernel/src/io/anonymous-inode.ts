@@ -5,7 +5,14 @@
  * The three file systems are mounted nowhere. Inode numbers count up from 1 in each kernel.
  */
 import { ENOSYS, S_IFIFO, S_IFMT, S_IFSOCK } from "linux-abi";
-import { type AttributeChanges, type Attributes, type FileSystem, type FileSystemStatus, InodeBase, type Timespec } from "vfs-inode";
+import {
+  type AttributeChanges,
+  type Attributes,
+  type FileSystem,
+  type FileSystemStatus,
+  InodeBase,
+  type Timespec,
+} from "vfs-inode";
 import type { Kernel } from "../kernel.ts";
 
 const PIPEFS_MAGIC = 0x50495045; // "PIPE", linux/magic.h

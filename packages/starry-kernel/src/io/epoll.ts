@@ -125,7 +125,8 @@ export class EpollFile extends OpenFile {
   add(task: Task, file: OpenFile, fd: number, events: number, dataLo: number, dataHi: number): number {
     if (!file.pollable) return -EPERM;
     if (file === this) return -EINVAL;
-    if ((events & EPOLLEXCLUSIVE) !== 0 && ((events & ~EXCLUSIVE_OK) !== 0 || file instanceof EpollFile)) return -EINVAL;
+    if ((events & EPOLLEXCLUSIVE) !== 0 && ((events & ~EXCLUSIVE_OK) !== 0 || file instanceof EpollFile))
+      return -EINVAL;
     if (this.#find(file, fd) !== null) return -EEXIST;
     if (file instanceof EpollFile) {
       const depth = file.#depthBelow(this, 1);

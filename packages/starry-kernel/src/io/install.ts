@@ -7,5 +7,6 @@ import { PPOLL_CALLS } from "../syscall/poll/ppoll.ts";
 import { PSELECT_CALLS } from "../syscall/poll/pselect6.ts";
 
 export function installIo(kernel: Kernel): void {
-  for (const calls of [PIPE_CALLS, EVENT_FILE_CALLS, PPOLL_CALLS, PSELECT_CALLS, EPOLL_CALLS]) kernel.addSyscalls(calls);
+  for (const calls of [PIPE_CALLS, EVENT_FILE_CALLS, PPOLL_CALLS, PSELECT_CALLS, EPOLL_CALLS])
+    kernel.addSyscalls(calls);
 }

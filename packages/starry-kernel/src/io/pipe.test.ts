@@ -1,4 +1,20 @@
-import { EAGAIN, EPIPE, FIONREAD, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, SIGPIPE } from "linux-abi";
+import {
+  EAGAIN,
+  EPIPE,
+  FIONREAD,
+  O_DIRECT,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+  SIGPIPE,
+} from "linux-abi";
 import { describe, expect, test } from "vitest";
 import { IoBuffer } from "../io-buffer.ts";
 import { AT_POSITION, readFile, writeFile } from "../io-wait.ts";
@@ -172,10 +188,18 @@ describe("FIFO", () => {
     const { k, task, other } = setup();
     const node = inode(task);
     const reader = openFifo(node, O_RDONLY) as PipeFile;
-    const opening = k.start(task, whenFifoOpen(task, reader, (_t, error) => error));
+    const opening = k.start(
+      task,
+      whenFifoOpen(task, reader, (_t, error) => error),
+    );
     expect(opening.result).toBeUndefined();
     const writer = openFifo(node, O_WRONLY) as PipeFile;
-    expect(k.start(other, whenFifoOpen(other, writer, (_t, error) => error)).result).toBe(0);
+    expect(
+      k.start(
+        other,
+        whenFifoOpen(other, writer, (_t, error) => error),
+      ).result,
+    ).toBe(0);
     k.settle();
     expect(opening.result).toBe(0);
   });
@@ -184,7 +208,10 @@ describe("FIFO", () => {
     const { k, task } = setup();
     const node = inode(task);
     const reader = openFifo(node, O_RDONLY) as PipeFile;
-    const opening = k.start(task, whenFifoOpen(task, reader, (_t, error) => error));
+    const opening = k.start(
+      task,
+      whenFifoOpen(task, reader, (_t, error) => error),
+    );
     (openFifo(node, O_WRONLY) as PipeFile).put();
     k.settle();
     expect(opening.result).toBe(0);
@@ -204,7 +231,12 @@ describe("FIFO", () => {
   test("a file opened O_RDWR is its own partner", () => {
     const { k, task } = setup();
     const file = openFifo(inode(task), O_RDWR) as PipeFile;
-    expect(k.start(task, whenFifoOpen(task, file, (_t, error) => error)).result).toBe(0);
+    expect(
+      k.start(
+        task,
+        whenFifoOpen(task, file, (_t, error) => error),
+      ).result,
+    ).toBe(0);
     expect(write(k, task, file, 4).result).toBe(4);
     expect(file.poll(task)).toBe(POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
   });

@@ -13,6 +13,9 @@ import {
   SIGCHLD,
   SIGFPE,
   SIGILL,
+  SIGINFO_PID,
+  SIGINFO_UID,
+  SIGINFO_VALUE,
   SIGNALFD_SIZE,
   SIGNALFD_SSI_ADDR,
   SIGNALFD_SSI_BAND,
@@ -123,6 +126,14 @@ function fillRecord(info: SignalInfo): void {
   } else if (isFault(info)) {
     $view.setUint32(SIGNALFD_SSI_ADDR, info.addr % 2 ** 32, true);
     $view.setUint32(SIGNALFD_SSI_ADDR + 4, Math.floor(info.addr / 2 ** 32), true);
+  } else if (info.raw !== null) {
+    // rt_sigqueueinfo: the sender filled the structure.
+    const raw = new DataView(info.raw.buffer, info.raw.byteOffset, info.raw.byteLength);
+    $view.setUint32(SIGNALFD_SSI_PID, raw.getUint32(SIGINFO_PID, true), true);
+    $view.setUint32(SIGNALFD_SSI_UID, raw.getUint32(SIGINFO_UID, true), true);
+    $view.setInt32(SIGNALFD_SSI_INT, raw.getInt32(SIGINFO_VALUE, true), true);
+    $view.setInt32(SIGNALFD_SSI_PTR, raw.getInt32(SIGINFO_VALUE, true), true);
+    $view.setInt32(SIGNALFD_SSI_PTR + 4, raw.getInt32(SIGINFO_VALUE + 4, true), true);
   } else {
     $view.setUint32(SIGNALFD_SSI_PID, info.pid, true);
     $view.setUint32(SIGNALFD_SSI_UID, info.uid, true);
@@ -136,7 +147,10 @@ function fillRecord(info: SignalInfo): void {
 
 function isFault(info: SignalInfo): boolean {
   const signo = info.signo;
-  return info.code > 0 && (signo === SIGSEGV || signo === SIGBUS || signo === SIGILL || signo === SIGFPE || signo === SIGTRAP);
+  return (
+    info.code > 0 &&
+    (signo === SIGSEGV || signo === SIGBUS || signo === SIGILL || signo === SIGFPE || signo === SIGTRAP)
+  );
 }
 
 function putValue(info: SignalInfo): void {

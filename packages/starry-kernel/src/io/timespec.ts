@@ -42,7 +42,7 @@ export function putTimespecNs(memory: UserMemory, offset: number, ns: number): v
 }
 
 function putI64(memory: UserMemory, offset: number, value: number): void {
-  memory.scratch.setUint32(offset, value % 2 ** 32 >>> 0, true);
+  memory.scratch.setUint32(offset, (value % 2 ** 32) >>> 0, true);
   memory.scratch.setInt32(offset + 4, Math.floor(value / 2 ** 32), true);
 }
 

@@ -1,8 +1,9 @@
 /**
  * AF_UNIX stream and seqpacket sockets: two ends joined back to back, each with the queue it receives from.
  *
- * A stream's queue is a byte ring; what travels beside the bytes (descriptors, credentials) is a mark at the position of the first byte sent
- * with it. A receive stops at the next mark, so that each mark is reported with its own bytes. A seqpacket's queue holds whole messages.
+ * A stream's queue is a byte ring; what travels beside the bytes (descriptors, credentials) is a mark on the bytes that were sent with it. As in
+ * Linux, a receive that reaches bytes with descriptors takes them and stops at the end of those bytes, and one that reports credentials
+ * stops where another sender's bytes begin. A seqpacket's queue holds whole messages.
  *
  * A connect makes the server's end at once and puts it into the listener's backlog; accept hands it out.
  *
@@ -49,9 +50,10 @@ const SOMAXCONN = 4096;
 /** Linux keeps room for its bookkeeping in a message. */
 const MESSAGE_OVERHEAD = 32;
 
-/** What travels beside the bytes from `position` on. */
+/** What travels beside the bytes from `start` up to `end`, counted from the beginning of the stream. */
 interface Mark {
-  readonly position: number;
+  readonly start: number;
+  end: number;
   files: OpenFile[] | null;
   readonly credentials: PeerCredentials | null;
 }
@@ -210,19 +212,23 @@ export class UnixStreamSocket extends UnixSocket {
     const ring = peer.#ring;
     if (buffer.remaining === 0) return 0; // Linux: descriptors need a byte to travel with
     if (ring.room === 0) return -EAGAIN;
-    const position = peer.#readPosition + ring.length;
+    const start = peer.#readPosition + ring.length;
     const count = ring.writeFrom(buffer, buffer.remaining);
     if (count === 0) return buffer.result(0);
     const credentials = this.credentialsToSend(task, message, peer);
-    if (message.files !== null || credentials !== null) peer.#addMark(position, message, credentials);
+    if (message.files !== null || credentials !== null) peer.#addMark(start, start + count, message, credentials);
     peer.pollSet.wake(POLLIN | POLLRDNORM);
     return count;
   }
 
-  #addMark(position: number, message: Message, credentials: PeerCredentials | null): void {
+  #addMark(start: number, end: number, message: Message, credentials: PeerCredentials | null): void {
     const last = this.#marks[this.#marks.length - 1];
-    if (message.files === null && last !== undefined && last.files === null && sameCredentials(last.credentials, credentials)) return;
-    this.#marks.push({ position, files: message.files, credentials });
+    const continues = last !== undefined && last.end === start && last.files === null && message.files === null;
+    if (continues && sameCredentials(last.credentials, credentials)) {
+      last.end = end;
+      return;
+    }
+    this.#marks.push({ start, end, files: message.files, credentials });
     message.files = null;
   }
 
@@ -257,29 +263,31 @@ export class UnixStreamSocket extends UnixSocket {
   #receiveBytes(message: Message): number {
     const { buffer } = message;
     const ring = this.#ring;
-    let limit = Math.min(buffer.remaining, ring.length);
+    const from = this.#readPosition;
+    let end = from + Math.min(buffer.remaining, ring.length);
     const marks = this.#marks;
     const first = marks[0];
-    if (first !== undefined && first.position <= this.#readPosition) {
-      const next = marks[1];
-      if (next !== undefined) limit = Math.min(limit, next.position - this.#readPosition);
-      message.credentials = first.credentials;
-    } else if (first !== undefined) limit = Math.min(limit, first.position - this.#readPosition);
+    if (this.options.passCredentials) {
+      message.credentials = first !== undefined && first.start <= from ? first.credentials : null;
+      const other = marks.find((mark) => mark.start > from && !sameCredentials(mark.credentials, message.credentials));
+      if (other !== undefined) end = Math.min(end, other.start);
+    }
+    const withFiles = marks.find((mark) => mark.files !== null);
+    if (withFiles !== undefined) end = Math.min(end, withFiles.end);
     const peek = peeks(message);
-    const count = peek ? ring.copyTo(buffer, 0, limit) : ring.readTo(buffer, limit);
+    const count = peek ? ring.copyTo(buffer, 0, end - from) : ring.readTo(buffer, end - from);
     if (count === 0) return buffer.result(0);
-    if (first !== undefined && first.position <= this.#readPosition && first.files !== null) {
-      if (peek) message.files = first.files.map((file) => file.get());
-      else {
-        message.files = first.files;
-        first.files = null;
-      }
+    const files = withFiles !== undefined && withFiles.start < from + count ? withFiles.files : null;
+    if (peek) {
+      message.files = files === null ? null : files.map((file) => file.get());
+      return count;
     }
-    if (!peek) {
-      this.#readPosition += count;
-      // A mark is done with when the next one, or nothing, follows.
-      while (marks.length > 0 && (ring.length === 0 || (marks[1] !== undefined && marks[1].position <= this.#readPosition))) marks.shift();
+    if (files !== null && withFiles !== undefined) {
+      message.files = files;
+      withFiles.files = null;
     }
+    this.#readPosition += count;
+    while (marks.length > 0 && (marks[0] as Mark).end <= this.#readPosition) marks.shift();
     return count;
   }
 
