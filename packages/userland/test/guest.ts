@@ -23,11 +23,16 @@ const present = (command: string, ...args: string[]): boolean =>
   spawnSync(command, args, { stdio: "ignore" }).error === undefined;
 
 /** Why nothing can run here; undefined when all is there. */
-export const missing: string | undefined = !present("qemu-riscv64", "--version")
-  ? "qemu-riscv64 is not installed"
-  : !present("dash", "-c", ":")
-    ? "dash is not installed"
-    : undefined;
+const needed: readonly (readonly [string, ...string[]])[] = [
+  ["qemu-riscv64", "--version"],
+  ["dash", "-c", ":"],
+  ["bash", "-c", ":"],
+  ["awk", "BEGIN{}"],
+];
+const absent: readonly string[] = needed
+  .filter(([command, ...args]) => !present(command, ...args))
+  .map(([command]) => command);
+export const missing: string | undefined = absent.length > 0 ? `not installed: ${absent.join(", ")}` : undefined;
 if (missing !== undefined) console.log(`userland: tests that run the programs are skipped: ${missing}`);
 
 const environment = { HOME: "/root", LC_ALL: "C", TZ: "UTC", TERM: "dumb", USER: "root", LOGNAME: "root" };
