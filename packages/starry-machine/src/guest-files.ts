@@ -69,11 +69,11 @@ export class GuestFiles {
     });
   }
 
-  /** The first bytes of a file, `byteLength` at most. */
-  readHead(path: string, byteLength: number): Uint8Array<ArrayBuffer> {
+  /** Bytes of a file from `offset` on: `byteLength`, or fewer where it ends. */
+  readPart(path: string, offset: number, byteLength: number): Uint8Array<ArrayBuffer> {
     return this.#with(path, O_RDONLY, 0, (file) => {
       const bytes = new Uint8Array(byteLength);
-      return bytes.subarray(0, check(file.read(bytes), path));
+      return bytes.subarray(0, check(file.readAt(offset, bytes), path));
     });
   }
 

@@ -27,7 +27,7 @@ export const BASIC_PACKAGES =
   "busybox-static,bash,coreutils,findutils,grep,sed,gawk,procps,util-linux,gcc,libc6-dev,git,python3-minimal,perl-base,lua5.4,sqlite3";
 
 /** Much of what people install first. */
-export const WIDE_PACKAGES = `${BASIC_PACKAGES},python3,perl,mount,bsdextrautils,tar,xz-utils,gzip,zstd,bzip2,zip,unzip,make,g++,dpkg,vim-tiny,nano,less,htop,tmux,screen,curl,netcat-openbsd,socat,bc,file,diffutils,patch,jq,ncurses-base,ncurses-bin,tree,rsync,zsh,dash,mawk,m4,openssl,lsof,psmisc,ed,cpio,redis-server,e2fsprogs,iproute2,ruby,nodejs`;
+export const WIDE_PACKAGES: string = `${BASIC_PACKAGES},python3,perl,mount,bsdextrautils,tar,xz-utils,gzip,zstd,bzip2,zip,unzip,make,g++,dpkg,vim-tiny,nano,less,htop,tmux,screen,curl,netcat-openbsd,socat,bc,file,diffutils,patch,jq,ncurses-base,ncurses-bin,tree,rsync,zsh,dash,mawk,m4,openssl,lsof,psmisc,ed,cpio,redis-server,e2fsprogs,iproute2,ruby,nodejs`;
 
 export type Found = { readonly path: string } | { readonly missing: string };
 
