@@ -29,6 +29,7 @@ for (const [name, checks] of [
   ["polling", 62],
   ["sockets", 56],
   ["ipc", 44],
+  ["terminals", 37],
 ] as const) {
   test.skipIf(!hasCompiler)(`${name}: all checks of the program hold`, { timeout: 60_000 }, () => {
     const machine = new TestMachine();
