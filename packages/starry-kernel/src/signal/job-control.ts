@@ -58,12 +58,16 @@ function reportChild(process: Process, code: number, status: number): void {
   parent.childEvents.wake(POLLIN);
 }
 
-/** No member has a parent outside the group but inside the session: nobody could continue the group (POSIX). */
+/**
+ * No member has a parent outside the group but inside the session: nobody could continue the group (POSIX).
+ *
+ * Linux counts process 1 as nobody, unless it is a container's; here, too, process 1 may be a shell with job control.
+ */
 export function isOrphaned(group: ProcessGroup, leaving: Process | null = null): boolean {
   for (const member of group.members) {
     if (member === leaving || member.zombie) continue;
     const parent = member.parent;
-    if (parent !== null && parent.pid !== 1 && parent.group !== group && parent.session === group.session) return false;
+    if (parent !== null && parent.group !== group && parent.session === group.session) return false;
   }
   return true;
 }
