@@ -26,13 +26,17 @@ import {
   S_LOG_CLUSTER_SIZE,
   S_LOG_GROUPS_PER_FLEX,
   S_MAGIC,
+  S_MIN_EXTRA_ISIZE,
   S_RESERVED_GDT_BLOCKS,
   S_REV_LEVEL,
+  S_WANT_EXTRA_ISIZE,
   type Superblock,
 } from "./superblock.ts";
 
 export interface Geometry {
   readonly blockSize: number;
+  /** Bytes per allocation unit; the block size without bigalloc. */
+  readonly clusterSize: number;
   readonly blocksCount: number;
   readonly inodesCount: number;
   readonly firstDataBlock: number;
@@ -71,6 +75,10 @@ export function readGeometry(sb: Superblock, deviceSize: number): Geometry | Ext
   if (inodeSize < 128 || inodeSize > blockSize || (inodeSize & (inodeSize - 1)) !== 0)
     return corrupt(`inode size ${inodeSize}`);
 
+  const extra = inodeSize - 128;
+  if (inodeSize > 128 && (sb.u16(S_WANT_EXTRA_ISIZE) > extra || sb.u16(S_MIN_EXTRA_ISIZE) > extra)) {
+    return corrupt("wanted extra inode size");
+  }
   const descSize = sb.has64bit ? sb.u16(S_DESC_SIZE) : 32;
   if (
     descSize < 32 ||
@@ -123,6 +131,7 @@ export function readGeometry(sb: Superblock, deviceSize: number): Geometry | Ext
   const logFlex = sb.u8(S_LOG_GROUPS_PER_FLEX);
   return {
     blockSize,
+    clusterSize: 1024 * 2 ** logClusterSize,
     blocksCount,
     inodesCount,
     firstDataBlock,
@@ -189,5 +198,5 @@ export function descriptorBlock(sb: Superblock, g: Geometry, index: number): num
     const group = index * g.descPerBlock;
     return groupStart(g, group) + (groupHasSuper(sb, group) ? 1 : 0);
   }
-  return g.firstDataBlock + 1 + index;
+  return (g.blockSize === 1024 ? 1 : 0) + 1 + index; // behind the superblock's block, also where bigalloc begins at block 0
 }

@@ -25,6 +25,7 @@ export interface GroupOwner {
   readonly superblock: Superblock;
   readonly geometry: Geometry;
   readonly cache: BufferCache;
+  readonly readOnly: boolean;
   readBlocks(block: number, data: Uint8Array): number;
   dirtyBuffer(buffer: Buffer, kind: number, seed: number): void;
   corrupt(message: string, inode: number, block: number): number;
@@ -76,7 +77,7 @@ export class GroupTable {
     return undefined;
   }
 
-  /** Checks every descriptor: undefined when the volume may be used. */
+  /** Checks every descriptor: undefined when the volume may be used. As in Linux, a wrong checksum is no reason not to read. */
   check(): Ext4Error | undefined {
     const { superblock: sb, geometry: g } = this.#owner;
     const flex = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_FLEX_BG);
@@ -90,6 +91,10 @@ export class GroupTable {
       if (!inside(gd.inodeBitmap, 1)) return this.#refuse(group, "inode bitmap", gd.inodeBitmap);
       if (!inside(gd.inodeTable, g.itableBlocks)) return this.#refuse(group, "inode table", gd.inodeTable);
       if (!gd.checksumIsValid(group, this.format)) {
+        if (this.#owner.readOnly) {
+          this.#owner.corrupt(`group ${group}: descriptor checksum is wrong`, 0, this.descriptorBuffer(group).block);
+          continue;
+        }
         return new Ext4Error("corrupt", `group ${group}: descriptor checksum is wrong`, {
           block: this.descriptorBuffer(group).block,
         });

@@ -85,7 +85,11 @@ export class CoreInode {
   /** The object that represents this inode at a higher layer. */
   face: object | null = null;
 
-  constructor(ino: number, raw: Uint8Array) {
+  readonly #has64bit: boolean;
+
+  /** `has64bit`: the volume's block numbers have a high half. */
+  constructor(ino: number, raw: Uint8Array, has64bit: boolean) {
+    this.#has64bit = has64bit;
     this.ino = ino;
     this.raw = raw;
     this.view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
@@ -159,7 +163,8 @@ export class CoreInode {
   }
   /** Block of extended attributes, 0 = none. */
   get fileAcl(): number {
-    return this.view.getUint32(I_FILE_ACL_LO, true) + this.view.getUint16(I_FILE_ACL_HIGH, true) * 0x1_0000_0000;
+    const low = this.view.getUint32(I_FILE_ACL_LO, true);
+    return this.#has64bit ? low + this.view.getUint16(I_FILE_ACL_HIGH, true) * 0x1_0000_0000 : low;
   }
   set fileAcl(block: number) {
     this.view.setUint32(I_FILE_ACL_LO, block >>> 0, true);
@@ -171,6 +176,12 @@ export class CoreInode {
   /** Whether the extra part reaches over the field of `byteLength` bytes at `at`. */
   fits(at: number, byteLength: number): boolean {
     return at + byteLength <= GOOD_OLD_INODE_SIZE + this.extraIsize;
+  }
+
+  /** A symbolic link whose target lies in i_block: it has no blocks, but for one of attributes. */
+  isFastSymlink(blockSize: number, clusterSize: number): boolean {
+    if (!this.isSymlink || this.size >= I_BLOCK_SIZE) return false;
+    return this.blocks512(blockSize) <= (this.fileAcl !== 0 ? clusterSize / 512 : 0);
   }
 
   /** Space used, in 512-byte units. */

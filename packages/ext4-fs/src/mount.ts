@@ -234,7 +234,7 @@ export function closeVolume(volume: Volume): number {
 
 /** Nobody can use an inode any more: those without names go. */
 function freeOrphans(volume: Volume): number {
-  for (const inode of volume.nameless()) {
+  for (const inode of volume.inodes.nameless()) {
     const error = deleteInode(volume, inode);
     if (error < 0) return error;
   }

@@ -157,7 +157,7 @@ function undoNode(volume: Volume, inode: CoreInode): void {
   inode.dtime = volume.deletionTime;
   volume.dirtyInode(inode);
   freeInode(volume, inode, isDirectory);
-  volume.dropInode(inode);
+  volume.inodes.drop(inode);
 }
 
 /** Device numbers: the old 16-bit form in the first word where it fits, else the new one in the second. */

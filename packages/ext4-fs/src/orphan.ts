@@ -170,7 +170,7 @@ function deleteContent(volume: Volume, inode: CoreInode): number {
   inode.links = 0;
   error = volume.dirtyInode(inode);
   if (error === 0) error = freeInode(volume, inode, isDirectory);
-  volume.dropInode(inode);
+  volume.inodes.drop(inode);
   return error;
 }
 

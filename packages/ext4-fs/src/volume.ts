@@ -13,13 +13,14 @@
  * what the journal holds is consistent.
  */
 import type { BlockDevice } from "blockdev-disk";
-import { EIO, EROFS, ESTALE, EUCLEAN } from "linux-abi";
+import { EIO, EROFS, EUCLEAN } from "linux-abi";
 import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_SUPERBLOCK } from "./buffer-cache.ts";
 import { updateBlockChecksum } from "./checksum/metadata-checksum.ts";
 import { EXT4_FEATURE_COMPAT_DIR_INDEX } from "./features.ts";
 import type { Geometry } from "./geometry.ts";
 import { GroupTable } from "./groups.ts";
-import { CoreInode, GOOD_OLD_INODE_SIZE } from "./inode.ts";
+import type { CoreInode } from "./inode.ts";
+import { InodeCache } from "./inode-cache.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { OrphanFile } from "./orphan.ts";
 import { Scratch } from "./scratch.ts";
@@ -73,8 +74,6 @@ export interface VolumeOptions {
 
 /** Blocks that one operation may change between two calls of `breathe`. */
 export const OPERATION_BLOCKS = 64;
-/** File blocks are numbered in 32 bits; larger sizes are damage. */
-const MAX_FILE_BLOCKS = 2 ** 32;
 /** Without a journal: blocks to collect before they are written home. */
 const UNJOURNALED_BLOCKS = 2048;
 /** Committed blocks to keep before they are written home, whatever room the journal has. */
@@ -87,6 +86,7 @@ export class Volume {
   readonly superblock: Superblock;
   readonly cache: BufferCache;
   readonly groups: GroupTable;
+  readonly inodes: InodeCache;
   readonly options: VolumeOptions;
   /** Seed of checksums not tied to an inode. */
   readonly csumSeed: number;
@@ -114,9 +114,6 @@ export class Volume {
   nextGeneration = 1;
   readonly #superblockBuffer: Buffer;
   readonly #unit: number; // device blocks per file system block
-  readonly #inodes = new Map<number, CoreInode>();
-  readonly #inodeLimit: number;
-  #trimInodesAt: number;
   #depth = 0;
   #operationChanged = false; // the operation under way has changed metadata
   #changed: Buffer[] = [];
@@ -148,8 +145,7 @@ export class Volume {
     this.freeInodes = this.superblock.u32(S_FREE_INODES_COUNT);
     const cacheBlocks = Math.max(256, options.cacheBlocks ?? (16 << 20) / geometry.blockSize);
     this.cache = new BufferCache(geometry.blockSize, cacheBlocks, (block, data) => this.readBlocks(block, data));
-    this.#inodeLimit = Math.max(64, options.cacheInodes ?? 8192);
-    this.#trimInodesAt = this.#inodeLimit;
+    this.inodes = new InodeCache(this, Math.max(64, options.cacheInodes ?? 8192));
     this.groups = new GroupTable(this);
   }
 
@@ -218,7 +214,7 @@ export class Volume {
   enter(): void {
     if (this.#depth !== 0) return;
     this.cache.trim();
-    if (this.#inodes.size > this.#trimInodesAt) this.#trimInodes();
+    this.inodes.trim();
   }
 
   /** Starts a changing operation: 0, or -errno and it must not go on. Operations nest. */
@@ -286,7 +282,7 @@ export class Volume {
   dirtyInode(inode: CoreInode): number {
     this.#operationChanged = true;
     if (inode.dirty) return 0;
-    const buffer = this.cache.get(this.inodeBlock(inode.ino));
+    const buffer = this.cache.get(this.inodes.blockOf(inode.ino));
     if (typeof buffer === "number") return buffer;
     this.dirtyBuffer(buffer, KIND_INODE_TABLE, 0);
     inode.buffer = buffer;
@@ -414,93 +410,23 @@ export class Volume {
 
   // ---- inodes ----
 
-  /** The inode-table block that holds an inode. */
-  inodeBlock(ino: number): number {
-    const g = this.geometry;
-    const group = Math.floor((ino - 1) / g.inodesPerGroup);
-    const index = (ino - 1) % g.inodesPerGroup;
-    return this.groups.descriptors[group].inodeTable + Math.floor(index / g.inodesPerBlock);
-  }
-
-  #inodeOffset(ino: number): number {
-    const g = this.geometry;
-    return (((ino - 1) % g.inodesPerGroup) % g.inodesPerBlock) * g.inodeSize;
-  }
-
   /** The inode, the same object for the same number. -ESTALE when it is not in use, -EUCLEAN, -EIO. */
   inode(ino: number): CoreInode | number {
-    const found = this.#inodes.get(ino);
-    if (found !== undefined) {
-      found.touched = true;
-      return found.deleted ? -ESTALE : found;
-    }
-    if (!(ino >= 1 && ino <= this.geometry.inodesCount))
-      return this.corrupt(`inode number ${ino} is out of range`, 0, 0);
-    const buffer = this.cache.get(this.inodeBlock(ino));
-    if (typeof buffer === "number") return buffer;
-    const at = this.#inodeOffset(ino);
-    const inode = new CoreInode(ino, buffer.data.slice(at, at + this.geometry.inodeSize));
-    if (
-      inode.raw.length > GOOD_OLD_INODE_SIZE &&
-      (inode.extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (inode.extraIsize & 3) !== 0)
-    ) {
-      return this.corrupt(`extra size ${inode.extraIsize}`, ino, buffer.block);
-    }
-    if (inode.size > MAX_FILE_BLOCKS * this.blockSize) return this.corrupt("size is out of range", ino, buffer.block);
-    inode.setSeed(this.csumSeed);
-    if (inode.mode === 0 && inode.links === 0) return -ESTALE;
-    if (this.hasMetadataCsum && !inode.checksumIsValid())
-      return this.corrupt("inode checksum is wrong", ino, buffer.block);
-    this.#inodes.set(ino, inode);
-    return inode;
-  }
-
-  /** Registers the object of a newly allocated inode (raw bytes zeroed). */
-  newInode(ino: number): CoreInode {
-    const inode = new CoreInode(ino, new Uint8Array(this.geometry.inodeSize));
-    this.#inodes.set(ino, inode);
-    return inode;
-  }
-
-  /** Forgets the object of an inode that has been freed on disk. */
-  dropInode(inode: CoreInode): void {
-    inode.deleted = true;
-    if (this.#inodes.get(inode.ino) === inode) this.#inodes.delete(inode.ino);
-  }
-
-  /** Inodes in memory. */
-  get cachedInodes(): number {
-    return this.#inodes.size;
-  }
-
-  /** Inodes that live only because somebody still uses them. */
-  nameless(): CoreInode[] {
-    return [...this.#inodes.values()].filter((inode) => inode.orphan && inode.links === 0);
+    return this.inodes.get(ino);
   }
 
   #storeInode(inode: CoreInode): void {
     const buffer = inode.buffer;
     if (buffer === null) return;
     if (this.hasMetadataCsum) inode.updateChecksum();
-    buffer.data.set(inode.raw, this.#inodeOffset(inode.ino));
+    buffer.data.set(inode.raw, this.inodes.offsetOf(inode.ino));
     inode.dirty = false;
     inode.buffer = null;
-  }
-
-  #trimInodes(): void {
-    const slack = this.#inodeLimit >> 3;
-    for (const [ino, inode] of this.#inodes) {
-      if (this.#inodes.size <= this.#inodeLimit - slack) break;
-      if (inode.dirty || inode.refs > 0 || inode.orphan) continue;
-      if (inode.touched) inode.touched = false;
-      else this.#inodes.delete(ino);
-    }
-    this.#trimInodesAt = Math.max(this.#inodeLimit, this.#inodes.size + slack);
   }
 
   /** Counts a user of `inode`. */
   ref(inode: CoreInode): void {
     inode.refs++;
-    if (!inode.deleted && !this.#inodes.has(inode.ino)) this.#inodes.set(inode.ino, inode); // was evicted while nobody used it
+    this.inodes.keep(inode);
   }
 }

@@ -46,7 +46,7 @@ export function allocateInode(volume: Volume, parent: CoreInode, isDirectory: bo
 }
 
 function initInode(volume: Volume, ino: number): CoreInode | number {
-  const inode = volume.newInode(ino);
+  const inode = volume.inodes.create(ino);
   inode.generation = volume.nextGeneration;
   volume.nextGeneration = (volume.nextGeneration + 1) >>> 0;
   inode.setSeed(volume.csumSeed);
@@ -57,7 +57,7 @@ function initInode(volume: Volume, ino: number): CoreInode | number {
   }
   const error = volume.dirtyInode(inode);
   if (error < 0) {
-    volume.dropInode(inode);
+    volume.inodes.drop(inode);
     return error;
   }
   return inode;

@@ -145,7 +145,7 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
       if (result !== BAD_HTREE) return result;
     }
   }
-  return listLinear(volume, dir, cookie, emit);
+  return listLinear(volume, dir, cookie, emit, true);
 }
 
 interface Listed {
@@ -244,8 +244,13 @@ function isDots(data: Uint8Array, at: number, length: number): boolean {
   return data[at] === 0x2e && (length === 1 || (length === 2 && data[at + 1] === 0x2e));
 }
 
-/** Cookies are byte positions; one that fell into a merged record continues at the next one. */
-function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+/**
+ * Cookies are byte positions; one that fell into a merged record continues at the next one. `skipDamaged`: list what other blocks
+ * hold when one is damaged, as Linux does; the error is given only when nothing was listed.
+ */
+function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry, skipDamaged: boolean): number {
+  let damage = 0;
+  let emitted = false;
   const map = volume.work.lookupMap;
   const blockSize = volume.blockSize;
   const end = entriesEnd(volume);
@@ -266,7 +271,11 @@ function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
       continue;
     }
     const buffer = leafBlock(volume, dir, block);
-    if (typeof buffer === "number") return buffer;
+    if (typeof buffer === "number") {
+      if (!skipDamaged || buffer !== -EUCLEAN) return buffer;
+      damage = buffer;
+      continue;
+    }
     const { view, data } = buffer;
     for (let at = 0; at < end; ) {
       const step = recordLength(view, at);
@@ -276,12 +285,13 @@ function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
       const ino = view.getUint32(at, true);
       if (position >= cookie && ino !== 0) {
         const name = data.slice(at + 8, at + 8 + data[at + 6]);
+        emitted = true;
         if (!emit(name, ino, dirTypeOfFileType(data[at + 7]), next)) return 0;
       }
       at += step;
     }
   }
-  return 0;
+  return emitted ? 0 : damage;
 }
 
 /** "." and ".." of an index root: 1 to go on, 0 stopped, -errno. */
@@ -297,10 +307,16 @@ function listRootDots(volume: Volume, block: number, cookie: number, emit: EmitE
 /** Whether a directory holds nothing but "." and "..": 1, 0 or -errno. */
 export function isEmptyDirectory(volume: Volume, dir: CoreInode): number {
   let empty = 1;
-  const error = listLinear(volume, dir, 0, (name) => {
-    if (isDots(name, 0, name.length)) return true;
-    empty = 0;
-    return false;
-  });
+  const error = listLinear(
+    volume,
+    dir,
+    0,
+    (name) => {
+      if (isDots(name, 0, name.length)) return true;
+      empty = 0;
+      return false;
+    },
+    false,
+  );
   return error < 0 ? error : empty;
 }

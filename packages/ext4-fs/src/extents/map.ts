@@ -34,10 +34,6 @@ export function mapBlocks(volume: Volume, inode: CoreInode, fileBlock: number, m
     const length = path.length(index);
     if (fileBlock < first + length) {
       const start = path.start(index);
-      // The root is not checked as a whole when an inode is loaded, so its extents are checked here.
-      if (leaf === 0 && (start <= volume.geometry.firstDataBlock || start + length > volume.geometry.blocksCount)) {
-        return volume.corrupt(`extent of ${length} blocks at ${start} is not on the volume`, inode.ino, start);
-      }
       out.block = start + (fileBlock - first);
       out.count = Math.min(max, first + length - fileBlock);
       out.unwritten = path.isUnwritten(index);

@@ -186,8 +186,17 @@ function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: num
   return error;
 }
 
+/** Checks the root in i_block when an inode is loaded. */
+export function verifyRoot(volume: Volume, inode: CoreInode): number {
+  const depth = inode.view.getUint16(I_BLOCK + EH_DEPTH, true);
+  if (depth > MAX_DEPTH || !headerIsSane(inode.view, I_BLOCK, depth, ROOT_ENTRIES)) {
+    return volume.corrupt("extent root is damaged", inode.ino, 0);
+  }
+  return verifyEntries(volume, inode, inode.view, I_BLOCK, depth);
+}
+
 /** Keys ascend, extents neither overlap nor leave the volume. */
-export function verifyEntries(volume: Volume, inode: CoreInode, view: DataView, base: number, depth: number): number {
+function verifyEntries(volume: Volume, inode: CoreInode, view: DataView, base: number, depth: number): number {
   const entries = view.getUint16(base + EH_ENTRIES, true);
   let next = 0;
   for (let i = 0; i < entries; i++) {

@@ -55,6 +55,7 @@ export const JBD2_FLAG_LAST_TAG = 8;
 export const COMMIT_CHKSUM = 0x10;
 export const COMMIT_SEC = 0x30;
 export const COMMIT_NSEC = 0x38;
+export const COMMIT_SIZE = 0x3c;
 // Revoke block: bytes used, header included.
 export const REVOKE_COUNT = 0x0c;
 export const REVOKE_HEADER_SIZE = 16;

@@ -3,7 +3,9 @@
  *
  * Three walks over the log from s_start, as jbd2 does: find the last complete transaction; collect revoke records (a block that
  * was freed must not be overwritten by older log content); remember for each block its last logged copy. Then each block is
- * written once. A log block out of sequence, or with a wrong checksum, ends the log: what follows is from an older round.
+ * written once. A log block out of sequence ends the log: what follows is from an older round. So does a transaction without a commit
+ * block, whatever its blocks look like. A committed one with a wrong checksum is damage, unless its commit is older than the one
+ * before it (left over from an earlier journal).
  */
 import { Ext4Error } from "../errors.ts";
 import type { JournalLog } from "./log.ts";
@@ -12,6 +14,8 @@ import {
   BLOCKTYPE_DESCRIPTOR,
   BLOCKTYPE_REVOKE,
   COMMIT_CHKSUM,
+  COMMIT_SEC,
+  COMMIT_SIZE,
   commitChecksum,
   dataChecksum,
   H_BLOCKTYPE,
@@ -63,8 +67,7 @@ export function replayJournal(log: JournalLog): Replay | Ext4Error {
   }
   const revoked = new Map<number, number>(); // block → last sequence that revokes it
   let error = walker.walk(endSequence, (type, sequence, data) => {
-    if (type === BLOCKTYPE_REVOKE) collectRevokes(walker.format, data, sequence, revoked);
-    return undefined;
+    return type === BLOCKTYPE_REVOKE ? collectRevokes(walker.format, data, sequence, revoked) : undefined;
   });
   if (error !== undefined) return error;
   const copies = new Map<number, Copy>();
@@ -133,6 +136,8 @@ class LogWalker {
 
   #steps(visit: Visit, endSequence: number): Ext4Error | undefined {
     let sequence = this.#sequence;
+    let damaged = false; // a checksum in the transaction under way is wrong
+    let lastCommit = 0; // seconds
     let at = this.#start;
     const most = this.log.end - this.log.first; // the log cannot be longer than itself
     for (let steps = 0; steps < most && sequence !== endSequence; steps++) {
@@ -141,7 +146,14 @@ class LogWalker {
       const view = this.#view;
       if (view.getUint32(0) !== JBD2_MAGIC || view.getUint32(H_SEQUENCE) !== sequence) return undefined;
       const type = view.getUint32(H_BLOCKTYPE);
-      if (!this.#isWhole(type)) return undefined;
+      if (type !== BLOCKTYPE_DESCRIPTOR && type !== BLOCKTYPE_REVOKE && type !== BLOCKTYPE_COMMIT) return undefined;
+      damaged ||= !this.#isWhole(type);
+      if (type === BLOCKTYPE_COMMIT) {
+        const time = view.getUint32(COMMIT_SEC) * 0x1_0000_0000 + view.getUint32(COMMIT_SEC + 4);
+        if (damaged && time < lastCommit) return undefined;
+        if (damaged) return new Ext4Error("corrupt", `journal: transaction ${sequence} has a wrong checksum`);
+        lastCommit = time;
+      }
       const failed = visit(type, sequence, this.#data, at);
       if (failed !== undefined) return failed;
       if (type === BLOCKTYPE_COMMIT) sequence = (sequence + 1) >>> 0;
@@ -158,8 +170,13 @@ class LogWalker {
     if (type === BLOCKTYPE_DESCRIPTOR || type === BLOCKTYPE_REVOKE) {
       return !checked || this.#view.getUint32(tail) === tailChecksum(this.format, this.#data);
     }
-    if (type !== BLOCKTYPE_COMMIT) return false;
-    return !checked || this.#view.getUint32(COMMIT_CHKSUM) === commitChecksum(this.format, this.#data);
+    if (!checked) return true;
+    const stored = this.#view.getUint32(COMMIT_CHKSUM);
+    if (stored === commitChecksum(this.format, this.#data)) return true;
+    // Only the first sector of the block may have arrived; nothing behind the header counts.
+    const headerOnly = new Uint8Array(this.#data.length);
+    headerOnly.set(this.#data.subarray(0, COMMIT_SIZE));
+    return stored === commitChecksum(this.format, headerOnly);
   }
 
   countTags(): number {
@@ -175,14 +192,21 @@ class LogWalker {
   }
 }
 
-function collectRevokes(format: JournalFormat, data: Uint8Array, sequence: number, revoked: Map<number, number>): void {
+function collectRevokes(
+  format: JournalFormat,
+  data: Uint8Array,
+  sequence: number,
+  revoked: Map<number, number>,
+): Ext4Error | undefined {
   const view = new DataView(data.buffer);
-  const end = Math.min(view.getUint32(REVOKE_COUNT), data.length - format.tailSize);
+  const end = view.getUint32(REVOKE_COUNT);
+  if (end > data.length - format.tailSize) return new Ext4Error("corrupt", `journal: revoke block of ${end} bytes`);
   const size = format.wide ? 8 : 4;
   for (let at = REVOKE_HEADER_SIZE; at + size <= end; at += size) {
     const block = format.wide ? view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4) : view.getUint32(at);
     revoked.set(block, sequence);
   }
+  return undefined;
 }
 
 function collectCopies(
@@ -243,7 +267,7 @@ function writeCopies(log: JournalLog, copies: ReadonlyMap<number, Copy>): Ext4Er
 function hasFastCommits(log: JournalLog, sequence: number): boolean {
   if (log.fastCommitBlocks === 0) return false;
   const data = new Uint8Array(log.volume.blockSize);
-  if (log.read(log.end, data) < 0) return false;
+  if (log.read(log.end + 1, data) < 0) return false; // jbd2 leaves one block free
   const view = new DataView(data.buffer);
   // struct ext4_fc_tl {le16 tag, le16 len}, then struct ext4_fc_head {le32 features, le32 tid}
   return view.getUint16(0, true) === FC_TAG_HEAD && view.getUint32(8, true) === sequence;

@@ -50,7 +50,7 @@ const LOST_FOUND_SIZE = 16384;
 
 /** A reserved inode (its bitmap bit is set already), with times and the extra part. */
 function reservedInode(volume: Volume, ino: number, mode: number, links: number): CoreInode | number {
-  const inode = volume.newInode(ino);
+  const inode = volume.inodes.create(ino);
   if (volume.geometry.inodeSize > 128)
     inode.view.setUint16(I_EXTRA_ISIZE, volume.superblock.u16(S_MIN_EXTRA_ISIZE), true);
   inode.setSeed(volume.csumSeed);

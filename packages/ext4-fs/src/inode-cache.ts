@@ -1,0 +1,125 @@
+/**
+ * Inodes in memory: one object per number, loaded from the inode table and checked once.
+ *
+ * An inode that is dirty, used or on the orphan list stays. Others are evicted when there are too many, unless they were
+ * touched since the last walk: an object just handed out is safe until its receiver has had time to count itself (`ref`).
+ */
+import { ESTALE } from "linux-abi";
+import { verifyRoot } from "./extents/node.ts";
+import { CoreInode, EXT4_EXTENTS_FL, GOOD_OLD_INODE_SIZE } from "./inode.ts";
+import type { Volume } from "./volume.ts";
+
+/** File blocks are numbered in 32 bits; larger sizes are damage. */
+const MAX_FILE_BLOCKS = 2 ** 32;
+
+export class InodeCache {
+  readonly #volume: Volume;
+  readonly #inodes = new Map<number, CoreInode>();
+  readonly #limit: number;
+  #trimAt: number;
+
+  constructor(volume: Volume, limit: number) {
+    this.#volume = volume;
+    this.#limit = limit;
+    this.#trimAt = limit;
+  }
+
+  get size(): number {
+    return this.#inodes.size;
+  }
+
+  /** The inode-table block that holds an inode. */
+  blockOf(ino: number): number {
+    const { geometry: g, groups } = this.#volume;
+    const index = (ino - 1) % g.inodesPerGroup;
+    return (
+      groups.descriptors[Math.floor((ino - 1) / g.inodesPerGroup)].inodeTable + Math.floor(index / g.inodesPerBlock)
+    );
+  }
+
+  /** Where in that block it lies. */
+  offsetOf(ino: number): number {
+    const g = this.#volume.geometry;
+    return (((ino - 1) % g.inodesPerGroup) % g.inodesPerBlock) * g.inodeSize;
+  }
+
+  /** The inode, the same object for the same number. -ESTALE when it is not in use, -EUCLEAN, -EIO. */
+  get(ino: number): CoreInode | number {
+    const found = this.#inodes.get(ino);
+    if (found !== undefined) {
+      found.touched = true;
+      return found.deleted ? -ESTALE : found;
+    }
+    const volume = this.#volume;
+    if (!(ino >= 1 && ino <= volume.geometry.inodesCount)) {
+      return volume.corrupt(`inode number ${ino} is out of range`, 0, 0);
+    }
+    const buffer = volume.cache.get(this.blockOf(ino));
+    if (typeof buffer === "number") return buffer;
+    const at = this.offsetOf(ino);
+    const inode = new CoreInode(ino, buffer.data.slice(at, at + volume.geometry.inodeSize), volume.superblock.has64bit);
+    if (inode.mode === 0 && inode.links === 0) return -ESTALE;
+    inode.setSeed(volume.csumSeed);
+    const error = this.#check(inode, buffer.block);
+    if (error < 0) return error;
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  #check(inode: CoreInode, block: number): number {
+    const volume = this.#volume;
+    const { ino, extraIsize } = inode;
+    const wide = inode.raw.length > GOOD_OLD_INODE_SIZE;
+    if (wide && (extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (extraIsize & 3) !== 0)) {
+      return volume.corrupt(`extra size ${extraIsize}`, ino, block);
+    }
+    if (volume.hasMetadataCsum && !inode.checksumIsValid())
+      return volume.corrupt("inode checksum is wrong", ino, block);
+    if (inode.size > MAX_FILE_BLOCKS * volume.blockSize) return volume.corrupt("size is out of range", ino, block);
+    const acl = inode.fileAcl;
+    if (acl !== 0 && (acl <= volume.geometry.firstDataBlock || acl >= volume.geometry.blocksCount)) {
+      return volume.corrupt(`attribute block ${acl} is not on the volume`, ino, acl);
+    }
+    const hasBlocks = inode.isRegular || inode.isDirectory || inode.isSymlink;
+    return hasBlocks &&
+      inode.hasFlag(EXT4_EXTENTS_FL) &&
+      !inode.isFastSymlink(volume.blockSize, volume.geometry.clusterSize)
+      ? verifyRoot(volume, inode)
+      : 0;
+  }
+
+  /** The object of a newly allocated inode, raw bytes zeroed. */
+  create(ino: number): CoreInode {
+    const inode = new CoreInode(ino, new Uint8Array(this.#volume.geometry.inodeSize), this.#volume.superblock.has64bit);
+    this.#inodes.set(ino, inode);
+    return inode;
+  }
+
+  /** Forgets the object of an inode that has been freed on disk. */
+  drop(inode: CoreInode): void {
+    inode.deleted = true;
+    if (this.#inodes.get(inode.ino) === inode) this.#inodes.delete(inode.ino);
+  }
+
+  /** Takes an object back that was evicted while nobody used it. */
+  keep(inode: CoreInode): void {
+    if (!inode.deleted && !this.#inodes.has(inode.ino)) this.#inodes.set(inode.ino, inode);
+  }
+
+  /** Inodes that live only because somebody still uses them. */
+  nameless(): CoreInode[] {
+    return [...this.#inodes.values()].filter((inode) => inode.orphan && inode.links === 0);
+  }
+
+  trim(): void {
+    if (this.#inodes.size <= this.#trimAt) return;
+    const slack = this.#limit >> 3;
+    for (const [ino, inode] of this.#inodes) {
+      if (this.#inodes.size <= this.#limit - slack) break;
+      if (inode.dirty || inode.refs > 0 || inode.orphan) continue;
+      if (inode.touched) inode.touched = false;
+      else this.#inodes.delete(ino);
+    }
+    this.#trimAt = Math.max(this.#limit, this.#inodes.size + slack);
+  }
+}
