@@ -3,6 +3,7 @@
  *
  *   node build.mjs           rebuilds bin/
  *   node build.mjs --check   rebuilds elsewhere and compares; exit 1 when a byte differs
+ *   node build.mjs --names   rewrites only src/applets.gen.ts, which needs no compiler
  *
  * The binaries hold our own code only: no C library, no libgcc, no start files. They are
  * reproducible: no paths, no times, no build id. bin/BUILD.txt names the compiler they were made
@@ -156,6 +157,8 @@ if (process.argv.includes("--check")) {
       rmSync(out, { recursive: true, force: true });
     }
   }
+} else if (process.argv.includes("--names")) {
+  writeFileSync(appletFile, appletModule());
 } else if (version === undefined) {
   console.error(`userland: ${compiler} is not installed (Debian: apt install gcc-riscv64-linux-gnu)`);
   process.exitCode = 1;
