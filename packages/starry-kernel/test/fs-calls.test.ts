@@ -435,6 +435,31 @@ test("sendfile, copy_file_range and splice move bytes and offsets", () => {
   expect(guest.read("/tmp/out").slice(-7)).toBe("0123456");
 });
 
+test("tee copies without consuming, vmsplice moves memory into a pipe", () => {
+  const pair = (): [number, number] => {
+    const ends = root.room(8);
+    root.call("pipe2", ends, 0);
+    return [root.view(ends, 8).getInt32(0, true), root.view(ends, 8).getInt32(4, true)];
+  };
+  const [inRead, inWrite] = pair();
+  const [outRead, outWrite] = pair();
+  expect(root.call("tee", inRead, outWrite, 100, abi.SPLICE_F_NONBLOCK)).toBe(-abi.EAGAIN);
+  const text = root.put("words");
+  const iov = new Uint8Array(16);
+  new DataView(iov.buffer).setUint32(0, text, true);
+  iov[8] = 5;
+  expect(root.call("vmsplice", inWrite, root.put(iov), 1, 0)).toBe(5);
+  expect(root.call("tee", inRead, outWrite, 3, 0)).toBe(3);
+  expect(root.read(outRead)).toBe("wor");
+  expect(root.read(inRead)).toBe("words");
+  expect(root.call("tee", inRead, inWrite, 3, 0)).toBe(-abi.EINVAL);
+  expect(root.call("tee", inRead, outWrite, 3, 0)).toBeNaN();
+  const waiting = root.waiting;
+  root.write(inWrite, "late");
+  root.waiting = waiting;
+  expect(root.resume()).toBe(3);
+});
+
 test("inotify reports what happens in a directory and to a file", () => {
   guest.mkdir("/tmp/d");
   const fd = root.call("inotify_init1", abi.IN_NONBLOCK);

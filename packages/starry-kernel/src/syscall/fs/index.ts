@@ -10,6 +10,7 @@ import { IOCTL_CALLS } from "./ioctl.ts";
 import { MOUNT_CALLS } from "./mount.ts";
 import { NAME_CALLS } from "./names.ts";
 import { OPEN_CALLS } from "./open.ts";
+import { PIPE_TRANSFER_CALLS } from "./pipe-transfer.ts";
 import { LOCK_CALLS } from "./record-locks.ts";
 import { SIZE_CALLS } from "./size.ts";
 import { STAT_CALLS } from "./stat.ts";
@@ -27,6 +28,7 @@ export const FS_CALLS: readonly SyscallRow[] = [
   ...SIZE_CALLS,
   ...SYNC_CALLS,
   ...TRANSFER_CALLS,
+  ...PIPE_TRANSFER_CALLS,
   ...DIRECTORY_CONTEXT_CALLS,
   ...MOUNT_CALLS,
   ...XATTR_CALLS,

@@ -1,7 +1,7 @@
 /**
- * Copying between descriptors inside the kernel: sendfile copy_file_range splice tee vmsplice.
+ * Copying between descriptors inside the kernel: sendfile copy_file_range splice.
  *
- * All but tee go through one loop: read a piece from the source into a kernel buffer, write it to the destination. Pieces that were read but
+ * All go through one loop: read a piece from the source into a kernel buffer, write it to the destination. Pieces that were read but
  * could not be written stay in the transfer until the destination takes them, so nothing is lost when either side has to wait.
  */
 import {
