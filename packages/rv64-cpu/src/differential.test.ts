@@ -37,8 +37,8 @@ test("wasm and JavaScript back ends agree on random programs, to the instruction
 test("compiled code and interpreter agree on random loops, to the instruction", () => {
   let regions = 0;
   for (let seed = 1; seed <= 60; seed++) {
-    const elf = randomProgram(seed, { instructions: 120, repeat: 2500, forQemu: false });
-    const compiler = createJit();
+    const elf = randomProgram(seed, { instructions: 120, repeat: 300, forQemu: false });
+    const compiler = createJit({ minBatch: 1, hotCount: 64 });
     const compiled = runLinux(elf, ["x"], { size: 1 << 20, compiler });
     const interpreted = runLinux(elf, ["x"], { size: 1 << 20 });
     expect(compiled.stdout === interpreted.stdout, `seed ${seed}`).toBe(true);

@@ -87,13 +87,15 @@ export interface CompilerHost {
 export interface HartCompiler {
   /** Entries of the function table that it needs. */
   readonly tableSize: number;
+  /** Times that a jump is taken before it is reported as hot: a power of two up to 32768. */
+  readonly hotCount: number;
   attach(host: CompilerHost): void;
   /** The address was jumped to often. 1: compilePending should be called soon. */
   hot(pcLo: number, pcHi: number): number;
   /** Compiled code called STATE_PC, which has no compiled code. */
   cold(): void;
   /** Called between slices, when nothing compiled is on the stack. */
-  compilePending(): void;
+  compilePending(instret: number): void;
 }
 
 type RunFunction = (fuel: number) => number;
@@ -173,7 +175,7 @@ export class Hart {
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);
     try {
-      const module = new WebAssembly.Module(buildInterpreter({ ram: this.ram, floatGate: this.#architectural, profile: compiler !== null }));
+      const module = new WebAssembly.Module(buildInterpreter({ ram: this.ram, floatGate: this.#architectural, hotCount: compiler?.hotCount ?? 0 }));
       const table = new WebAssembly.Table({ element: "anyfunc", initial: compiler?.tableSize ?? 1 });
       const instance = new WebAssembly.Instance(module, { e: { ...imports, memory, table } });
       compiler?.attach({ ram: this.ram, mmu, code, imports, table, exports: instance.exports, floatGate: this.#architectural });
@@ -307,7 +309,7 @@ export class Hart {
         this.#stopRequested = false;
         return STOP_INTERRUPT;
       }
-      if (this.#compiler !== null) this.#compiler.compilePending();
+      if (this.#compiler !== null) this.#compiler.compilePending(this.#instret);
       if (this.#architectural && !this.#poll()) return STOP_WFI;
       if (left <= 0) return STOP_FUEL;
       const slice = left < longest ? left : longest;

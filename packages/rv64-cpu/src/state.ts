@@ -93,7 +93,7 @@ export const RECORD_LENGTH = 15;
 export const ENTRY_BYTES = 64;
 export const ENTRY_EPOCH = 48;
 export const ENTRY_SLOT = 52;
-export const ENTRY_COUNT = 8192;
+export const ENTRY_COUNT = 16384;
 
 /** Inline caches of indirect calls in compiled code: { i64 pc; i32 epoch; i32 table slot }, behind the entries. */
 export const CACHE_BYTES = 16;

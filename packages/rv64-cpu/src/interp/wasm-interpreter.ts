@@ -63,9 +63,6 @@ export interface InterpreterImports {
   cold(): void;
 }
 
-/** Taken jumps between two reports of the same one; a power of two. */
-export const HOT_COUNT = 1024;
-
 // What a compiled region returns.
 /** Go on at STATE_PC. */
 export const REGION_NEXT = 0;
@@ -108,7 +105,7 @@ class InterpreterLowering extends Lowering {
   NEXT = 0;
   FAULT = 0;
   floatGate = false;
-  profile = false;
+  hotCount = 0;
   #types: readonly Type[] = [];
 
   constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[], memory: { load: number; store: number }) {
@@ -272,7 +269,7 @@ class InterpreterLowering extends Lowering {
   branch(cond: Expr): void {
     const { code } = this;
     const op = this.op as DispatchOp;
-    if (op.reach === REACH_LOCAL || (op.reach === REACH_LOOP && !this.profile)) {
+    if (op.reach === REACH_LOCAL || (op.reach === REACH_LOOP && this.hotCount === 0)) {
       // A select, not a branch: the dispatch that follows is the one unpredictable jump.
       code.get(RP);
       this.getImm32();
@@ -323,9 +320,9 @@ class InterpreterLowering extends Lowering {
     this.#count(() => this.code.get(PC));
     this.br(this.FETCH);
   }
-  /** Profiling: counts the jump in its record, and tells the host about every HOT_COUNT-th one. */
+  /** Profiling: counts the jump in its record, and tells the host about every hotCount-th one. */
   #count(pushTarget: () => void): void {
-    if (!this.profile) return;
+    if (this.hotCount === 0) return;
     const { code } = this;
     const field = counterField((this.op as DispatchOp).row);
     code.get(RP);
@@ -335,7 +332,7 @@ class InterpreterLowering extends Lowering {
     code.tee(STATUS);
     code.memory(w.I32_STORE16, field);
     code.get(STATUS);
-    code.i32Const(HOT_COUNT - 1);
+    code.i32Const(this.hotCount - 1);
     code.byte(w.I32_AND);
     code.byte(w.I32_EQZ);
     this.block(w.IF);
@@ -476,12 +473,12 @@ export interface InterpreterOptions {
   readonly ram: HartRam;
   /** Floating-point instructions are illegal while STATE_FS is 0. */
   readonly floatGate: boolean;
-  /** Count jumps, report hot ones, and run compiled code. */
-  readonly profile: boolean;
+  /** Run compiled code, and report every jump that was taken so many times (a power of two); 0: neither. */
+  readonly hotCount: number;
 }
 
 /** The bytes of the interpreter module. */
-export function buildInterpreter({ ram, floatGate, profile }: InterpreterOptions): Uint8Array<ArrayBuffer> {
+export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
   const two = [I32, I32];
   const three = [I32, I32, I32];
@@ -497,6 +494,7 @@ export function buildInterpreter({ ram, floatGate, profile }: InterpreterOptions
     hot: builder.importFunction("hot", two, [I32]),
     cold: builder.importFunction("cold", [], []),
   };
+  const profile = hotCount > 0;
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
   if (profile) builder.importTable();
   const region = builder.type([I64, I32], [I32]);
@@ -559,7 +557,7 @@ export function buildInterpreter({ ram, floatGate, profile }: InterpreterOptions
   if (profile) emitCompiled(e, region);
   else code.byte(w.UNREACHABLE);
   e.floatGate = floatGate;
-  e.profile = profile;
+  e.hotCount = hotCount;
   for (const op of DISPATCH_OPS) {
     e.end();
     e.instruction(op);

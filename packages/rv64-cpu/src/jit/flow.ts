@@ -6,8 +6,10 @@
  * Backward: the registers whose locals have to be right at the start of a block, because something reads them, or because
  * an exit stores them. Those are loaded at entry and after calls.
  */
-import { instructionByName } from "../isa/instructions.ts";
-import { type Block, END_CALL, END_CALL_INDIRECT, END_FALL, type Insn, successors } from "./region.ts";
+import {
+  type Block, END_CALL, END_CALL_INDIRECT, END_FALL, MAY_LEAVE, OPERANDS, READS_F1, READS_F2, READS_F3, READS_X1, READS_X2, successors, WRITES_F,
+  WRITES_X,
+} from "./region.ts";
 
 /** Bit n of `x` is xn, of `f` fn. */
 export interface RegisterSet {
@@ -16,40 +18,12 @@ export interface RegisterSet {
 }
 
 export interface Flow {
-  /** By block: what to store when leaving it. */
-  readonly exitSets: readonly RegisterSet[];
+  /** The distinct sets to store when leaving. */
+  readonly exits: readonly RegisterSet[];
+  /** By block: which of them. */
+  readonly exitOf: readonly number[];
   /** By block: what must be in locals when it starts. */
   readonly liveIn: readonly RegisterSet[];
-}
-
-export function setKey({ x, f }: RegisterSet): string {
-  return `${x},${f}`;
-}
-
-function usesOf({ row, rs1, rs2, rs3 }: Insn): RegisterSet {
-  let x = 0;
-  let f = 0;
-  for (const letter of row.syntax) {
-    switch (letter) {
-      case "s": x |= 1 << rs1; break;
-      case "t": x |= 1 << rs2; break;
-      case "S": f |= 1 << rs1; break;
-      case "T": f |= 1 << rs2; break;
-      case "U": f |= 1 << rs3; break;
-    }
-  }
-  return { x: x & ~1, f };
-}
-
-function definesOf({ row, rd }: Insn): RegisterSet {
-  return { x: row.syntax.includes("d") ? (1 << rd) & ~1 : 0, f: row.syntax.includes("D") ? 1 << rd : 0 };
-}
-
-const PAUSE = instructionByName("pause").id;
-
-/** True if the instruction can leave the region in the middle: faults, helpers with reserved rounding modes. */
-function mayLeave({ row }: Insn): boolean {
-  return row.id !== PAUSE && (row.syntax.includes("(s)") || row.extension === "F" || row.extension === "D");
 }
 
 export function analyse(blocks: readonly Block[]): Flow {
@@ -57,10 +31,10 @@ export function analyse(blocks: readonly Block[]): Flow {
   const definedX = new Int32Array(count);
   const definedF = new Int32Array(count);
   blocks.forEach(({ insns }, n) => {
-    for (const insn of insns) {
-      const { x, f } = definesOf(insn);
-      definedX[n] |= x;
-      definedF[n] |= f;
+    for (const { row, rd } of insns) {
+      const operands = OPERANDS[row.id];
+      if ((operands & WRITES_X) !== 0) definedX[n] |= (1 << rd) & ~1;
+      if ((operands & WRITES_F) !== 0) definedF[n] |= 1 << rd;
     }
   });
 
@@ -80,7 +54,14 @@ export function analyse(blocks: readonly Block[]): Flow {
       }
     }
   }
-  const exitSets = blocks.map((_, n) => ({ x: dirtyX[n] | definedX[n], f: dirtyF[n] | definedF[n] }));
+  // Few distinct sets, shared by many blocks.
+  const exits: RegisterSet[] = [];
+  const exitOf = blocks.map((_, n) => {
+    const x = dirtyX[n] | definedX[n];
+    const f = dirtyF[n] | definedF[n];
+    const known = exits.findIndex((set) => set.x === x && set.f === f);
+    return known >= 0 ? known : exits.push({ x, f }) - 1;
+  });
 
   // What each block reads before it defines it, exits included.
   const liveX = new Int32Array(count);
@@ -92,18 +73,19 @@ export function analyse(blocks: readonly Block[]): Flow {
     let readX = 0;
     let readF = 0;
     const exitHere = (): void => {
-      readX |= exitSets[n].x & ~seenX;
-      readF |= exitSets[n].f & ~seenF;
+      readX |= exits[exitOf[n]].x & ~seenX;
+      readF |= exits[exitOf[n]].f & ~seenF;
     };
     if (block.isLoop) exitHere();
-    for (const insn of block.insns) {
-      const uses = usesOf(insn);
-      readX |= uses.x & ~seenX;
-      readF |= uses.f & ~seenF;
-      if (mayLeave(insn)) exitHere();
-      const defines = definesOf(insn);
-      seenX |= defines.x;
-      seenF |= defines.f;
+    for (const { row, rd, rs1, rs2, rs3 } of block.insns) {
+      const operands = OPERANDS[row.id];
+      const x = ((operands & READS_X1) !== 0 ? 1 << rs1 : 0) | ((operands & READS_X2) !== 0 ? 1 << rs2 : 0);
+      const f = ((operands & READS_F1) !== 0 ? 1 << rs1 : 0) | ((operands & READS_F2) !== 0 ? 1 << rs2 : 0) | ((operands & READS_F3) !== 0 ? 1 << rs3 : 0);
+      readX |= x & ~1 & ~seenX;
+      readF |= f & ~seenF;
+      if ((operands & MAY_LEAVE) !== 0) exitHere();
+      if ((operands & WRITES_X) !== 0) seenX |= (1 << rd) & ~1;
+      if ((operands & WRITES_F) !== 0) seenF |= 1 << rd;
     }
     // The end of nearly every block may leave: a target outside, a call, low fuel behind a retreating edge.
     const staysInside = block.end === END_FALL && block.nextBlock > n;
@@ -131,5 +113,5 @@ export function analyse(blocks: readonly Block[]): Flow {
       }
     }
   }
-  return { exitSets, liveIn: blocks.map((_, n) => ({ x: liveX[n], f: liveF[n] })) };
+  return { exits, exitOf, liveIn: blocks.map((_, n) => ({ x: liveX[n], f: liveF[n] })) };
 }

@@ -5,7 +5,7 @@
  * within half a page. Its check yields the host address of the lowest byte, or 0 if the bytes are not all on one page that
  * the TLB maps; then each access is checked by itself.
  */
-import type { Insn } from "./region.ts";
+import { ACCESS_BYTES, type Insn, IS_STORE, OPERANDS, WRITES_X } from "./region.ts";
 
 export interface Group {
   readonly base: number;
@@ -21,19 +21,15 @@ export interface Group {
 }
 
 const MAX_SPAN = 2048;
-const SIZES: Readonly<Record<string, number>> = {
-  lb: 1, lbu: 1, sb: 1, lh: 2, lhu: 2, sh: 2, lw: 4, lwu: 4, sw: 4, ld: 8, sd: 8, flw: 4, fsw: 4, fld: 8, fsd: 8,
-};
-
 /** The groups of a block, by instruction. */
 export function groupAccesses(insns: readonly Insn[]): Map<Insn, Group> {
   const members = new Map<Insn, Group>();
   const open = new Map<number, Group>();
   insns.forEach((insn, n) => {
     const { row, rd, rs1, imm } = insn;
-    const size = SIZES[row.mnemonic];
-    if (size !== undefined && rs1 !== 0) {
-      const isStore = !/[dD]/.test(row.syntax[0]);
+    const size = ACCESS_BYTES[row.id];
+    if (size !== 0 && rs1 !== 0) {
+      const isStore = (OPERANDS[row.id] & IS_STORE) !== 0;
       const group = open.get(rs1);
       const low = group === undefined ? imm : Math.min(group.low, imm);
       const end = group === undefined ? imm + size : Math.max(group.low + group.span, imm + size);
@@ -49,7 +45,7 @@ export function groupAccesses(insns: readonly Insn[]): Map<Insn, Group> {
         members.set(insn, fresh);
       }
     }
-    if (row.syntax.includes("d")) open.delete(rd);
+    if ((OPERANDS[row.id] & WRITES_X) !== 0) open.delete(rd);
   });
   for (const [insn, group] of members) if (group.members < 2) members.delete(insn);
   return members;

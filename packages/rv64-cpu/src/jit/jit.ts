@@ -16,14 +16,18 @@ import { CACHE_BYTES, CACHE_COUNT, ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { FOLLOW_ELSEWHERE, REGION_PARAMETERS, type RegionImports, RegionLowering } from "./lowering.ts";
+import { FOLLOW_ELSEWHERE, MAX_REGION, REGION_PARAMETERS, type RegionImports, RegionLowering } from "./lowering.ts";
 import { type CodeReader, END_CALL, END_INDIRECT, findRegion, type Region } from "./region.ts";
 import { REGION_DECLINED } from "../interp/wasm-interpreter.ts";
 
 export interface JitOptions {
-  /** Entries of the function table: one per compiled or called entry. Default 2048. */
+  /** Entries of the function table: one per compiled or called entry, at most 16384. Default 16384. */
   readonly tableSize?: number;
-  /** Instructions of a region at most. Default 400. */
+  /** Hot entries to wait for before a module is compiled; 1: never wait. Default 8. */
+  readonly minBatch?: number;
+  /** Times that a jump is taken before its target is compiled: a power of two from 2 to 32768. Default 4096. */
+  readonly hotCount?: number;
+  /** Instructions of a region at most, 1..500. Default 240. */
   readonly maxInstructions?: number;
 }
 
@@ -46,6 +50,8 @@ const MAX_RECOMPILES = 6;
 const MAX_TARGETS = 64;
 /** Regions per module. */
 const BATCH = 32;
+/** A smaller batch waits for so many instructions. */
+const MAX_WAIT = 2_000_000;
 /** Times an entry may go stale before it is left to the interpreter. */
 const MAX_STALE = 8;
 
@@ -76,8 +82,10 @@ interface Site {
 
 class Jit implements HartCompiler, CompiledCode {
   readonly tableSize: number;
+  readonly hotCount: number;
   frames: Uint8Array = new Uint8Array(0);
   readonly #maxInstructions: number;
+  readonly #minBatch: number;
   #host: CompilerHost = null as unknown as CompilerHost;
   #i32: Int32Array = new Int32Array(0);
   #u16: Uint16Array = new Uint16Array(0);
@@ -90,6 +98,8 @@ class Jit implements HartCompiler, CompiledCode {
   readonly #sites: Site[] = [];
   #support: WebAssembly.Exports = {};
   #slots = 0;
+  /** Retired instructions when the last batch was compiled. */
+  #queuedAt = 0;
   #caches = 0;
   #modules = 0;
   #regions = 0;
@@ -98,8 +108,13 @@ class Jit implements HartCompiler, CompiledCode {
   #declined = 0;
 
   constructor(options: JitOptions) {
-    this.tableSize = options.tableSize ?? 2048;
-    this.#maxInstructions = options.maxInstructions ?? 400;
+    this.tableSize = options.tableSize ?? ENTRY_COUNT;
+    this.#maxInstructions = options.maxInstructions ?? 240;
+    this.#minBatch = options.minBatch ?? 8;
+    this.hotCount = options.hotCount ?? 4096;
+    if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
+      throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
+    if (!(this.#maxInstructions >= 1 && this.#maxInstructions <= MAX_REGION)) throw new RangeError(`"maxInstructions" expected 1..${MAX_REGION}, got ${options.maxInstructions}`);
   }
 
   get statistics(): JitStatistics {
@@ -187,7 +202,8 @@ class Jit implements HartCompiler, CompiledCode {
     const frame = this.#host.mmu.codeFrame(pcLo, pcHi);
     if (frame < 0) return 0;
     const entry = this.#entryAt(frame, pcLo & 0xfff);
-    return entry !== undefined && this.#enqueue(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0)) ? 1 : 0;
+    if (entry === undefined || !this.#enqueue(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0))) return 0;
+    return this.#queue.length >= this.#minBatch ? 1 : 0;
   }
 
   #enqueue(entry: Entry, pc: number): boolean {
@@ -237,10 +253,12 @@ class Jit implements HartCompiler, CompiledCode {
   }
 
   // --- compiling -----------------------------------------------------------------------------------------------------------
-  compilePending(): void {
-    while (this.#queue.length > 0) {
-      this.#compile(this.#queue.splice(0, BATCH));
-    }
+  compilePending(instret: number): void {
+    if (this.#queue.length === 0) return;
+    // A few at a time, since a module has its price; but nobody waits for long.
+    if (this.#queue.length < this.#minBatch && instret - this.#queuedAt < MAX_WAIT) return;
+    this.#queuedAt = instret;
+    while (this.#queue.length > 0) this.#compile(this.#queue.splice(0, BATCH));
   }
 
   #compile(batch: readonly { entry: Entry; pc: number }[]): void {

@@ -23,14 +23,15 @@ import {
   CACHE_EPOCH, CACHE_SLOT, ENTRY_EPOCH, STATE_A, STATE_B, STATE_C, STATE_EPOCH, STATE_F, STATE_FP_FAST, STATE_FUEL, STATE_PC, STATE_RESULT, STATE_TLB,
   TLB_ENTRIES, TLB_READ, TLB_WRITE,
 } from "../state.ts";
-import { REGION_DECLINED, REGION_LEAVE, REGION_NEXT, REGION_TRAP } from "../interp/wasm-interpreter.ts";
+import { REGION_DECLINED, REGION_LEAVE, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { analyse, type Flow, type RegisterSet, setKey } from "./flow.ts";
+import { analyse, type Flow, type RegisterSet } from "./flow.ts";
 import { type Group, groupAccesses } from "./groups.ts";
 import {
-  type Block, dominates, END_BRANCH, END_CALL, END_CALL_INDIRECT, END_EXIT, END_FALL, END_INDIRECT, END_JUMP, type Insn, type Region,
+  type Block, dominates, END_BRANCH, END_CALL, END_CALL_INDIRECT, END_EXIT, END_FALL, END_INDIRECT, END_JUMP, type Insn, OPERANDS, READS_F1, READS_F2,
+  READS_F3, READS_X1, READS_X2, type Region, WRITES_F, WRITES_X,
 } from "./region.ts";
 
 /** Indices of the functions that a region calls. */
@@ -79,6 +80,15 @@ const I64_TEMPS: number = PC_OUT + 2;
 const I64_TEMP_COUNT = 14;
 const FIRST_REGISTER: number = I64_TEMPS + I64_TEMP_COUNT;
 
+// The position of an instruction in one i32: its distance from the entry, and how many of its block came before.
+const POSITION_SHIFT = 9;
+const POSITION_COUNT: number = (1 << POSITION_SHIFT) - 1;
+/** Instructions of a region at most, so that positions can be packed. */
+export const MAX_REGION = 500;
+function packPosition(delta: number, done: number): number {
+  return (delta << POSITION_SHIFT) | done;
+}
+
 /** A place that a branch inside the function can go to. */
 interface Label {
   readonly block: number;
@@ -112,8 +122,8 @@ export class RegionLowering extends Lowering {
   readonly #x = new Int16Array(32).fill(-1);
   readonly #f = new Int16Array(32).fill(-1);
   readonly #locals: number[] = [];
-  /** Exit labels by the registers that they store, and those registers. */
-  readonly #exits: { readonly label: number; readonly dirty: RegisterSet }[] = [];
+  /** By exit set: the label that stores it, and the one in front that first finds out where the instruction is. */
+  readonly #exits: { readonly leave: number; readonly inside: number }[] = [];
   readonly #flow: Flow;
   #usesFloat = false;
   /** Groups of the block being emitted, and the locals for their host addresses. */
@@ -127,7 +137,7 @@ export class RegionLowering extends Lowering {
   #types: readonly Type[] = [];
 
   constructor(spec: RegionSpec, imports: RegionImports, regionType: number) {
-    super(new Code());
+    super(new Code(16384));
     this.#spec = spec;
     this.#imports = imports;
     this.#regionType = regionType;
@@ -152,17 +162,14 @@ export class RegionLowering extends Lowering {
     };
     for (const { insns } of this.#blocks) {
       for (const { row, rd, rs1, rs2, rs3 } of insns) {
-        for (const letter of row.syntax) {
-          switch (letter) {
-            case "d": if (rd !== 0) add(this.#x, rd, I64); break;
-            case "s": if (rs1 !== 0) add(this.#x, rs1, I64); break;
-            case "t": if (rs2 !== 0) add(this.#x, rs2, I64); break;
-            case "D": add(this.#f, rd, F64); break;
-            case "S": add(this.#f, rs1, F64); break;
-            case "T": add(this.#f, rs2, F64); break;
-            case "U": add(this.#f, rs3, F64); break;
-          }
-        }
+        const operands = OPERANDS[row.id];
+        if ((operands & READS_X1) !== 0 && rs1 !== 0) add(this.#x, rs1, I64);
+        if ((operands & READS_X2) !== 0 && rs2 !== 0) add(this.#x, rs2, I64);
+        if ((operands & WRITES_X) !== 0 && rd !== 0) add(this.#x, rd, I64);
+        if ((operands & READS_F1) !== 0) add(this.#f, rs1, F64);
+        if ((operands & READS_F2) !== 0) add(this.#f, rs2, F64);
+        if ((operands & READS_F3) !== 0) add(this.#f, rs3, F64);
+        if ((operands & WRITES_F) !== 0) add(this.#f, rd, F64);
         if (row.extension === "F" || row.extension === "D") this.#usesFloat = true;
       }
     }
@@ -172,8 +179,8 @@ export class RegionLowering extends Lowering {
   emit(): void {
     const { code } = this;
     // One exit block per distinct set of registers to store; each ends in a return.
-    const sets = [...new Map(this.#flow.exitSets.map((set) => [setKey(set), set])).values()];
-    for (const dirty of sets) this.#exits.push({ label: this.block(w.BLOCK), dirty });
+    const sets = this.#flow.exits;
+    for (let n = 0; n < sets.length; n++) this.#exits.push({ leave: this.block(w.BLOCK), inside: this.block(w.BLOCK) });
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
     code.tee(FUEL);
@@ -188,6 +195,21 @@ export class RegionLowering extends Lowering {
     if (this.#usesFloat) this.#loadFpMode();
     this.#tree(0);
     for (let n = sets.length - 1; n >= 0; n--) {
+      this.end();
+      // ENTRY holds the packed position: see packPosition.
+      code.get(FUEL);
+      code.get(ENTRY);
+      code.i32Const(POSITION_COUNT);
+      code.byte(w.I32_AND);
+      code.byte(w.I32_SUB);
+      code.set(FUEL);
+      code.get(BASE);
+      code.get(ENTRY);
+      code.i32Const(POSITION_SHIFT);
+      code.byte(w.I32_SHR_S);
+      code.byte(w.I64_EXTEND_I32_S);
+      code.byte(w.I64_ADD);
+      code.set(PC_OUT);
       this.end();
       this.#storeRegisters(sets[n]);
       code.i32Const(0);
@@ -204,8 +226,7 @@ export class RegionLowering extends Lowering {
 
   /** The label that stores what block `n` may have changed. */
   #exitOf(n: number): number {
-    const key = setKey(this.#flow.exitSets[n]);
-    return (this.#exits.find(({ dirty }) => setKey(dirty) === key) as { label: number }).label;
+    return this.#exits[this.#flow.exitOf[n]].leave;
   }
 
   /** Returns REGION_DECLINED if the i32 on the stack is true. */
@@ -357,10 +378,13 @@ export class RegionLowering extends Lowering {
     this.code.set(STATUS);
     this.br(this.#exitOf(this.#current));
   }
-  /** Leaves in the middle of a block after `retired` of its instructions, the next one being at `delta`. */
-  #leaveInside(delta: number, retired: number, status: number): void {
-    this.#pay(retired);
-    this.#leave(delta, status);
+  /** The label for leaving inside the current block, with the position in ENTRY and STATUS set. */
+  get #inside(): number {
+    return this.#exits[this.#flow.exitOf[this.#current]].inside;
+  }
+  /** The packed position of the current instruction, or of the next one. */
+  #position(next: boolean): number {
+    return next ? packPosition(this.#insn.delta + this.#insn.length, this.#done + 1) : packPosition(this.#insn.delta, this.#done);
   }
 
   #node(n: number): void {
@@ -483,7 +507,7 @@ export class RegionLowering extends Lowering {
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
     if (!direct) this.#inlineCache(n, last);
-    this.#storeRegisters(this.#flow.exitSets[n]);
+    this.#storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     code.i32Const(0);
     code.get(FUEL);
     code.memory(w.I32_STORE, STATE_FUEL);
@@ -637,13 +661,13 @@ export class RegionLowering extends Lowering {
     this.#types = locals;
     this.statements(body);
     if (insn.row.extension !== "A" && insn.row.extension !== "Zicboz") return;
-    this.code.get(STALE);
-    this.block(w.IF);
-    this.#leaveInside(insn.delta + insn.length, this.#done + 1, REGION_LEAVE);
-    this.end();
-  }
-  #fault(): void {
-    this.#leaveInside(this.#insn.delta, this.#done, REGION_TRAP);
+    const { code } = this;
+    code.i32Const(this.#position(true));
+    code.set(ENTRY);
+    code.i32Const(REGION_LEAVE);
+    code.set(STATUS);
+    code.get(STALE);
+    this.brIf(this.#inside);
   }
 
   #register(field: number): number {
@@ -728,18 +752,18 @@ export class RegionLowering extends Lowering {
     this.code.get(VA32);
     this.code.byte(w.I32_ADD);
   }
-  /** Calls the slow path; leaves on a fault. Leaves the status in STATUS. */
+  /** Calls the slow path; leaves on a fault, which is an odd status. Leaves the status in STATUS. */
   #slow(target: number, mode: number): void {
     const { code } = this;
+    code.i32Const(this.#position(false));
+    code.set(ENTRY);
     code.get(VA);
     code.i32Const(mode);
     code.call(target);
     code.tee(STATUS);
     code.i32Const(1);
-    code.byte(w.I32_EQ);
-    this.block(w.IF);
-    this.#fault();
-    this.end();
+    code.byte(w.I32_AND);
+    this.brIf(this.#inside);
   }
   load(index: number, address: Expr, mode: number): void {
     const { code } = this;
@@ -790,10 +814,10 @@ export class RegionLowering extends Lowering {
     this.#slow(this.#imports.store, mode);
     if ((mode & MEM_ATOMIC) === 0 && SEMANTICS[this.#insn.row.id].body.length === 1) {
       // The store may have hit this very code: nothing of it may run any more.
-      code.get(STATUS);
-      this.block(w.IF);
-      this.#leaveInside(this.#insn.delta + this.#insn.length, this.#done + 1, REGION_LEAVE);
-      this.end();
+      code.i32Const(this.#position(true));
+      code.set(ENTRY);
+      code.get(STATUS); // 0 or REGION_LEAVE
+      this.brIf(this.#inside);
     } else {
       code.get(STALE);
       code.get(STATUS);
@@ -826,9 +850,10 @@ export class RegionLowering extends Lowering {
     code.i32Const(statement.mode);
     this.getBits();
     code.call(this.#imports.fp);
-    this.block(w.IF);
-    this.#fault();
-    this.end();
+    code.tee(STATUS); // 0 or REGION_TRAP
+    code.i32Const(this.#position(false));
+    code.set(ENTRY);
+    this.brIf(this.#inside);
     this.#loadFpMode();
     code.i32Const(0);
     code.memory(w.I64_LOAD, STATE_RESULT);

@@ -5,7 +5,7 @@
  * Calls do not end a region: the block after them is the call's successor. All addresses are distances in bytes from the
  * entry, so that the region serves every virtual address at which its frames are mapped.
  */
-import { decodeImmediate, findInstruction, type Instruction, instructionByName } from "../isa/instructions.ts";
+import { decodeImmediate, findInstruction, type Instruction, INSTRUCTIONS, instructionByName } from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 
 export interface Insn {
@@ -70,6 +70,35 @@ export interface CodeReader {
   frame(pageDelta: number): number;
   /** A halfword of a RAM frame. */
   half(frame: number, offset: number): number;
+}
+
+// What a row's operands are, as bits, and its memory access: looked up per instruction compiled.
+export const READS_X1 = 1;
+export const READS_X2 = 2;
+export const WRITES_X = 4;
+export const READS_F1 = 8;
+export const READS_F2 = 16;
+export const READS_F3 = 32;
+export const WRITES_F = 64;
+/** Can leave the region in the middle: loads, stores, floating-point helpers. */
+export const MAY_LEAVE = 128;
+export const IS_STORE = 256;
+/** Operands (the bits above) by instruction id. */
+export const OPERANDS: Uint16Array = new Uint16Array(INSTRUCTIONS.length);
+/** Bytes that a plain load or store accesses, by instruction id; 0 for all others. */
+export const ACCESS_BYTES: Uint8Array = new Uint8Array(INSTRUCTIONS.length);
+const LETTERS: Readonly<Record<string, number>> = {
+  s: READS_X1, t: READS_X2, d: WRITES_X, S: READS_F1, T: READS_F2, U: READS_F3, D: WRITES_F,
+};
+const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, d: 8 };
+for (const { id, syntax, mnemonic, extension } of INSTRUCTIONS) {
+  for (const letter of syntax) OPERANDS[id] |= LETTERS[letter] ?? 0;
+  if (syntax.includes("(s)") || extension === "F" || extension === "D") OPERANDS[id] |= MAY_LEAVE;
+  const plain = /^(f?[ls])([bhwd])u?$/.exec(mnemonic);
+  if (plain !== null && syntax.includes("(s)")) {
+    ACCESS_BYTES[id] = SIZES[plain[2]];
+    if (plain[1].endsWith("s")) OPERANDS[id] |= IS_STORE;
+  }
 }
 
 const JAL = instructionByName("jal").id;

@@ -9,8 +9,13 @@
 import * as op from "./opcodes.ts";
 
 export class Code {
-  bytes: Uint8Array = new Uint8Array(1024);
+  bytes: Uint8Array;
   length = 0;
+
+  /** `capacity`: a guess of the final size in bytes; it grows as needed. */
+  constructor(capacity = 1024) {
+    this.bytes = new Uint8Array(capacity);
+  }
 
   byte(value: number): void {
     if (this.length === this.bytes.length) this.#grow(1);
@@ -128,6 +133,7 @@ export class Code {
   }
 }
 
+const CODE_SECTION = 10;
 const $float = new DataView(new ArrayBuffer(8)); // scratch of f32Const and f64Const
 
 interface FunctionBody {
@@ -184,7 +190,9 @@ export class ModuleBuilder {
 
   /** The module's bytes. */
   build(): Uint8Array<ArrayBuffer> {
-    const out = new Code();
+    let size = 4096;
+    for (const { code } of this.#functions) size += code.length + 64;
+    const out = new Code(size);
     for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(byte);
     this.#section(out, 1, (s) => {
       s.u32(this.#typeBytes.length);
@@ -225,7 +233,7 @@ export class ModuleBuilder {
         s.u32(index);
       }
     });
-    this.#section(out, 10, (s) => {
+    this.#section(out, CODE_SECTION, (s) => {
       s.u32(this.#functions.length);
       for (const f of this.#functions) {
         const head = new Code();
@@ -245,7 +253,7 @@ export class ModuleBuilder {
   }
 
   #section(out: Code, id: number, fill: (section: Code) => void): void {
-    const section = new Code();
+    const section = new Code(id === CODE_SECTION ? out.bytes.length : 1024);
     fill(section);
     out.byte(id);
     out.u32(section.length);
