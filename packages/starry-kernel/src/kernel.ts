@@ -8,6 +8,7 @@
  *   kernel.spawnInit({ path: "/sbin/init", argv: ["init"], envp: [] });
  *   while (kernel.halted === null) { const idle = kernel.step(1_000_000); if (idle <= 0) wait for an interrupt or −idle ns }
  */
+import type { Debugger } from "./debugger.ts";
 import type { FileSystems } from "./fs/file-systems.ts";
 import { FutexTable } from "./futex/table.ts";
 import { FrameAllocator } from "./mm/frame-allocator.ts";
@@ -75,6 +76,8 @@ export class Kernel {
 
   /** Watches system calls and signals (strace), or null. */
   observer: SyscallObserver | null = null;
+  /** Stops tasks and takes their signals (gdb), or null. */
+  debugger: Debugger | null = null;
 
   /** The last trace records as text, for oops reports; src/trace sets it. */
   traceTail: () => readonly string[] = () => [];

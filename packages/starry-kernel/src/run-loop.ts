@@ -56,6 +56,7 @@ export class RunLoop {
       }
       this.#charge(task, this.#kernel.clock.monotonicNs());
       if (this.#kernel.halted !== null) return 0;
+      if (this.#kernel.debugger?.stopped) return 0;
     }
     return 1;
   }

@@ -22,6 +22,7 @@ import {
   probeVirtio,
   tracepointInit,
   type Tty,
+  type UserCpu,
 } from "starry-kernel";
 import type { Board } from "virt-machine";
 import { installExt4, mountExt4 } from "./ext4-type.ts";
@@ -32,6 +33,8 @@ export interface AssembleOptions {
   /** Mount the root read-only. */
   readonly readOnlyRoot: boolean;
   readonly hostName?: string;
+  /** What runs user code. Default: the board's hart. */
+  readonly cpu?: UserCpu;
 }
 
 export interface AssembledKernel {
@@ -43,7 +46,8 @@ export interface AssembledKernel {
 
 /** Throws an Error for the user when the first disk holds no file system that can be mounted. */
 export function assembleKernel(board: Board, options: AssembleOptions): AssembledKernel {
-  const kernel = new Kernel({ platform: board.platform(), ...(options.hostName === undefined ? {} : { hostName: options.hostName }) });
+  const platform = { ...board.platform(), ...(options.cpu && { cpu: options.cpu }) };
+  const kernel = new Kernel({ platform, ...(options.hostName === undefined ? {} : { hostName: options.hostName }) });
 
   // Interrupts, terminals, disks.
   const plic = Plic.at(kernel.platform);

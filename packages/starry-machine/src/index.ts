@@ -9,6 +9,8 @@
 export { type AssembledKernel, assembleKernel, type AssembleOptions } from "./assemble.ts";
 export { MachineConsole } from "./console.ts";
 export { installExt4, mountExt4 } from "./ext4-type.ts";
+export { GdbSession } from "./gdb/session.ts";
+export type { DebugTarget } from "./gdb/target.ts";
 export { GuestFiles } from "./guest-files.ts";
 export { type MachineHost, thisHost } from "./host.ts";
 export { HostInput, HostOutput } from "./host-files.ts";

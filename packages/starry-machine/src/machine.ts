@@ -26,6 +26,8 @@ import type { FileSystem } from "vfs-inode";
 import { type Board, createBoard, hostClock, loopHost, type RunningLoop, runLoop, VirtualClock } from "virt-machine";
 import { assembleKernel } from "./assemble.ts";
 import { MachineConsole } from "./console.ts";
+import { DebugCpu } from "./gdb/debug-cpu.ts";
+import { DebugTarget } from "./gdb/target.ts";
 import { GuestFiles } from "./guest-files.ts";
 import { FileError } from "./image/files.ts";
 import { HostInput, HostOutput } from "./host-files.ts";
@@ -77,6 +79,10 @@ export interface MachineOptions {
   readonly jit?: boolean;
   /** Deterministic run: virtual clock and random numbers from this integer. */
   readonly seed?: number;
+  /**
+   * Makes `machine.debug`, for a `GdbSession`. "wait": nothing runs before a debugger lets it. Default: none.
+   */
+  readonly debug?: "run" | "wait";
   /** Kernel messages. Default: dropped (the guest's dmesg has them). */
   readonly log?: (level: LogLevel, text: string) => void;
   /** The host's clock, randomness and event loop. Default: those of `globalThis`. */
@@ -122,6 +128,9 @@ export interface MachineStats {
 /** Device node of the console; the first process that opens it gets it as its controlling terminal. */
 const CONSOLE = "/dev/ttyS0";
 
+/** Instructions of a step while the debugger holds threads back: there may be nothing that can run. */
+const HOLDING_BUDGET = 1000;
+
 const DEFAULT_ENV: readonly string[] = [
   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   "HOME=/root",
@@ -136,6 +145,8 @@ export class Machine {
   readonly console: MachineConsole;
   /** Files of the guest, mounts and all. */
   readonly fs: GuestFiles;
+  /** Control over the first process for a debugger; null without the option `debug`. */
+  readonly debug: DebugTarget | null;
   /** Resolves when the machine has ended; never rejects for anything that the guest did. */
   readonly exited: Promise<Exit>;
   readonly #tty: Tty;
@@ -168,7 +179,9 @@ export class Machine {
       ...(options.log === undefined ? {} : { log: options.log }),
       ...(options.jit ? { compiler: createJit() } : {}),
     });
+    const debugCpu = options.debug === undefined ? undefined : new DebugCpu(this.board.hart);
     const assembled = assembleKernel(this.board, {
+      ...(debugCpu && { cpu: debugCpu }),
       commandLine: options.commandLine ?? "",
       readOnlyRoot: options.readOnlyRoot ?? false,
     });
@@ -180,6 +193,7 @@ export class Machine {
     for (const mount of options.mounts ?? []) this.#mountHost(mount);
     const { init = { path: "/sbin/init" } } = options;
     this.#startInit(typeof init === "function" ? init(this.kernel, this.tracing) : init);
+    this.debug = debugCpu === undefined ? null : this.#debugTarget(debugCpu, options.debug === "wait");
     this.#loop = runLoop((budget) => this.#step(budget), loopHost(host), this.board.loopOptions());
     this.board.onInterrupt = this.#loop.wake;
     this.exited = this.#loop.finished.then(
@@ -245,9 +259,25 @@ export class Machine {
 
   #step(budget: number): number {
     if (this.#typed.length > 0) this.#feedUart();
-    const next = this.kernel.step(budget);
+    const next = this.debug === null ? this.kernel.step(budget) : this.#stepDebugged(this.debug, budget);
     if (this.kernel.halted !== null) this.#loop.stop();
     return this.#typed.length > 0 ? 1 : next;
+  }
+
+  #stepDebugged(debug: DebugTarget, budget: number): number {
+    const isHalted = this.kernel.halted !== null;
+    if (debug.stopped && !isHalted) return 0;
+    const next = isHalted ? 0 : this.kernel.step(debug.holds ? Math.min(budget, HOLDING_BUDGET) : budget);
+    debug.report();
+    return debug.stopped ? 0 : next;
+  }
+
+  #debugTarget(cpu: DebugCpu, wait: boolean): DebugTarget {
+    const debug = new DebugTarget(this.kernel, cpu);
+    debug.select(1);
+    debug.stopped = wait;
+    debug.onResume = () => this.#loop.wake();
+    return debug;
   }
 
   #type(bytes: Uint8Array): void {
@@ -320,6 +350,7 @@ export class Machine {
 
   /** A device model or the kernel threw: a bug of ours. Nothing is trusted any more, nothing is written. */
   #fail(error: unknown): Exit {
+    this.debug?.machineEnded();
     this.console.end();
     return { reason: "oops", status: 139, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
@@ -328,6 +359,7 @@ export class Machine {
   #finish(): Exit {
     this.board.poll();
     const halted = this.kernel.halted ?? { reason: "stopped", status: 137, message: "stopped by the host" };
+    this.debug?.machineEnded();
     shutDown(this.kernel);
     this.console.end();
     return { reason: halted.reason, status: halted.status, message: halted.message };

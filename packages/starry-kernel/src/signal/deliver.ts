@@ -58,6 +58,7 @@ export function deliverSignals(task: Task): void {
       task.blockedHi = task.savedMaskHi;
       continue;
     }
+    if (kernel.debugger?.takesSignal(task, info)) return;
     if (kernel.observer !== null) kernel.observer.signal(task, info);
     const action = task.handlers.get(info.signo);
     if (kernel.trace.signalDeliverOn)

@@ -44,6 +44,8 @@ export const OPTIONS: readonly OptionRow[] = [
   { name: "trace", value: "EVENTS", commands: MACHINE, help: "record tracepoints, e.g. sched:*,raw_syscalls:sys_enter" },
   { name: "trace-filter", value: "EXPR", commands: MACHINE, help: "only records that match, in ftrace's filter language" },
   { name: "trace-out", value: "FILE", commands: MACHINE, help: "where --trace writes: .txt ftrace text, .dat trace-cmd, .json Chrome (default: text on stderr)" },
+  { name: "gdb", value: "HOST:PORT", short: ["gdb"], commands: MACHINE, help: "let gdb connect there (HOST may be left out) to debug the first process; -s: port 1234" },
+  { name: "gdb-wait", short: ["S"], commands: MACHINE, help: "run nothing before gdb continues" },
   { name: "seed", value: "N", commands: MACHINE, help: "deterministic run: virtual clock and random numbers from N" },
   { name: "timeout", value: "SECONDS", commands: MACHINE, help: "stop after this time with exit status 124" },
   { name: "stats", commands: MACHINE, help: "figures as JSON on stderr at the end" },
@@ -89,6 +91,10 @@ export function parseOptions(command: Command, words: readonly string[]): Parsed
     const name = equals < 0 ? word : word.slice(0, equals);
     if (name === "-drive") {
       values.set("image", driveFile(words[++at]));
+      continue;
+    }
+    if (name === "-s" && command !== "create") {
+      values.set("gdb", "1234");
       continue;
     }
     const row = rows.find((candidate) => `--${candidate.name}` === name || candidate.short?.some((short) => `-${short}` === name));

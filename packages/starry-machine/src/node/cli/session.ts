@@ -12,6 +12,7 @@ import { GuestFiles } from "../../guest-files.ts";
 import { HostInput, HostOutput } from "../../host-files.ts";
 import { type Exit, type InitProgram, type LogLevel, Machine, type MachineOptions } from "../../machine.ts";
 import { embeddedRoot } from "../../root-image.ts";
+import { GdbServer } from "../gdb-server.ts";
 import { embeddedRootImage } from "../embedded-root.ts";
 import { HostFileSystem } from "../host-fs.ts";
 import { hostTree } from "../host-tree.ts";
@@ -26,6 +27,9 @@ const MIN_MEMORY = 4 * 2 ** 20;
 const MAX_MEMORY = 3 * 2 ** 30;
 /** Longest delay of a host timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** qemu's */
+const GDB_PORT = "1234";
 
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -50,12 +54,14 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const stdio = new Stdio(options.alwaysConsole);
   const traceFile = text("trace-out");
   const format = traceFile === undefined ? undefined : traceFormat(traceFile);
+  const gdb = gdbAddress(parsed);
   let trace: TraceArray | undefined;
   const machine = await Machine.create({
     memory: memorySize,
     disks: [root.disk],
     commandLine: text("append") ?? "",
     ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
+    ...(gdb === undefined ? {} : { debug: gdb.wait ? "wait" : "run" }),
     jit: onOff("--jit", text("jit") ?? "off"),
     log: logger(text("log") ?? "error"),
     mounts: (parsed.lists.get("mount") ?? []).map(hostMount),
@@ -71,7 +77,9 @@ export async function runSession(options: SessionOptions): Promise<number> {
       return { ...options.program(files), stdio: stdio.files };
     },
   } satisfies MachineOptions);
+  const debugged = gdb === undefined ? undefined : await openGdb(machine, gdb);
   const exit = await supervise(machine, stdio, timeout);
+  await debugged?.close();
   if (trace !== undefined) {
     if (traceFile === undefined || format === undefined) process.stderr.write(trace.readText());
     else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64", syscallName: (nr) => machine.tracing.syscallName(nr) }));
@@ -127,6 +135,36 @@ function timeoutMs(parsed: Parsed): number | undefined {
   const ms = Number(text) * 1000;
   if (text.trim() === "" || !(ms >= 0)) throw new UsageError(`--timeout: "${text}" is not a number of seconds`);
   return Math.min(ms, MAX_TIMER_MS);
+}
+
+interface GdbAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly wait: boolean;
+}
+
+/** --gdb [HOST:]PORT, --gdb-wait */
+function gdbAddress(parsed: Parsed): GdbAddress | undefined {
+  const wait = parsed.values.has("gdb-wait");
+  const text = (parsed.values.get("gdb") as string | undefined) ?? (wait ? GDB_PORT : undefined);
+  if (text === undefined) return undefined;
+  // qemu's -gdb tcp::1234 means the same
+  const [, host = "", digits] = /^(?:tcp:)?(?:(.*):)?(\d+)$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (!(port < 65536)) throw new UsageError(`--gdb: "${text}" is not [HOST:]PORT`);
+  return { host: host || "127.0.0.1", port, wait };
+}
+
+async function openGdb(machine: Machine, { host, port, wait }: GdbAddress): Promise<GdbServer> {
+  try {
+    const server = await GdbServer.open(machine, port, host);
+    process.stderr.write(`starry: ${wait ? "waiting for gdb" : "gdb may connect"}: target remote ${host}:${server.port}\n`);
+    return server;
+  } catch (error) {
+    machine.stop();
+    await machine.exited;
+    throw error;
+  }
 }
 
 function integer(option: string, text: string | undefined): number {
