@@ -1,7 +1,9 @@
 /** One tsup configuration for every package: ESM JavaScript only; tsc emits the declarations. */
 import { defineConfig, type Options } from "tsup";
 
-export function packageConfig(options: Pick<Options, "entry" | "noExternal" | "minify" | "clean">): ReturnType<typeof defineConfig> {
+export function packageConfig(
+  options: Pick<Options, "entry" | "noExternal" | "minify" | "clean">,
+): ReturnType<typeof defineConfig> {
   return defineConfig({
     format: ["esm"],
     dts: false,

@@ -1,3 +1,3 @@
 import { packageConfig } from "../../tools/tsup.ts";
 
-export default packageConfig({ entry: { "boot": "src/boot.ts" } });
+export default packageConfig({ entry: { boot: "src/boot.ts" } });

@@ -76,7 +76,11 @@ const argv = values.command === undefined ? [image ? "-bash" : "init"] : [shell,
 const init = starry.spawnProcess(kernel, {
   path: shell,
   argv,
-  envp: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", `TERM=${process.env.TERM ?? "linux"}`],
+  envp: [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    `TERM=${process.env.TERM ?? "linux"}`,
+  ],
   cwd: "/root",
   files: ["/dev/ttyS0", "/dev/ttyS0", "/dev/ttyS0"],
 });

@@ -15,6 +15,7 @@ export * from "./mman.ts";
 export * from "./mount.ts";
 export * from "./names.ts";
 export * from "./poll.ts";
+export * from "./ptrace.ts";
 export * from "./sched.ts";
 export * from "./signal.ts";
 export * from "./socket.ts";

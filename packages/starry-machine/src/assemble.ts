@@ -70,7 +70,8 @@ export function assembleKernel(board: Board, options: AssembleOptions): Assemble
   const entries = [...kernel.blockDevices.values()].filter((entry) => entry.name.startsWith("vda"));
   if (entries.length === 0) throw new Error("the machine has no disk to boot from");
   const partitions = entries.slice(1);
-  const rootEntry = partitions.length === 0 ? entries[0] : partitions.reduce((a, b) => (b.device.size > a.device.size ? b : a));
+  const rootEntry =
+    partitions.length === 0 ? entries[0] : partitions.reduce((a, b) => (b.device.size > a.device.size ? b : a));
   const root = mountExt4(kernel, rootEntry, options.readOnlyRoot);
   if (root instanceof Ext4Error) throw new Error(`cannot mount the root file system: ${root.message}`);
   fileSystems.mountRoot(root, `/dev/${rootEntry.name}`, MS_RELATIME | (root.readOnly ? MS_RDONLY : 0));

@@ -46,7 +46,10 @@ export class GuestFiles {
   readdir(path: string): string[] {
     const names: string[] = [];
     this.#with(path, O_RDONLY | O_DIRECTORY, 0, (file) =>
-      check(file.readDirectory((name) => name === "." || name === ".." || names.push(name) > 0), path),
+      check(
+        file.readDirectory((name) => name === "." || name === ".." || names.push(name) > 0),
+        path,
+      ),
     );
     return names.sort();
   }

@@ -20,6 +20,7 @@ const RANDOM_BYTES = 65536;
 /** Random numbers of the host, for buffers of any length. */
 export function hostRandom(host: MachineHost): (target: Uint8Array) => void {
   return (target) => {
-    for (let at = 0; at < target.length; at += RANDOM_BYTES) host.crypto.getRandomValues(target.subarray(at, at + RANDOM_BYTES));
+    for (let at = 0; at < target.length; at += RANDOM_BYTES)
+      host.crypto.getRandomValues(target.subarray(at, at + RANDOM_BYTES));
   };
 }

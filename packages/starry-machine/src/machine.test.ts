@@ -7,7 +7,12 @@ import { Machine, type MachineOptions } from "./machine.ts";
 
 const root = rootDisk();
 const create = (options: Partial<MachineOptions> = {}) =>
-  Machine.create({ memory: "64M", disks: [new OverlayDisk(root)], init: { path: "/bin/sleep", argv: ["sleep", "1000"] }, ...options });
+  Machine.create({
+    memory: "64M",
+    disks: [new OverlayDisk(root)],
+    init: { path: "/bin/sleep", argv: ["sleep", "1000"] },
+    ...options,
+  });
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 let machine: Machine;
@@ -90,7 +95,10 @@ test("the same seed gives the same run, instruction for instruction", async () =
   const run = async () => {
     const seeded = await create({
       seed: 42,
-      init: { path: "/bin/sh", argv: ["sh", "-c", "od -An -N8 -tx1 /dev/urandom; date +%s; sleep 3; date +%s; ls -l / | sort"] },
+      init: {
+        path: "/bin/sh",
+        argv: ["sh", "-c", "od -An -N8 -tx1 /dev/urandom; date +%s; sleep 3; date +%s; ls -l / | sort"],
+      },
     });
     let text = "";
     for await (const piece of seeded.console.readable) text += new TextDecoder().decode(piece);

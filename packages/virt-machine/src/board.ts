@@ -133,7 +133,12 @@ export class Board {
     this.clock = clock;
     this.ram = createGuestRam({ size: options.memorySize });
     const nowTicks = (): number => Math.floor(clock.monotonicNs() / NS_PER_TICK);
-    this.hart = new Hart({ ram: this.ram, bus: this.bus, timeSource: nowTicks, ...(options.compiler && { compiler: options.compiler }) });
+    this.hart = new Hart({
+      ram: this.ram,
+      bus: this.bus,
+      timeSource: nowTicks,
+      ...(options.compiler && { compiler: options.compiler }),
+    });
     clock.attach?.(() => this.hart.instret);
     this.plic = new Plic([this.#pin(MIP_MEIP), this.#pin(MIP_SEIP)]);
     this.clint = new Clint({ harts: [{ software: this.#pin(MIP_MSIP), timer: this.#pin(MIP_MTIP) }], nowTicks });

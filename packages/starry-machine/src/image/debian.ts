@@ -32,11 +32,16 @@ const FALLBACK_ALTERNATIVES: readonly (readonly [link: string, candidates: reado
 ];
 
 /** Builds the tree from .deb files. Throws an Error that names the package for a damaged one. */
-export function debianTree(debs: readonly { name: string; bytes: Uint8Array }[], options: { mtime: number; gunzip: Gunzip }): FileTree {
+export function debianTree(
+  debs: readonly { name: string; bytes: Uint8Array }[],
+  options: { mtime: number; gunzip: Gunzip },
+): FileTree {
   const tree = new FileTree({ mtime: options.mtime });
   const packages: Package[] = [];
   // base-files first: it brings the links /bin -> usr/bin and so on.
-  const sorted = [...debs].sort((a, b) => Number(b.name.startsWith("base-files_")) - Number(a.name.startsWith("base-files_")));
+  const sorted = [...debs].sort(
+    (a, b) => Number(b.name.startsWith("base-files_")) - Number(a.name.startsWith("base-files_")),
+  );
   for (const deb of sorted) {
     try {
       packages.push(unpack(deb.bytes, tree, options.gunzip));
@@ -84,22 +89,36 @@ function decompress(members: Map<string, Uint8Array>, name: string, gunzip: Gunz
 function addAccounts(tree: FileTree): void {
   for (const name of ["passwd", "group"]) {
     const master = tree.text(`/usr/share/base-passwd/${name}.master`);
-    if (master !== undefined && !tree.has(`/etc/${name}`)) tree.addFile(`/etc/${name}`, master.replace(/^root:\*:/m, "root:x:"));
+    if (master !== undefined && !tree.has(`/etc/${name}`))
+      tree.addFile(`/etc/${name}`, master.replace(/^root:\*:/m, "root:x:"));
   }
   const users = tree.text("/etc/passwd");
   if (users === undefined) {
-    tree.addFile("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    tree.addFile(
+      "/etc/passwd",
+      "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    );
     tree.addFile("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
   }
-  const names = (tree.text("/etc/passwd") as string).split("\n").map((line) => line.split(":")[0]).filter(Boolean);
+  const names = (tree.text("/etc/passwd") as string)
+    .split("\n")
+    .map((line) => line.split(":")[0])
+    .filter(Boolean);
   tree.addFile("/etc/shadow", names.map((name) => `${name}:*:19000:0:99999:7:::\n`).join(""), 0o640);
-  const shells = ["/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/bash", "/bin/dash", "/usr/bin/dash"].filter((path) => tree.has(path));
+  const shells = ["/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/bash", "/bin/dash", "/usr/bin/dash"].filter((path) =>
+    tree.has(path),
+  );
   tree.addFile("/etc/shells", `# /etc/shells: valid login shells\n${shells.map((path) => `${path}\n`).join("")}`);
 }
 
 /** Links that update-alternatives would make: as the postinst scripts literally say, then a table for the rest. */
 function addAlternatives(tree: FileTree, packages: readonly Package[]): void {
-  interface Choice { readonly link: string; readonly path: string; readonly priority: number; readonly slaves: readonly (readonly [string, string, string])[] }
+  interface Choice {
+    readonly link: string;
+    readonly path: string;
+    readonly priority: number;
+    readonly slaves: readonly (readonly [string, string, string])[];
+  }
   const best = new Map<string, Choice>();
   for (const { scripts } of packages) {
     const text = (scripts.get("postinst") ?? "").replaceAll("\\\n", " ");
@@ -109,9 +128,11 @@ function addAlternatives(tree: FileTree, packages: readonly Package[]): void {
       if (!words.includes("update-alternatives") || install < 0 || line.includes("$")) continue;
       const [link, name, path, priority] = words.slice(install + 1);
       const slaves: [string, string, string][] = [];
-      for (let i = install; i < words.length; i++) if (words[i] === "--slave") slaves.push([words[i + 1], words[i + 2], words[i + 3]]);
+      for (let i = install; i < words.length; i++)
+        if (words[i] === "--slave") slaves.push([words[i + 1], words[i + 2], words[i + 3]]);
       const known = best.get(name);
-      if (tree.has(path) && (known === undefined || known.priority < Number(priority))) best.set(name, { link, path, priority: Number(priority), slaves });
+      if (tree.has(path) && (known === undefined || known.priority < Number(priority)))
+        best.set(name, { link, path, priority: Number(priority), slaves });
     }
   }
   const link = (at: string, name: string, path: string) => {
@@ -133,7 +154,8 @@ function addAlternatives(tree: FileTree, packages: readonly Package[]): void {
 function addDpkgDatabase(tree: FileTree, packages: readonly Package[]): void {
   const stanzas = packages.map(({ controlText, control, scripts }) => {
     const conffiles = (scripts.get("conffiles") ?? "").split("\n").filter((line) => line.startsWith("/"));
-    const list = conffiles.length === 0 ? "" : `\nConffiles:\n${conffiles.map((path) => ` ${path} newconffile`).join("\n")}`;
+    const list =
+      conffiles.length === 0 ? "" : `\nConffiles:\n${conffiles.map((path) => ` ${path} newconffile`).join("\n")}`;
     return `${controlText.replace(/^Package: .*$/m, `Package: ${control.get("Package")}\nStatus: install ok installed`)}${list}\n`;
   });
   tree.addFile("/var/lib/dpkg/status", stanzas.join("\n"));
@@ -161,11 +183,16 @@ function addConfiguration(tree: FileTree): void {
     ["/etc/machine-id", "00000000000000000000000000000001\n"],
   ];
   for (const [path, content] of defaults) if (!tree.has(path)) tree.addFile(path, content);
-  for (const [name, source] of [[".bashrc", "dot.bashrc"], [".profile", "dot.profile"]]) {
+  for (const [name, source] of [
+    [".bashrc", "dot.bashrc"],
+    [".profile", "dot.profile"],
+  ]) {
     const text = tree.text(`/usr/share/base-files/${source}`);
     if (text !== undefined) tree.addFile(`/root/${name}`, text);
   }
-  for (const path of ["/proc", "/sys", "/dev", "/run", "/mnt", "/root"]) if (!tree.has(path)) tree.addDirectory(path, path === "/root" ? 0o700 : 0o755);
+  for (const path of ["/proc", "/sys", "/dev", "/run", "/mnt", "/root"])
+    if (!tree.has(path)) tree.addDirectory(path, path === "/root" ? 0o700 : 0o755);
   for (const path of ["/tmp", "/var/tmp"]) tree.addDirectory(path, 0o1777);
-  for (const path of ["/var/log", "/var/cache", "/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial"]) if (!tree.has(path)) tree.addDirectory(path);
+  for (const path of ["/var/log", "/var/cache", "/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial"])
+    if (!tree.has(path)) tree.addDirectory(path);
 }

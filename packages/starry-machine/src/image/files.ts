@@ -194,7 +194,8 @@ export class ImageFiles {
           else this.#inParent(child, (parent, name) => check(parent.unlink(name), child));
         }
       }
-      for (const directory of found.reverse()) this.#inParent(directory, (parent, name) => check(parent.rmdir(name), directory));
+      for (const directory of found.reverse())
+        this.#inParent(directory, (parent, name) => check(parent.rmdir(name), directory));
       return;
     }
     this.#inParent(path, (parent, name) => check(isDirectory ? parent.rmdir(name) : parent.unlink(name), path));
@@ -211,7 +212,10 @@ export class ImageFiles {
       tree.add(at === "" ? "/" : at, nodeOf(inode, at, firstName));
       if ((inode.mode & S_IFMT) === S_IFDIR) {
         const children: string[] = [];
-        check(inode.readdir(0, (name) => (name === "." || name === ".." ? true : children.push(name) > 0)), at);
+        check(
+          inode.readdir(0, (name) => (name === "." || name === ".." ? true : children.push(name) > 0)),
+          at,
+        );
         for (const name of children) {
           const child = inode.lookup(name);
           if (typeof child === "number") throw new FileError(child, `${at}/${name}`);

@@ -132,7 +132,11 @@ export function tarMember(path: string, node: TreeNode): Uint8Array[] {
   const data = node.type === "file" ? node.data : new Uint8Array(0);
   const blocks: Uint8Array[] = [];
   if (encodeName(path).length > 100 || encodeName(target).length > 100 || data.length >= 8 ** 11) {
-    const records = encodeName(paxRecord("path", path) + (target === "" ? "" : paxRecord("linkpath", target)) + paxRecord("size", `${data.length}`));
+    const records = encodeName(
+      paxRecord("path", path) +
+        (target === "" ? "" : paxRecord("linkpath", target)) +
+        paxRecord("size", `${data.length}`),
+    );
     blocks.push(header("PaxHeader", "x", { ...node, mode: 0o644 }, records.length, "", 0), padded(records));
   }
   const rdev = node.type === "char" || node.type === "block" ? node.rdev : 0;
@@ -148,8 +152,10 @@ export function tarEnd(): Uint8Array {
 
 function header(path: string, type: string, node: TreeNode, size: number, target: string, rdev: number): Uint8Array {
   const block = new Uint8Array(BLOCK);
-  const put = (at: number, byteLength: number, value: string) => block.set(encodeName(value).subarray(0, byteLength), at);
-  const octal = (at: number, byteLength: number, value: number) => put(at, byteLength, value.toString(8).padStart(byteLength - 1, "0"));
+  const put = (at: number, byteLength: number, value: string) =>
+    block.set(encodeName(value).subarray(0, byteLength), at);
+  const octal = (at: number, byteLength: number, value: number) =>
+    put(at, byteLength, value.toString(8).padStart(byteLength - 1, "0"));
   put(0, 100, path);
   octal(100, 8, node.mode);
   octal(108, 8, node.uid);

@@ -48,8 +48,13 @@ test("tar members survive writing and reading, long and odd names included", () 
   const archive = Buffer.concat([...nodes.flatMap(([path, node]) => tarMember(path, node)), tarEnd()]);
   const read = [...readTar(archive)];
   expect(read.map((e) => e.path)).toEqual(nodes.map(([path]) => path));
-  for (const [i, { node }] of read.entries()) expect({ ...node, data: undefined }).toEqual({ ...nodes[i][1], data: undefined });
-  const listing = spawnSync("tar", ["tvf", "-"], { input: archive, encoding: "utf8", env: { LC_ALL: "C", PATH: process.env.PATH } });
+  for (const [i, { node }] of read.entries())
+    expect({ ...node, data: undefined }).toEqual({ ...nodes[i][1], data: undefined });
+  const listing = spawnSync("tar", ["tvf", "-"], {
+    input: archive,
+    encoding: "utf8",
+    env: { LC_ALL: "C", PATH: process.env.PATH },
+  });
   if (listing.error === undefined) {
     expect(listing.stderr).toBe("");
     expect(listing.stdout.split("\n")[1]).toMatch(/^-rw-r--r-- 3\/4 +7 .* dir\/file$/);

@@ -15,7 +15,9 @@ const text = new TextEncoder().encode(
   Array.from({ length: 20_000 }, (_, i) => `line ${i} of ${(i * 7919) % 1000}, and again ${i % 13}\n`).join(""),
 );
 
-test.skipIf(missing).each([["-1"], ["-6"], ["-9e"], ["-6", "--check=crc32"], ["-6", "--check=none"], ["-6", "--check=sha256"]])(
+test
+  .skipIf(missing)
+  .each([["-1"], ["-6"], ["-9e"], ["-6", "--check=crc32"], ["-6", "--check=none"], ["-6", "--check=sha256"]])(
   "what xz %s packs, unxz unpacks",
   (...flags) => {
     for (const data of [text, new Uint8Array(0), Uint8Array.of(65), new Uint8Array(randomBytes(300_000))]) {

@@ -27,7 +27,8 @@ export function unxz(input: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [];
   let at = 0;
   while (at < input.length) {
-    if (input[at] === 0 && at % 4 === 0 && parts.length > 0) at += 4; // stream padding
+    if (input[at] === 0 && at % 4 === 0 && parts.length > 0)
+      at += 4; // stream padding
     else at = decodeStream(input, at, parts);
   }
   if (at === 0) throw new XzError("empty file");
@@ -53,7 +54,8 @@ function decodeBlock(input: Uint8Array, start: number, check: number, parts: Uin
   if (flags & 0x40) field = readVarint(input, field).next; // compressed size
   if (flags & 0x80) field = readVarint(input, field).next; // uncompressed size
   const filter = readVarint(input, field);
-  if ((flags & 3) !== 0 || filter.value !== FILTER_LZMA2) throw new XzError(`unsupported filter 0x${filter.value.toString(16)}`);
+  if ((flags & 3) !== 0 || filter.value !== FILTER_LZMA2)
+    throw new XzError(`unsupported filter 0x${filter.value.toString(16)}`);
 
   const data = start + headerBytes;
   const { inputBytes, outputBytes } = lzma2Size(input, data);
@@ -68,7 +70,8 @@ function decodeBlock(input: Uint8Array, start: number, check: number, parts: Uin
 function verifyBlock(input: Uint8Array, at: number, check: number, output: Uint8Array): void {
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   if (at + CHECK_BYTES[check] > input.length) throw new XzError("file is cut off");
-  if (check === CHECK_CRC32 && crc32(output) !== view.getUint32(at, true)) throw new XzError("CRC32 of a block does not match");
+  if (check === CHECK_CRC32 && crc32(output) !== view.getUint32(at, true))
+    throw new XzError("CRC32 of a block does not match");
   if (check === CHECK_CRC64) {
     const crc = new Crc64(output);
     if (crc.low !== view.getUint32(at, true) || crc.high !== view.getUint32(at + 4, true)) {
@@ -90,7 +93,12 @@ function skipIndexAndFooter(input: Uint8Array, start: number, check: number): nu
   at += 4;
   checkCrc32(input, at + 4, 6, at);
   const backwardSize = new DataView(input.buffer, input.byteOffset + at + 4, 4).getUint32(0, true);
-  if ((backwardSize + 1) * 4 !== at - start || input[at + 9] !== check || input[at + 10] !== 0x59 || input[at + 11] !== 0x5a) {
+  if (
+    (backwardSize + 1) * 4 !== at - start ||
+    input[at + 9] !== check ||
+    input[at + 10] !== 0x59 ||
+    input[at + 11] !== 0x5a
+  ) {
     throw new XzError("bad stream footer");
   }
   return at + 12;

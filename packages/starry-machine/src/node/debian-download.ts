@@ -76,11 +76,18 @@ export function updateLists(options: DownloadOptions): void {
 
 /** Lines "Inst NAME (VERSION ...". */
 function installedBy(simulation: string): { name: string; version: string }[] {
-  return [...simulation.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name, version]) => ({ name: name.replace(/:.*/, ""), version }));
+  return [...simulation.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name, version]) => ({
+    name: name.replace(/:.*/, ""),
+    version,
+  }));
 }
 
 function run(args: readonly string[], env: NodeJS.ProcessEnv): string {
-  const result = spawnSync("apt-get", ["-o", "Acquire::GzipIndexes=false", ...args], { env, encoding: "utf8", maxBuffer: 1 << 26 });
+  const result = spawnSync("apt-get", ["-o", "Acquire::GzipIndexes=false", ...args], {
+    env,
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
   if (result.error) throw new Error(`Debian packages need the program apt-get: ${result.error.message}`);
   if (result.status !== 0) throw new Error(`apt-get ${args[args.length - 1]}: ${result.stderr.trim()}`);
   return result.stdout;
@@ -96,7 +103,10 @@ function writeConfig(folder: string, options: DownloadOptions): string {
   for (const sub of ["lists/partial", "archives/partial"]) mkdirSync(join(folder, sub), { recursive: true });
   writeFileSync(join(folder, "status"), "");
   const mirror = options.mirror ?? machineMirror();
-  writeFileSync(join(folder, "sources.list"), `deb [arch=riscv64 signed-by=${KEYRING}] ${mirror} ${options.suite} main\n`);
+  writeFileSync(
+    join(folder, "sources.list"),
+    `deb [arch=riscv64 signed-by=${KEYRING}] ${mirror} ${options.suite} main\n`,
+  );
   const settings: Record<string, string> = {
     "APT::Architecture": "riscv64",
     "APT::Architectures": "riscv64",
@@ -112,7 +122,12 @@ function writeConfig(folder: string, options: DownloadOptions): string {
     "Debug::NoLocking": "true",
   };
   const config = join(folder, "apt.conf");
-  writeFileSync(config, Object.entries(settings).map(([key, value]) => `${key} "${value}";\n`).join(""));
+  writeFileSync(
+    config,
+    Object.entries(settings)
+      .map(([key, value]) => `${key} "${value}";\n`)
+      .join(""),
+  );
   return config;
 }
 

@@ -13,7 +13,10 @@ export function debianImage(
 ): string {
   const { suite = "trixie", mirror } = options;
   const names = [...new Set(packages.filter(Boolean))].sort();
-  const key = createHash("sha256").update([suite, ...names].join("\n")).digest("hex").slice(0, 16);
+  const key = createHash("sha256")
+    .update([suite, ...names].join("\n"))
+    .digest("hex")
+    .slice(0, 16);
   const folder = join(cacheDir(), "images");
   const image = join(folder, `${suite}-${key}.ext4`);
   if (!existsSync(image)) {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EROFS, O_CREAT, O_RDONLY, O_WRONLY } from "linux-abi";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { File, Vfs } from "vfs-inode";
+import { type File, Vfs } from "vfs-inode";
 import { HostFileSystem } from "./host-fs.ts";
 
 let folder = "";

@@ -9,8 +9,31 @@
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { direntType, type AttributeChanges, type Attributes, type DirectoryEmit, type FileSystem, type FileSystemStatus, type Inode, InodeBase, type NewNode } from "vfs-inode";
-import { EILSEQ, EINVAL, EIO, ENOENT, EROFS, ERRNO_TABLE, EXDEV, EEXIST, makedev, RENAME_NOREPLACE, S_IFMT, S_IFREG } from "linux-abi";
+import {
+  direntType,
+  type AttributeChanges,
+  type Attributes,
+  type DirectoryEmit,
+  type FileSystem,
+  type FileSystemStatus,
+  type Inode,
+  InodeBase,
+  type NewNode,
+} from "vfs-inode";
+import {
+  EILSEQ,
+  EINVAL,
+  EIO,
+  ENOENT,
+  EROFS,
+  ERRNO_TABLE,
+  EXDEV,
+  EEXIST,
+  makedev,
+  RENAME_NOREPLACE,
+  S_IFMT,
+  S_IFREG,
+} from "linux-abi";
 
 /** Magic number of User-Mode Linux's hostfs. */
 const HOSTFS_SUPER_MAGIC = 0x00c0ffee;
@@ -185,7 +208,8 @@ class HostInode extends InodeBase {
   override setattr(changes: AttributeChanges): number {
     return this.#change(() => {
       const host = this.#host;
-      if (changes.uid !== undefined || changes.gid !== undefined) fs.lchownSync(host, changes.uid ?? this.uid, changes.gid ?? this.gid);
+      if (changes.uid !== undefined || changes.gid !== undefined)
+        fs.lchownSync(host, changes.uid ?? this.uid, changes.gid ?? this.gid);
       if (changes.mode !== undefined) fs.chmodSync(host, changes.mode);
       if (changes.atime !== undefined || changes.mtime !== undefined) {
         const s = fs.lstatSync(host);

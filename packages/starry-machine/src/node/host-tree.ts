@@ -37,7 +37,8 @@ export function hostTree(path: string): FileTree {
       const first = entry.nlink > 1 ? firstName.get(key) : undefined;
       if (entry.isDirectory()) todo.push(inTree);
       else if (first !== undefined) tree.add(inTree, { type: "hardlink", target: first, ...common(onHost) });
-      else if (entry.isSymbolicLink()) tree.add(inTree, { type: "symlink", target: readlinkSync(onHost), ...common(onHost) });
+      else if (entry.isSymbolicLink())
+        tree.add(inTree, { type: "symlink", target: readlinkSync(onHost), ...common(onHost) });
       else if (entry.isFile()) tree.add(inTree, fileNode(onHost));
       else if (entry.isFIFO()) tree.add(inTree, { type: "fifo", ...common(onHost) });
       if (entry.isFile() && entry.nlink > 1) firstName.set(key, inTree);
@@ -75,5 +76,10 @@ function fileNode(path: string): TreeNode {
 function common(path: string): { mode: number; uid: number; gid: number; mtime: number } {
   const stats = lstatSync(path);
   const isRoot = process.getuid?.() === 0;
-  return { mode: stats.mode & 0o7777, uid: isRoot ? stats.uid : 0, gid: isRoot ? stats.gid : 0, mtime: Math.floor(stats.mtimeMs / 1000) };
+  return {
+    mode: stats.mode & 0o7777,
+    uid: isRoot ? stats.uid : 0,
+    gid: isRoot ? stats.gid : 0,
+    mtime: Math.floor(stats.mtimeMs / 1000),
+  };
 }

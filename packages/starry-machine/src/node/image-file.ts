@@ -12,11 +12,16 @@ import type { Timespec } from "vfs-inode";
 import { ImageFiles } from "../image/files.ts";
 
 /** Mounts the image in `path`, runs `use` on its files, unmounts it clean. Throws an Error that names the image. */
-export function withImage<T>(path: string, options: { write: boolean }, use: (files: ImageFiles, fs: Ext4FileSystem) => T): T {
+export function withImage<T>(
+  path: string,
+  options: { write: boolean },
+  use: (files: ImageFiles, fs: Ext4FileSystem) => T,
+): T {
   using disk = new FileDisk(path, { readOnly: !options.write });
   const fs = Ext4FileSystem.mount(rootDevice(disk), { readOnly: !options.write, now: hostTime });
   if (!(fs instanceof Ext4FileSystem)) throw new Error(`${path}: ${fs.message}`);
-  if (options.write && fs.readOnly) throw new Error(`${path}: this image can only be read (it has features that we cannot write)`);
+  if (options.write && fs.readOnly)
+    throw new Error(`${path}: this image can only be read (it has features that we cannot write)`);
   try {
     return use(new ImageFiles(fs), fs);
   } finally {

@@ -3,7 +3,10 @@ import { EscapeFilter } from "./terminal.ts";
 
 function typed(...chunks: string[]) {
   const seen: string[] = [];
-  const end = { input: (bytes: Uint8Array) => seen.push(new TextDecoder().decode(bytes)), leave: () => seen.push("<leave>") };
+  const end = {
+    input: (bytes: Uint8Array) => seen.push(new TextDecoder().decode(bytes)),
+    leave: () => seen.push("<leave>"),
+  };
   const filter = new EscapeFilter(end, () => seen.push("<help>"));
   for (const chunk of chunks) filter.feed(new TextEncoder().encode(chunk));
   return seen;

@@ -25,19 +25,26 @@ export async function boot(words: readonly string[]): Promise<number> {
   const text = (name: string) => parsed.values.get(name) as string | undefined;
   const packages = text("debian")?.split(",");
   const log = (line: string) => void process.stderr.write(`${line}\n`);
-  const image = packages === undefined ? undefined : debianImage(packages, log, { suite: text("suite"), mirror: text("mirror") });
+  const image =
+    packages === undefined ? undefined : debianImage(packages, log, { suite: text("suite"), mirror: text("mirror") });
   return runSession({
     parsed,
     alwaysConsole: true,
     ...(image === undefined ? {} : { image }),
-    program: (files) => ({ ...choose(parsed, files), env: environment(parsed, "/root"), cwd: workingDirectory(parsed, files, files.exists("/root") ? "/root" : "/"), ...user(parsed) }),
+    program: (files) => ({
+      ...choose(parsed, files),
+      env: environment(parsed, "/root"),
+      cwd: workingDirectory(parsed, files, files.exists("/root") ? "/root" : "/"),
+      ...user(parsed),
+    }),
   });
 }
 
 function choose(parsed: Parsed, files: GuestFiles): Pick<InitProgram, "path" | "argv"> {
   const command = parsed.values.get("command") as string | undefined;
   const [given, ...args] = parsed.rest.length > 0 ? parsed.rest : kernelInit(parsed);
-  const [path, argv0] = given === undefined ? (INITS.find(([each]) => files.exists(each)) ?? ["/bin/sh", "-sh"]) : [given, given];
+  const [path, argv0] =
+    given === undefined ? (INITS.find(([each]) => files.exists(each)) ?? ["/bin/sh", "-sh"]) : [given, given];
   if (command === undefined) return { path, argv: [argv0, ...args] };
   // Our own init takes the command; a shell does too.
   return argv0 === "init" ? { path, argv: [argv0, "-c", command] } : { path: "/bin/sh", argv: ["sh", "-c", command] };

@@ -39,7 +39,8 @@ const NODE_BYTES = 512;
 
 /** Makes the image, in a temporary file first so that a failure leaves nothing half done. Returns a line to print. */
 export function createImage(path: string, options: CreateOptions): string {
-  if (options.size !== undefined && options.size < SMALLEST) throw new UsageError("--size: an ext4 image has 256K at least");
+  if (options.size !== undefined && options.size < SMALLEST)
+    throw new UsageError("--size: an ext4 image has 256K at least");
   const tree = contents(options);
   const { nodes, blocks4k } = tree.size();
   const needed = blocks4k * 4096 + nodes * NODE_BYTES;
@@ -103,7 +104,8 @@ function tarContents(path: string): FileTree {
   const isXz = bytes[0] === 0xfd && bytes[1] === 0x37;
   const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
   const tree = new FileTree({ mtime: hostTime().sec });
-  for (const { path: name, node } of readTar(isXz ? unxz(bytes) : isGzip ? gunzipSync(bytes) : bytes)) tree.add(`/${name}`, node);
+  for (const { path: name, node } of readTar(isXz ? unxz(bytes) : isGzip ? gunzipSync(bytes) : bytes))
+    tree.add(`/${name}`, node);
   return tree;
 }
 

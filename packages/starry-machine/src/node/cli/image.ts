@@ -31,11 +31,16 @@ const COMMANDS: Readonly<Record<string, { usage: string; run: ImageCommand }>> =
 };
 
 export function imageUsage(): string {
-  return `usage: starry image COMMAND\n\n${Object.values(COMMANDS).map((command) => `  ${command.usage}\n`).join("")}`;
+  return `usage: starry image COMMAND\n\n${Object.values(COMMANDS)
+    .map((command) => `  ${command.usage}\n`)
+    .join("")}`;
 }
 
 /** Runs one image command; returns the exit status. */
-export async function imageCommand(words: readonly string[], out: (text: string | Uint8Array) => void): Promise<number> {
+export async function imageCommand(
+  words: readonly string[],
+  out: (text: string | Uint8Array) => void,
+): Promise<number> {
   const [name, ...rest] = words;
   if (name === undefined || name === "--help" || name === "-h") {
     out(imageUsage());
@@ -73,7 +78,9 @@ function list(words: readonly string[], out: (text: string) => void): number {
     const { image, path } = inside(word.includes(":") ? word : `${word}:/`);
     withImage(image, { write: false }, (files) => {
       const isDirectory = (files.stat(path).mode & S_IFMT) === S_IFDIR;
-      const names = isDirectory ? files.list(path).map((item) => [item.name, `${path}/${item.name}`]) : [[basename(path), path]];
+      const names = isDirectory
+        ? files.list(path).map((item) => [item.name, `${path}/${item.name}`])
+        : [[basename(path), path]];
       for (const [name, full] of names) out(long ? `${longLine(files, name, full)}\n` : `${name}\n`);
     });
   }
@@ -103,7 +110,10 @@ function copyIn(sources: readonly string[], target: { image: string; path: strin
   const trees = sources.map((source) => {
     const from = split(source);
     if (from === null) return { name: basename(source), tree: hostTree(source) };
-    return { name: basename(from.path), tree: withImage(from.image, { write: false }, (files) => files.readTree(from.path)) };
+    return {
+      name: basename(from.path),
+      tree: withImage(from.image, { write: false }, (files) => files.readTree(from.path)),
+    };
   });
   withImage(target.image, { write: true }, (files, fs) => {
     const intoFolder = target.path.endsWith("/") || trees.length > 1 || isFolder(files, target.path);
@@ -121,7 +131,8 @@ function place(files: ImageFiles, fs: Ext4FileSystem, tree: FileTree, path: stri
 function copyOut(source: string, destination: string): void {
   const { image, path } = inside(source);
   withImage(image, { write: false }, (files) => {
-    const into = existsSync(destination) && statSync(destination).isDirectory() ? join(destination, basename(path)) : destination;
+    const into =
+      existsSync(destination) && statSync(destination).isDirectory() ? join(destination, basename(path)) : destination;
     if (isFolder(files, path)) {
       mkdirSync(into, { recursive: true });
       writeTree(files.readTree(path), into);
@@ -156,9 +167,18 @@ function status(words: readonly string[], out: (text: string) => void): number {
       const a = files.stat(path, { followLast: false });
       out(`  File: ${path}${(a.mode & S_IFMT) === S_IFLNK ? ` -> ${files.readlink(path)}` : ""}\n`);
       out(`  Size: ${a.size}\tBlocks: ${a.blocks512}\tIO Block: ${a.blockSize}\t${typeName(a.mode)}\n`);
-      out(`Inode: ${a.ino}\tLinks: ${a.nlink}${a.rdev === 0 ? "" : `\tDevice type: ${major(a.rdev)},${minor(a.rdev)}`}\n`);
-      out(`Access: (${(a.mode & 0o7777).toString(8).padStart(4, "0")}/${modeText(a.mode)})  Uid: ${a.uid}   Gid: ${a.gid}\n`);
-      const times = [["Access", a.atime], ["Modify", a.mtime], ["Change", a.ctime], [" Birth", a.btime]] as const;
+      out(
+        `Inode: ${a.ino}\tLinks: ${a.nlink}${a.rdev === 0 ? "" : `\tDevice type: ${major(a.rdev)},${minor(a.rdev)}`}\n`,
+      );
+      out(
+        `Access: (${(a.mode & 0o7777).toString(8).padStart(4, "0")}/${modeText(a.mode)})  Uid: ${a.uid}   Gid: ${a.gid}\n`,
+      );
+      const times = [
+        ["Access", a.atime],
+        ["Modify", a.mtime],
+        ["Change", a.ctime],
+        [" Birth", a.btime],
+      ] as const;
       for (const [label, time] of times) if (time !== undefined) out(`${label}: ${timeText(time)}\n`);
     });
   }
@@ -174,7 +194,10 @@ function exportTree(words: readonly string[]): number {
   const [image, folder] = words;
   if (image === undefined || folder === undefined) throw new UsageError(`usage: starry image ${COMMANDS.export.usage}`);
   mkdirSync(folder, { recursive: true });
-  writeTree(withImage(image, { write: false }, (files) => files.readTree("/")), folder);
+  writeTree(
+    withImage(image, { write: false }, (files) => files.readTree("/")),
+    folder,
+  );
   return 0;
 }
 
@@ -219,8 +242,13 @@ function typeName(mode: number): string {
 /** "-rwxr-xr-x" as ls prints it. */
 function modeText(mode: number): string {
   const letters = [..."rwxrwxrwx"].map((letter, i) => (mode & (0o400 >> i) ? letter : "-"));
-  const special: readonly (readonly [bit: number, at: number, letter: string])[] = [[0o4000, 2, "s"], [0o2000, 5, "s"], [0o1000, 8, "t"]];
-  for (const [bit, at, letter] of special) if (mode & bit) letters[at] = letters[at] === "x" ? letter : letter.toUpperCase();
+  const special: readonly (readonly [bit: number, at: number, letter: string])[] = [
+    [0o4000, 2, "s"],
+    [0o2000, 5, "s"],
+    [0o1000, 8, "t"],
+  ];
+  for (const [bit, at, letter] of special)
+    if (mode & bit) letters[at] = letters[at] === "x" ? letter : letter.toUpperCase();
   return (TYPES.find(([bits]) => bits === (mode & S_IFMT))?.[1] ?? "?") + letters.join("");
 }
 

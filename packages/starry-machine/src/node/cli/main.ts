@@ -19,7 +19,12 @@ export async function main(words: readonly string[]): Promise<number> {
   try {
     return await dispatch(words);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof FileError || (error as NodeJS.ErrnoException).code !== undefined || isPlain(error)) {
+    if (
+      error instanceof UsageError ||
+      error instanceof FileError ||
+      (error as NodeJS.ErrnoException).code !== undefined ||
+      isPlain(error)
+    ) {
       process.stderr.write(`starry: ${(error as Error).message}\n`);
     } else {
       process.stderr.write(`starry: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -8,7 +8,11 @@ test("options end at -- or at the program, whose own options stay its own", () =
 
 test("qemu's spellings mean the same", () => {
   const { values } = parseOptions("boot", ["-m", "64M", "-drive", "file=a.img,if=none", "-append", "quiet"]);
-  expect([...values]).toEqual([["mem", "64M"], ["image", "a.img"], ["append", "quiet"]]);
+  expect([...values]).toEqual([
+    ["mem", "64M"],
+    ["image", "a.img"],
+    ["append", "quiet"],
+  ]);
 });
 
 test("repeatable options collect, an optional value may be left out", () => {
@@ -25,7 +29,12 @@ test("mistakes are told apart", () => {
 });
 
 test("sizes take binary suffixes", () => {
-  expect([parseSize("16M"), parseSize("1.5k"), parseSize("2GiB"), parseSize("4096")]).toEqual([2 ** 24, 1536, 2 ** 31, 4096]);
+  expect([parseSize("16M"), parseSize("1.5k"), parseSize("2GiB"), parseSize("4096")]).toEqual([
+    2 ** 24,
+    1536,
+    2 ** 31,
+    4096,
+  ]);
   for (const bad of ["", "M", "-1M", "12Q", "0"]) expect(() => parseSize(bad)).toThrow(UsageError);
 });
 

@@ -29,32 +29,109 @@ export type Command = "run" | "boot" | "create";
 const MACHINE: readonly Command[] = ["run", "boot"];
 
 export const OPTIONS: readonly OptionRow[] = [
-  { name: "image", value: "FILE", commands: MACHINE, short: ["hda"], help: "ext4 image of the root file system (default: the embedded root)" },
+  {
+    name: "image",
+    value: "FILE",
+    commands: MACHINE,
+    short: ["hda"],
+    help: "ext4 image of the root file system (default: the embedded root)",
+  },
   { name: "persist", commands: MACHINE, help: "write changes to the image (default: a throw-away overlay)" },
   { name: "save-overlay", value: "FILE", commands: MACHINE, help: "write the changed image to FILE at the end" },
-  { name: "mount", value: "HOST:GUEST[:ro]", repeatable: true, commands: MACHINE, help: "show a copy of a host folder; changes go back at the end unless :ro" },
-  { name: "copy-in", value: "HOST:GUEST", repeatable: true, commands: MACHINE, help: "copy a host file or folder into the guest before the start" },
+  {
+    name: "mount",
+    value: "HOST:GUEST[:ro]",
+    repeatable: true,
+    commands: MACHINE,
+    help: "show a copy of a host folder; changes go back at the end unless :ro",
+  },
+  {
+    name: "copy-in",
+    value: "HOST:GUEST",
+    repeatable: true,
+    commands: MACHINE,
+    help: "copy a host file or folder into the guest before the start",
+  },
   { name: "env", value: "K=V", repeatable: true, short: ["e"], commands: MACHINE, help: "set an environment variable" },
   { name: "cwd", value: "DIR", short: ["w"], commands: MACHINE, help: "working directory in the guest" },
   { name: "user", value: "UID[:GID]", short: ["u"], commands: MACHINE, help: "run as this user (default: 0:0)" },
-  { name: "mem", value: "SIZE", short: ["m"], commands: MACHINE, help: "memory of the machine, e.g. 16M, 512M, 2G (default: 512M)" },
-  { name: "append", value: "TEXT", short: ["append"], commands: MACHINE, help: "kernel command line (init=PATH, quiet, trace_event=...)" },
+  {
+    name: "mem",
+    value: "SIZE",
+    short: ["m"],
+    commands: MACHINE,
+    help: "memory of the machine, e.g. 16M, 512M, 2G (default: 512M)",
+  },
+  {
+    name: "append",
+    value: "TEXT",
+    short: ["append"],
+    commands: MACHINE,
+    help: "kernel command line (init=PATH, quiet, trace_event=...)",
+  },
   { name: "jit", value: "on|off", commands: MACHINE, help: "compile hot guest code to WebAssembly (default: off)" },
-  { name: "strace", value: "[FILTER]", commands: MACHINE, help: "print system calls on stderr; FILTER: names or %file %process %memory %network %signal, comma separated, ! negates" },
-  { name: "trace", value: "EVENTS", commands: MACHINE, help: "record tracepoints, e.g. sched:*,raw_syscalls:sys_enter" },
-  { name: "trace-filter", value: "EXPR", commands: MACHINE, help: "only records that match, in ftrace's filter language" },
-  { name: "trace-out", value: "FILE", commands: MACHINE, help: "where --trace writes: .txt ftrace text, .dat trace-cmd, .json Chrome (default: text on stderr)" },
-  { name: "gdb", value: "HOST:PORT", short: ["gdb"], commands: MACHINE, help: "let gdb connect there (HOST may be left out) to debug the first process; -s: port 1234" },
+  {
+    name: "strace",
+    value: "[FILTER]",
+    commands: MACHINE,
+    help: "print system calls on stderr; FILTER: names or %file %process %memory %network %signal, comma separated, ! negates",
+  },
+  {
+    name: "trace",
+    value: "EVENTS",
+    commands: MACHINE,
+    help: "record tracepoints, e.g. sched:*,raw_syscalls:sys_enter",
+  },
+  {
+    name: "trace-filter",
+    value: "EXPR",
+    commands: MACHINE,
+    help: "only records that match, in ftrace's filter language",
+  },
+  {
+    name: "trace-out",
+    value: "FILE",
+    commands: MACHINE,
+    help: "where --trace writes: .txt ftrace text, .dat trace-cmd, .json Chrome (default: text on stderr)",
+  },
+  {
+    name: "gdb",
+    value: "HOST:PORT",
+    short: ["gdb"],
+    commands: MACHINE,
+    help: "let gdb connect there (HOST may be left out) to debug the first process; -s: port 1234",
+  },
   { name: "gdb-wait", short: ["S"], commands: MACHINE, help: "run nothing before gdb continues" },
   { name: "seed", value: "N", commands: MACHINE, help: "deterministic run: virtual clock and random numbers from N" },
   { name: "timeout", value: "SECONDS", commands: MACHINE, help: "stop after this time with exit status 124" },
   { name: "stats", commands: MACHINE, help: "figures as JSON on stderr at the end" },
-  { name: "log", value: "LEVEL", commands: MACHINE, help: "kernel log on stderr from this level on: debug, info, warn, error (default: error)" },
-  { name: "command", value: "COMMANDS", short: ["c"], commands: ["boot"], help: "run COMMANDS in the guest's shell, power off, pass the exit status on" },
-  { name: "debian", value: "PACKAGES", commands: ["boot", "create"], help: "root file system from Debian riscv64 packages and their dependencies, comma separated" },
+  {
+    name: "log",
+    value: "LEVEL",
+    commands: MACHINE,
+    help: "kernel log on stderr from this level on: debug, info, warn, error (default: error)",
+  },
+  {
+    name: "command",
+    value: "COMMANDS",
+    short: ["c"],
+    commands: ["boot"],
+    help: "run COMMANDS in the guest's shell, power off, pass the exit status on",
+  },
+  {
+    name: "debian",
+    value: "PACKAGES",
+    commands: ["boot", "create"],
+    help: "root file system from Debian riscv64 packages and their dependencies, comma separated",
+  },
   { name: "suite", value: "NAME", commands: ["boot", "create"], help: "Debian release (default: trixie)" },
   { name: "mirror", value: "URI", commands: ["boot", "create"], help: "Debian mirror (default: the machine's own)" },
-  { name: "size", value: "SIZE", commands: ["create"], help: "size of the image (default: contents and a third more, at least 64M)" },
+  {
+    name: "size",
+    value: "SIZE",
+    commands: ["create"],
+    help: "size of the image (default: contents and a third more, at least 64M)",
+  },
   { name: "from-dir", value: "DIR", commands: ["create"], help: "contents from a host folder" },
   { name: "from-tar", value: "FILE", commands: ["create"], help: "contents from a .tar, .tar.gz or .tar.xz file" },
   { name: "label", value: "NAME", commands: ["create"], help: "volume label" },
@@ -97,7 +174,9 @@ export function parseOptions(command: Command, words: readonly string[]): Parsed
       values.set("gdb", "1234");
       continue;
     }
-    const row = rows.find((candidate) => `--${candidate.name}` === name || candidate.short?.some((short) => `-${short}` === name));
+    const row = rows.find(
+      (candidate) => `--${candidate.name}` === name || candidate.short?.some((short) => `-${short}` === name),
+    );
     if (row === undefined) throw new UsageError(`unknown option ${name} (starry ${command} --help lists them)`);
     if (row.value === undefined) {
       if (equals >= 0) throw new UsageError(`${name} takes no value`);
@@ -117,7 +196,8 @@ export function parseOptions(command: Command, words: readonly string[]): Parsed
 export function helpText(command: Command, usage: string): string {
   const rows = OPTIONS.filter((row) => row.commands.includes(command)).map((row) => {
     const short = (row.short ?? []).map((name) => `-${name}, `).join("");
-    const value = row.value === undefined ? "" : row.value.startsWith("[") ? `[=${row.value.slice(1)}` : ` ${row.value}`;
+    const value =
+      row.value === undefined ? "" : row.value.startsWith("[") ? `[=${row.value.slice(1)}` : ` ${row.value}`;
     return [`  ${short}--${row.name}${value}`, row.help] as const;
   });
   return `usage: ${usage}\n\n${rows.map(([left, right]) => (left.length > 30 ? `${left}\n${" ".repeat(32)}${right}` : `${left.padEnd(32)}${right}`)).join("\n")}\n`;

@@ -73,7 +73,8 @@ export async function runSession(options: SessionOptions): Promise<number> {
       }
       trace = openTrace(tracing, parsed);
       const strace = text("strace");
-      if (strace !== undefined) attachStrace(kernel, { write: (line) => process.stderr.write(`${line}\n`), filter: strace });
+      if (strace !== undefined)
+        attachStrace(kernel, { write: (line) => process.stderr.write(`${line}\n`), filter: strace });
       return { ...options.program(files), stdio: stdio.files };
     },
   } satisfies MachineOptions);
@@ -82,7 +83,11 @@ export async function runSession(options: SessionOptions): Promise<number> {
   await debugged?.close();
   if (trace !== undefined) {
     if (traceFile === undefined || format === undefined) process.stderr.write(trace.readText());
-    else writeFileSync(traceFile, format.export(trace, { uname: "Linux starry riscv64", syscallName: (nr) => machine.tracing.syscallName(nr) }));
+    else
+      writeFileSync(
+        traceFile,
+        format.export(trace, { uname: "Linux starry riscv64", syscallName: (nr) => machine.tracing.syscallName(nr) }),
+      );
   }
   if (parsed.values.has("stats")) process.stderr.write(`${JSON.stringify(statistics(machine))}\n`);
   const overlay = text("save-overlay");
@@ -117,7 +122,8 @@ export function user(parsed: Parsed): { uid: number; gid: number } {
 /** --cwd DIR, which must exist. */
 export function workingDirectory(parsed: Parsed, files: GuestFiles, usual: string): string {
   const given = parsed.values.get("cwd") as string | undefined;
-  if (given !== undefined && !files.isDirectory(given)) throw new UsageError(`--cwd: the guest has no directory ${given}`);
+  if (given !== undefined && !files.isDirectory(given))
+    throw new UsageError(`--cwd: the guest has no directory ${given}`);
   return given ?? usual;
 }
 
@@ -158,7 +164,9 @@ function gdbAddress(parsed: Parsed): GdbAddress | undefined {
 async function openGdb(machine: Machine, { host, port, wait }: GdbAddress): Promise<GdbServer> {
   try {
     const server = await GdbServer.open(machine, port, host);
-    process.stderr.write(`starry: ${wait ? "waiting for gdb" : "gdb may connect"}: target remote ${host}:${server.port}\n`);
+    process.stderr.write(
+      `starry: ${wait ? "waiting for gdb" : "gdb may connect"}: target remote ${host}:${server.port}\n`,
+    );
     return server;
   } catch (error) {
     machine.stop();
@@ -204,7 +212,11 @@ function openRoot(image: string | undefined, persist: boolean): Root {
   if (statSync(image).isDirectory()) throw new UsageError(`--image: ${image} is a directory`);
   const file = new FileDisk(image, { readOnly: !persist });
   if (!persist) return withOverlay(rootDevice(file), () => file[Symbol.dispose]());
-  return { disk: rootDevice(file), saveTo: (path) => copyDisk(file, path), [Symbol.dispose]: () => file[Symbol.dispose]() };
+  return {
+    disk: rootDevice(file),
+    saveTo: (path) => copyDisk(file, path),
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
 }
 
 function withOverlay(base: BlockDevice, dispose: () => void): Root {
@@ -220,7 +232,8 @@ function copyDisk(disk: BlockDevice, path: string): void {
     const part = piece.subarray(0, Math.min(piece.length, disk.size - at));
     const error = disk.readBlock(at / disk.blockSize, part);
     if (error < 0) throw new Error(`${path}: cannot read the disk`);
-    if (part.some((byte) => byte !== 0) && out.writeBlock(at / out.blockSize, part) < 0) throw new Error(`${path}: cannot write`);
+    if (part.some((byte) => byte !== 0) && out.writeBlock(at / out.blockSize, part) < 0)
+      throw new Error(`${path}: cannot write`);
   }
 }
 
@@ -234,7 +247,8 @@ class Stdio {
 
   constructor(alwaysConsole: boolean) {
     this.#input = alwaysConsole || process.stdin.isTTY ? null : new HostInput();
-    const output = (stream: NodeJS.WriteStream) => (alwaysConsole || stream.isTTY ? "console" : new HostOutput((bytes) => void stream.write(bytes)));
+    const output = (stream: NodeJS.WriteStream) =>
+      alwaysConsole || stream.isTTY ? "console" : new HostOutput((bytes) => void stream.write(bytes));
     this.files = [this.#input ?? "console", output(process.stdout), output(process.stderr)];
   }
 
@@ -274,13 +288,10 @@ async function supervise(machine: Machine, stdio: Stdio, timeout: number | undef
   const timer =
     timeout === undefined
       ? undefined
-      : setTimeout(
-          () => {
-            timedOut = true;
-            machine.stop();
-          },
-          timeout,
-        );
+      : setTimeout(() => {
+          timedOut = true;
+          machine.stop();
+        }, timeout);
   const keepAlive = setInterval(() => {}, 2 ** 30); // Node would end while the guest waits for nothing that Node knows
   const stop = (): void => machine.stop();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, stop);
