@@ -7,7 +7,7 @@
 import { DISPATCH_CROSS, DISPATCH_PAGE_END, RecordWriter } from "./interp/dispatch.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  CROSS_PAGE, DECODED_BASE, DECODED_STRIDE, RECORD_BYTES, TLB_ARRAY_BYTES, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_EXEC, TLB_WRITE,
+  CROSS_PAGE, DECODED_BASE, DECODED_STRIDE, RECORD_BYTES, STATE_END, STATE_USED, TLB_ARRAY_BYTES, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_EXEC, TLB_WRITE,
 } from "./state.ts";
 
 /** Straight-line instructions decoded per call: callers come back for the rest. */
@@ -45,6 +45,13 @@ export class CodeCache {
     this.#writer = new RecordWriter(buffer);
     this.#map = ram.codeMapOffset >>> 1;
     this.#frameOf = new Int32Array(ram.decodedPages).fill(-1);
+    if (this.#i32[STATE_USED >> 2] !== 0) {
+      // An earlier hart on this memory: nothing of it may be believed. Fresh memory is zero, and is not touched.
+      this.#u8.fill(0, 0, STATE_END);
+      this.#u8.fill(0, ram.codeMapOffset, ram.entriesOffset);
+      this.#used = ram.decodedPages;
+    }
+    this.#i32[STATE_USED >> 2] = 1;
     this.#writer.special(CROSS_PAGE + 2 * RECORD_BYTES, DISPATCH_PAGE_END, 0);
   }
 

@@ -69,7 +69,9 @@ export interface HartOptions {
 // A saved state: magic with version, flags, instret, the state area, the CSRs.
 const SAVED_MAGIC = 0x0001_5672;
 const SAVED_HEADER = 16;
-const SAVED_BYTES: number = SAVED_HEADER + STATE_END + CSR_WORDS * 4;
+/** The architectural part of the state area lies in front of STATE_TLB; the rest is derived. */
+const SAVED_STATE: number = STATE_TLB;
+const SAVED_BYTES: number = SAVED_HEADER + SAVED_STATE + CSR_WORDS * 4;
 
 /** What a compiler of hot code gets to work with. Internal: its shape may change in any release. */
 export interface CompilerHost {
@@ -362,9 +364,9 @@ export class Hart {
     view.setUint32(0, SAVED_MAGIC, true);
     view.setUint32(4, this.#waiting ? 1 : 0, true);
     view.setFloat64(8, this.#instret, true);
-    out.set(new Uint8Array(this.ram.memory.buffer, 0, STATE_END), SAVED_HEADER);
+    out.set(new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE), SAVED_HEADER);
     const words = this.#csrs.words;
-    for (let n = 0; n < CSR_WORDS; n++) view.setInt32(SAVED_HEADER + STATE_END + n * 4, words[n], true);
+    for (let n = 0; n < CSR_WORDS; n++) view.setInt32(SAVED_HEADER + SAVED_STATE + n * 4, words[n], true);
     return out;
   }
 
@@ -375,13 +377,11 @@ export class Hart {
   restoreState(saved: Uint8Array): void {
     const view = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
     if (saved.length !== SAVED_BYTES || view.getUint32(0, true) !== SAVED_MAGIC) throw new TypeError('"saved" expected the result of saveState');
-    const bank = this.#i32[STATE_TLB >> 2];
     this.#waiting = view.getUint32(4, true) === 1;
     this.#instret = view.getFloat64(8, true);
-    new Uint8Array(this.ram.memory.buffer, 0, STATE_END).set(saved.subarray(SAVED_HEADER, SAVED_HEADER + STATE_END));
-    this.#i32[STATE_TLB >> 2] = bank;
+    new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE).set(saved.subarray(SAVED_HEADER, SAVED_HEADER + SAVED_STATE));
     const words = this.#csrs.words;
-    for (let n = 0; n < CSR_WORDS; n++) words[n] = view.getInt32(SAVED_HEADER + STATE_END + n * 4, true);
+    for (let n = 0; n < CSR_WORDS; n++) words[n] = view.getInt32(SAVED_HEADER + SAVED_STATE + n * 4, true);
     this.#csrs.restored();
     this.#mmu.flushAll();
     this.#code.dropAll();

@@ -55,6 +55,8 @@ export const STATE_WALK_READ_CARE = 0x26c;
 export const STATE_WALK_READ_VALUE = 0x270;
 export const STATE_WALK_WRITE_CARE = 0x274;
 export const STATE_WALK_WRITE_VALUE = 0x278;
+/** 1 once a hart has used the memory: the next one has to clear what it left. */
+export const STATE_USED = 0x27c;
 /** i64: instructions retired by compiled code. */
 export const STATE_COMPILED = 0x280;
 /** saveState covers [0, STATE_END). */
