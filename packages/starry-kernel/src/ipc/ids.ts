@@ -3,17 +3,7 @@
  *
  * An identifier is slot + 32768 × sequence number, so that one left over from a removed object finds nothing.
  */
-import {
-  CAP_IPC_OWNER,
-  CAP_SYS_ADMIN,
-  EACCES,
-  EEXIST,
-  EIDRM,
-  EINVAL,
-  ENOENT,
-  ENOSPC,
-  EPERM,
-} from "linux-abi";
+import { CAP_IPC_OWNER, CAP_SYS_ADMIN, EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOSPC, EPERM } from "linux-abi";
 import type { Task } from "../task/task.ts";
 import type { UserMemory } from "../user-memory.ts";
 
@@ -164,8 +154,9 @@ export class IpcTable<T extends IpcObject> {
     return 0;
   }
 
-  *all(): Iterable<T> {
-    for (const object of this.#slots) if (object !== undefined) yield object;
+  /** In order of slot. */
+  all(): readonly T[] {
+    return this.#slots.filter((object) => object !== undefined);
   }
 
   /** The key can be used again; the identifier still works (shared memory in use). */
@@ -186,6 +177,6 @@ export class IpcTable<T extends IpcObject> {
 
 /** Writes a signed 64-bit number below 2^53 into the scratch area. */
 export function putLong(memory: UserMemory, offset: number, value: number): void {
-  memory.scratch.setUint32(offset, value % 2 ** 32 >>> 0, true);
+  memory.scratch.setUint32(offset, (value % 2 ** 32) >>> 0, true);
   memory.scratch.setInt32(offset + 4, Math.floor(value / 2 ** 32), true);
 }

@@ -6,5 +6,6 @@ import { semaphoreCalls } from "../syscall/ipc/semaphores.ts";
 import { sharedMemoryCalls } from "../syscall/ipc/shared-memory.ts";
 
 export function installIpc(kernel: Kernel): void {
-  for (const calls of [sharedMemoryCalls, semaphoreCalls, messageQueueCalls, posixQueueCalls]) kernel.addSyscalls(calls());
+  for (const calls of [sharedMemoryCalls, semaphoreCalls, messageQueueCalls, posixQueueCalls])
+    kernel.addSyscalls(calls());
 }

@@ -3,7 +3,19 @@
  *
  * Woken (each open file's poll set, `#wake`): readers by a message, writers by room.
  */
-import { EAGAIN, EINVAL, EMSGSIZE, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from "linux-abi";
+import {
+  EAGAIN,
+  EINVAL,
+  EMSGSIZE,
+  O_ACCMODE,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from "linux-abi";
 import type { Inode } from "vfs-inode";
 import { OpenFile } from "../file.ts";
 import type { AnonymousInode } from "../io/anonymous-inode.ts";

@@ -11,7 +11,8 @@ const DEV_TITLE = `Inter-|   Receive                                            
 const ROUTE_TITLE = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
 
 function deviceText(): string {
-  const zeros = "       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0";
+  const zeros =
+    "       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0";
   return `${DEV_TITLE}${LOOPBACK.name.padStart(6)}: ${zeros}\n`;
 }
 

@@ -504,7 +504,9 @@ describe("TCP on the loopback", () => {
     value(a, "accept", server, 0, 0);
     k.memory(a).writeU32(LEN, 28);
     expect(value(a, "accept", server, ADDR, LEN)).toBeGreaterThan(0);
-    expect([...k.memory(a).ram.slice(ADDR - MEMORY_BASE + 18, ADDR - MEMORY_BASE + 24)]).toEqual([255, 255, 127, 0, 0, 1]);
+    expect([...k.memory(a).ram.slice(ADDR - MEMORY_BASE + 18, ADDR - MEMORY_BASE + 24)]).toEqual([
+      255, 255, 127, 0, 0, 1,
+    ]);
   });
 
   test("a large transfer goes through a full queue", () => {

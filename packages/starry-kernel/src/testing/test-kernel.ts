@@ -199,7 +199,11 @@ export class TestKernel {
     else {
       process.parent = parent;
       parent.children.add(process);
-      this.tasks.joinGroup(process, options.group === 0 ? pid : (options.group ?? parent.group.pgid), parent.session as Session);
+      this.tasks.joinGroup(
+        process,
+        options.group === 0 ? pid : (options.group ?? parent.group.pgid),
+        parent.session as Session,
+      );
     }
     const uid = options.uid ?? 0;
     const task = new Task(
@@ -256,7 +260,10 @@ export class TestKernel {
   }
 
   #interrupted(task: Task): boolean {
-    return task.pending.next(task.blockedLo, task.blockedHi) !== 0 || task.process.pending.next(task.blockedLo, task.blockedHi) !== 0;
+    return (
+      task.pending.next(task.blockedLo, task.blockedHi) !== 0 ||
+      task.process.pending.next(task.blockedLo, task.blockedHi) !== 0
+    );
   }
 
   /** Runs resumed calls until nobody is runnable. */

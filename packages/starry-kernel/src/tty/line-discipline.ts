@@ -159,7 +159,9 @@ export class LineDiscipline {
 
   /** Moves what may be read into the buffer. Returns the count; 0 also for an end-of-file. The caller has checked that something is there. */
   read(buffer: IoBuffer): number {
-    return this.#canonical ? this.#readLine(buffer) : this.#copyOut(buffer, Math.min(this.#head - this.#tail, buffer.remaining));
+    return this.#canonical
+      ? this.#readLine(buffer)
+      : this.#copyOut(buffer, Math.min(this.#head - this.#tail, buffer.remaining));
   }
 
   #readLine(buffer: IoBuffer): number {

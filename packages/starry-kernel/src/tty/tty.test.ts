@@ -114,9 +114,7 @@ describe("canonical input", () => {
   test("erase, word erase and kill edit the line on the screen too", () => {
     type("ab\x7fc one two\x17\x17x\ty\x7f\x7f\r");
     expect(line()).toBe("ac x\n");
-    expect(screen()).toBe(
-      "ab\b \bc one two\b \b\b \b\b \b\b \b\b \b\b \b\b \bx\ty\b \b" + "\b\b\b\b" + "\r\n",
-    );
+    expect(screen()).toBe("ab\b \bc one two\b \b\b \b\b \b\b \b\b \b\b \b\b \bx\ty\b \b" + "\b\b\b\b" + "\r\n");
     type("junk\x15ok\n");
     expect(line()).toBe("ok\n");
     expect(screen()).toBe("junk\b \b\b \b\b \b\b \bok\r\n");
@@ -364,9 +362,17 @@ describe("pty pairs", () => {
     expect([second.ioctl(typist, TIOCGPTN, ARG), k.memory(typist).i32(ARG)]).toEqual([0, 1]);
     expect(open(shell, 136, 1)).toBe(-EIO);
     expect(open(shell, 136, 2)).toBe(-ENXIO);
-    expect(ptyTable(k.kernel).list().map((pty) => pty.index)).toEqual([0, 1]);
+    expect(
+      ptyTable(k.kernel)
+        .list()
+        .map((pty) => pty.index),
+    ).toEqual([0, 1]);
     second.put();
-    expect(ptyTable(k.kernel).list().map((pty) => pty.index)).toEqual([0]);
+    expect(
+      ptyTable(k.kernel)
+        .list()
+        .map((pty) => pty.index),
+    ).toEqual([0]);
   });
 
   test("TIOCGPTPEER opens the slave without a path", () => {

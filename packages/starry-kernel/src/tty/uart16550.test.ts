@@ -110,7 +110,8 @@ describe("serial console", () => {
     expect(uart.ier).toBe(0);
     let total = 0;
     for (let i = 0; i < 3; i++) {
-      total += k.start(task, readFile(task, file, new IoBuffer().setUser(task.memory, BUF, 2500), AT_POSITION, false)).result as number;
+      total += k.start(task, readFile(task, file, new IoBuffer().setUser(task.memory, BUF, 2500), AT_POSITION, false))
+        .result as number;
     }
     expect([total, uart.ier, uart.received.length]).toEqual([6000, 1, 0]);
   });

@@ -82,7 +82,8 @@ export class Uart16550 extends TtyDriver {
     const registers = this.#registers;
     for (let budget = RECEIVE_BUDGET; budget > 0 && this.#held.length === 0; budget -= CHUNK_BYTES) {
       let count = 0;
-      while (count < CHUNK_BYTES && (registers.read8(LSR) & LSR_DATA_READY) !== 0) $chunk[count++] = registers.read8(RBR_THR);
+      while (count < CHUNK_BYTES && (registers.read8(LSR) & LSR_DATA_READY) !== 0)
+        $chunk[count++] = registers.read8(RBR_THR);
       if (count === 0) return;
       const taken = this.tty.receive($chunk, 0, count);
       if (taken < count) {

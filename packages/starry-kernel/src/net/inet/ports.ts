@@ -62,7 +62,9 @@ export class PortTable<Socket extends PortUser> {
   }
 
   #conflicts(socket: Socket, ip: number, port: number): boolean {
-    return (this.#users.get(port) ?? []).some((other) => other !== socket && overlap(socket, ip, other) && !this.#mayShare(socket, other));
+    return (this.#users.get(port) ?? []).some(
+      (other) => other !== socket && overlap(socket, ip, other) && !this.#mayShare(socket, other),
+    );
   }
 
   /** listen(2) on a port that somebody else listens on. */
@@ -90,7 +92,6 @@ export class PortTable<Socket extends PortUser> {
     }
     return best;
   }
-
 }
 
 /** A packet to `ip` reaches a socket bound like this. */

@@ -1,5 +1,14 @@
 /** AF_UNIX for socket(2) and socketpair(2), and /proc/net/unix. */
-import { AF_UNIX, EPROTONOSUPPORT, ESOCKTNOSUPPORT, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, decodeName } from "linux-abi";
+import {
+  AF_UNIX,
+  EPROTONOSUPPORT,
+  ESOCKTNOSUPPORT,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  decodeName,
+} from "linux-abi";
 import type { SocketFamily } from "../../registries.ts";
 import type { Task } from "../../task/task.ts";
 import type { Socket } from "../socket.ts";

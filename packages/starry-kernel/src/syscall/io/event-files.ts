@@ -123,7 +123,8 @@ function sys_timerfd_gettime(task: Task, fd: number, currentAddr: number): numbe
   return typeof file === "number" ? file : reportTimer(task, currentAddr, file);
 }
 
-const WALL_CLOCK_NOTE = "an absolute wall-clock timer keeps its moment when the clock is set; TFD_TIMER_CANCEL_ON_SET never fires";
+const WALL_CLOCK_NOTE =
+  "an absolute wall-clock timer keeps its moment when the clock is set; TFD_TIMER_CANCEL_ON_SET never fires";
 
 export const EVENT_FILE_CALLS: readonly SyscallRow[] = [
   row(SYS_eventfd2, "eventfd2", "count:uint flags:flags", full, sys_eventfd2),

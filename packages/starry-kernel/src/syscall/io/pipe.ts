@@ -12,4 +12,6 @@ function sys_pipe2(task: Task, fdsAddr: number, flags: number): number {
   return installPair(task, fdsAddr, reader, writer, (flags & O_CLOEXEC) !== 0);
 }
 
-export const PIPE_CALLS: readonly SyscallRow[] = [row(SYS_pipe2, "pipe2", "fds:fd_pair flags:open_flags", full, sys_pipe2)];
+export const PIPE_CALLS: readonly SyscallRow[] = [
+  row(SYS_pipe2, "pipe2", "fds:fd_pair flags:open_flags", full, sys_pipe2),
+];

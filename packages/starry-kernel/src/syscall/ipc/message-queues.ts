@@ -64,7 +64,13 @@ export function messageQueueCalls(): readonly SyscallRow[] {
   const table = new IpcTable<SysvMessageQueue>();
 
   function sys_msgget(task: Task, key: number, flags: number): number {
-    return table.open(task, key, flags, () => new SysvMessageQueue(task, key, flags), () => 0);
+    return table.open(
+      task,
+      key,
+      flags,
+      () => new SysvMessageQueue(task, key, flags),
+      () => 0,
+    );
   }
 
   function sys_msgsnd(task: Task, id: number, va: number, byteLength: number, flags: number): number | Wait {
@@ -89,14 +95,7 @@ export function messageQueueCalls(): readonly SyscallRow[] {
     return wait;
   }
 
-  function sys_msgrcv(
-    task: Task,
-    id: number,
-    va: number,
-    room: number,
-    type: number,
-    flags: number,
-  ): number | Wait {
+  function sys_msgrcv(task: Task, id: number, va: number, room: number, type: number, flags: number): number | Wait {
     if (id < 0 || room >= 2 ** 63) return -EINVAL;
     if ((flags & MSG_COPY) !== 0) return -ENOSYS;
     const queue = table.find(id);
@@ -117,7 +116,14 @@ export function messageQueueCalls(): readonly SyscallRow[] {
     return wait;
   }
 
-  function deliver(task: Task, queue: SysvMessageQueue, index: number, va: number, room: number, flags: number): number {
+  function deliver(
+    task: Task,
+    queue: SysvMessageQueue,
+    index: number,
+    va: number,
+    room: number,
+    flags: number,
+  ): number {
     const waiting = queue.messages[index] as SysvMessage;
     if (waiting.bytes.length > room && (flags & MSG_NOERROR) === 0) return -E2BIG;
     const { type, bytes } = queue.take(task, index);
@@ -188,7 +194,14 @@ export function messageQueueCalls(): readonly SyscallRow[] {
     }
     const used = command === MSG_INFO;
     // struct msginfo: msgpool msgmap msgmax msgmnb msgmni msgssz msgtql, unsigned short msgseg
-    const fields = [used ? table.count : 512000, used ? messages : QUEUE_BYTES, MESSAGE_BYTES, QUEUE_BYTES, MAX_OBJECTS, 16];
+    const fields = [
+      used ? table.count : 512000,
+      used ? messages : QUEUE_BYTES,
+      MESSAGE_BYTES,
+      QUEUE_BYTES,
+      MAX_OBJECTS,
+      16,
+    ];
     fields.push(used ? bytes : QUEUE_BYTES);
     const { scratch } = task.memory;
     fields.forEach((value, i) => {

@@ -14,16 +14,7 @@ import {
   SYS_semtimedop,
 } from "linux-abi";
 import { deadlineAfter, readTimespecNs } from "../../io/timespec.ts";
-import {
-  IPC_INFO,
-  IPC_PERM_SIZE,
-  IPC_RMID,
-  IPC_SET,
-  IPC_STAT,
-  IpcTable,
-  MAX_OBJECTS,
-  putLong,
-} from "../../ipc/ids.ts";
+import { IPC_INFO, IPC_PERM_SIZE, IPC_RMID, IPC_SET, IPC_STAT, IpcTable, MAX_OBJECTS, putLong } from "../../ipc/ids.ts";
 import { MUST_WAIT, SEMAPHORE_MAX, type SemaphoreOperation, SemaphoreSet } from "../../ipc/semaphore-set.ts";
 import type { Task } from "../../task/task.ts";
 import { NO_DEADLINE, Wait, WAKE_SIGNAL, WAKE_TIMEOUT } from "../../wait.ts";
@@ -233,7 +224,17 @@ export function semaphoreCalls(): readonly SyscallRow[] {
     for (const set of table.all()) total += set.values.length;
     const used = command === SEM_INFO;
     // struct seminfo: semmap semmni semmns semmnu semmsl semopm semume semusz semvmx semaem
-    const fields = [SEMMNS, MAX_OBJECTS, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMOPM, used ? table.count : 20, SEMAPHORE_MAX];
+    const fields = [
+      SEMMNS,
+      MAX_OBJECTS,
+      SEMMNS,
+      SEMMNS,
+      SEMMSL,
+      SEMOPM,
+      SEMOPM,
+      used ? table.count : 20,
+      SEMAPHORE_MAX,
+    ];
     fields.push(used ? total : SEMAPHORE_MAX);
     fields.forEach((value, i) => {
       task.memory.scratch.setInt32(4 * i, value, true);

@@ -12,16 +12,7 @@ import {
   SYS_shmdt,
   SYS_shmget,
 } from "linux-abi";
-import {
-  IPC_INFO,
-  IPC_PERM_SIZE,
-  IPC_RMID,
-  IPC_SET,
-  IPC_STAT,
-  IpcTable,
-  MAX_OBJECTS,
-  putLong,
-} from "../../ipc/ids.ts";
+import { IPC_INFO, IPC_PERM_SIZE, IPC_RMID, IPC_SET, IPC_STAT, IpcTable, MAX_OBJECTS, putLong } from "../../ipc/ids.ts";
 import { SegmentMemory, SHM_LOCKED, SharedSegment } from "../../ipc/shared-segment.ts";
 import { PAGE_SIZE } from "../../mm/frame-allocator.ts";
 import { mapRegion, unmapRegion } from "../../mm/mapping.ts";

@@ -233,7 +233,13 @@ function sys_recvmmsg(
 
 export const MESSAGE_CALLS: readonly SyscallRow[] = [
   row(SYS_sendto, "sendto", "fd:fd buf:in_buf count:size flags:msg_flags addr:sockaddr addrlen:int", full, sys_sendto),
-  row(SYS_recvfrom, "recvfrom", "fd:fd buf:out_buf count:size flags:msg_flags addr:ptr addrlen:int_ptr", full, sys_recvfrom),
+  row(
+    SYS_recvfrom,
+    "recvfrom",
+    "fd:fd buf:out_buf count:size flags:msg_flags addr:ptr addrlen:int_ptr",
+    full,
+    sys_recvfrom,
+  ),
   row(SYS_sendmsg, "sendmsg", "fd:fd msg:msghdr flags:msg_flags", full, sys_sendmsg),
   row(
     SYS_recvmsg,
@@ -243,11 +249,5 @@ export const MESSAGE_CALLS: readonly SyscallRow[] = [
     sys_recvmsg,
   ),
   row(SYS_sendmmsg, "sendmmsg", "fd:fd msgvec:ptr count:uint flags:msg_flags", full, sys_sendmmsg),
-  row(
-    SYS_recvmmsg,
-    "recvmmsg",
-    "fd:fd msgvec:ptr count:uint flags:msg_flags timeout:timespec",
-    full,
-    sys_recvmmsg,
-  ),
+  row(SYS_recvmmsg, "recvmmsg", "fd:fd msgvec:ptr count:uint flags:msg_flags timeout:timespec", full, sys_recvmmsg),
 ];

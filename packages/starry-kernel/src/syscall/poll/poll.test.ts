@@ -203,8 +203,12 @@ describe("epoll", () => {
     k.memory(task).setU64(EV + 8, data);
     return k.call(task, EPOLL_CALLS, "epoll_ctl", ep, op, fd, EV).result as number;
   }
-  const wait = (timeoutMs: number, max = 8, ep = epfd): Call => k.call(task, EPOLL_CALLS, "epoll_pwait", ep, OUT, max, timeoutMs, 0, 8);
-  const event = (i: number): [number, bigint] => [k.memory(task).readU32(OUT + 16 * i), k.memory(task).u64(OUT + 16 * i + 8)];
+  const wait = (timeoutMs: number, max = 8, ep = epfd): Call =>
+    k.call(task, EPOLL_CALLS, "epoll_pwait", ep, OUT, max, timeoutMs, 0, 8);
+  const event = (i: number): [number, bigint] => [
+    k.memory(task).readU32(OUT + 16 * i),
+    k.memory(task).u64(OUT + 16 * i + 8),
+  ];
 
   beforeEach(() => {
     epfd = create();
@@ -320,14 +324,21 @@ describe("epoll", () => {
 describe("eventfd", () => {
   const read = (file: number): Call => {
     const open = task.files.get(file);
-    return k.start(task, readFile(task, open as never, new IoBuffer().setUser(task.memory, BUF, 8), AT_POSITION, false));
+    return k.start(
+      task,
+      readFile(task, open as never, new IoBuffer().setUser(task.memory, BUF, 8), AT_POSITION, false),
+    );
   };
   const write = (file: number, value: bigint): Call => {
     k.memory(other).setU64(BUF, value);
     const open = task.files.get(file);
-    return k.start(other, writeFile(other, open as never, new IoBuffer().setUser(other.memory, BUF, 8), AT_POSITION, false));
+    return k.start(
+      other,
+      writeFile(other, open as never, new IoBuffer().setUser(other.memory, BUF, 8), AT_POSITION, false),
+    );
   };
-  const make = (initial: number, flags: number): number => k.call(task, EVENT_FILE_CALLS, "eventfd2", initial, flags).result as number;
+  const make = (initial: number, flags: number): number =>
+    k.call(task, EVENT_FILE_CALLS, "eventfd2", initial, flags).result as number;
 
   test("reading takes the sum and waits at zero", () => {
     const fd = make(2, 0);
@@ -370,7 +381,10 @@ describe("timerfd", () => {
     return k.call(task, EVENT_FILE_CALLS, "timerfd_settime", fd, flags, NEW, OLD).result as number;
   }
   const read = (fd: number): Call =>
-    k.start(task, readFile(task, task.files.get(fd) as never, new IoBuffer().setUser(task.memory, BUF, 8), AT_POSITION, false));
+    k.start(
+      task,
+      readFile(task, task.files.get(fd) as never, new IoBuffer().setUser(task.memory, BUF, 8), AT_POSITION, false),
+    );
 
   test("counts the periods that passed, also those nobody was woken for", () => {
     const fd = make(1);

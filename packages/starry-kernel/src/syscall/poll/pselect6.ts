@@ -57,7 +57,7 @@ class Selection implements FileScan {
     }
     for (let fd = 0; fd < count; fd++) {
       let wanted = 0;
-      for (let s = 0; s < SETS; s++) wanted |= ((((this.#asked[s * size + (fd >> 3)] as number) >> (fd & 7)) & 1) << s);
+      for (let s = 0; s < SETS; s++) wanted |= (((this.#asked[s * size + (fd >> 3)] as number) >> (fd & 7)) & 1) << s;
       if (wanted === 0) continue;
       const file = task.files.get(fd);
       if (file === undefined) return -EBADF;
