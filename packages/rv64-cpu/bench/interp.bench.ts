@@ -18,7 +18,10 @@ import { runLinux } from "../test/linux-user.ts";
 const KERNELS = ["intloop", "fib", "sieve", "sha256", "sort", "vm", "nbody", "matmul", "copy", "chase", "strings"];
 const SCALE = 10;
 
-const { values, positionals } = parseArgs({ options: { json: { type: "string" }, backend: { type: "string", default: "wasm" } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { json: { type: "string" }, backend: { type: "string", default: "wasm" } },
+  allowPositionals: true,
+});
 
 function has(command: string): boolean {
   try {
@@ -43,7 +46,14 @@ execFileSync("riscv64-linux-gnu-gcc", ["-O2", "-static", new URL("kernels.c", im
 const withQemu = has("qemu-riscv64");
 const elf = readFileSync(binary);
 const ram = { size: 64 * 2 ** 20 };
-const rows: { kernel: string; instructions: number; mips: number; seconds: number; qemuSeconds: number; ratio: number }[] = [];
+const rows: {
+  kernel: string;
+  instructions: number;
+  mips: number;
+  seconds: number;
+  qemuSeconds: number;
+  ratio: number;
+}[] = [];
 for (const kernel of positionals.length > 0 ? positionals : KERNELS) {
   const args = ["kernels", kernel, String(SCALE)];
   let best = Infinity;
@@ -51,11 +61,17 @@ for (const kernel of positionals.length > 0 ? positionals : KERNELS) {
   let output = "";
   for (let n = 0; n < 3; n++) {
     const memory = createGuestRam(ram);
-    best = Math.min(best, seconds(() => {
-      const run = runLinux(elf, args, { ram: memory, ...(values.backend === "jit" ? { compiler: createJit() } : { backend: values.backend as "wasm" | "js" }) });
-      instructions = run.instructions;
-      output = run.stdout;
-    }));
+    best = Math.min(
+      best,
+      seconds(() => {
+        const run = runLinux(elf, args, {
+          ram: memory,
+          ...(values.backend === "jit" ? { compiler: createJit() } : { backend: values.backend as "wasm" | "js" }),
+        });
+        instructions = run.instructions;
+        output = run.stdout;
+      }),
+    );
   }
   let qemuSeconds = Number.NaN;
   if (withQemu) {
@@ -68,11 +84,26 @@ for (const kernel of positionals.length > 0 ? positionals : KERNELS) {
     }
     if (expected !== output) throw new Error(`${kernel}: ${output} instead of ${expected}`);
   }
-  const row = { kernel, instructions, mips: instructions / best / 1e6, seconds: best, qemuSeconds, ratio: best / qemuSeconds };
+  const row = {
+    kernel,
+    instructions,
+    mips: instructions / best / 1e6,
+    seconds: best,
+    qemuSeconds,
+    ratio: best / qemuSeconds,
+  };
   rows.push(row);
-  console.log(`${kernel.padEnd(8)} ${row.mips.toFixed(0).padStart(5)} MIPS  ${best.toFixed(3)} s  qemu ${qemuSeconds.toFixed(3)} s  time ratio ${row.ratio.toFixed(2)}`);
+  console.log(
+    `${kernel.padEnd(8)} ${row.mips.toFixed(0).padStart(5)} MIPS  ${best.toFixed(3)} s  qemu ${qemuSeconds.toFixed(3)} s  time ratio ${row.ratio.toFixed(2)}`,
+  );
 }
-const geomean = (pick: (row: (typeof rows)[number]) => number): number => Math.exp(rows.reduce((sum, row) => sum + Math.log(pick(row)), 0) / rows.length);
-console.log(`geomean  ${geomean((row) => row.mips).toFixed(0).padStart(5)} MIPS  time ratio ${geomean((row) => row.ratio).toFixed(2)}`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ node: process.version, backend: values.backend, rows }, null, 2)}\n`);
+const geomean = (pick: (row: (typeof rows)[number]) => number): number =>
+  Math.exp(rows.reduce((sum, row) => sum + Math.log(pick(row)), 0) / rows.length);
+console.log(
+  `geomean  ${geomean((row) => row.mips)
+    .toFixed(0)
+    .padStart(5)} MIPS  time ratio ${geomean((row) => row.ratio).toFixed(2)}`,
+);
+if (values.json !== undefined)
+  writeFileSync(values.json, `${JSON.stringify({ node: process.version, backend: values.backend, rows }, null, 2)}\n`);
 rmSync(folder, { recursive: true });

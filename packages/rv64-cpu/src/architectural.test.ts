@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { assemble } from "./asm/index.ts";
-import { createGuestRam, type DeviceBus, Hart, type HartOptions, STOP_FUEL, STOP_TRAP_LOOP, STOP_WFI } from "./index.ts";
+import {
+  createGuestRam,
+  type DeviceBus,
+  Hart,
+  type HartOptions,
+  STOP_FUEL,
+  STOP_TRAP_LOOP,
+  STOP_WFI,
+} from "./index.ts";
 import { CAUSE_ILLEGAL_INSTRUCTION, IRQ_M_TIMER, IRQ_S_EXT } from "./isa/causes.ts";
 
 const A0 = 20;

@@ -7,7 +7,18 @@
 import { DISPATCH_CROSS, DISPATCH_PAGE_END, RecordWriter } from "./interp/dispatch.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  CROSS_PAGE, DECODED_BASE, DECODED_STRIDE, RECORD_BYTES, STATE_END, STATE_USED, TLB_ARRAY_BYTES, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_EXEC, TLB_WRITE,
+  CROSS_PAGE,
+  DECODED_BASE,
+  DECODED_STRIDE,
+  RECORD_BYTES,
+  STATE_END,
+  STATE_USED,
+  TLB_ARRAY_BYTES,
+  TLB_BANK_BYTES,
+  TLB_BANKS,
+  TLB_BASE,
+  TLB_EXEC,
+  TLB_WRITE,
 } from "./state.ts";
 
 /** Straight-line instructions decoded per call: callers come back for the rest. */
@@ -115,7 +126,8 @@ export class CodeCache {
    * became invalid as well, which may be running.
    */
   clear(frame: number, offset: number, byteLength: number): boolean {
-    const stale = this.compiled !== null && this.compiled.frames[frame] !== 0 && this.compiled.written(frame, offset, byteLength);
+    const stale =
+      this.compiled !== null && this.compiled.frames[frame] !== 0 && this.compiled.written(frame, offset, byteLength);
     const known = this.#u16[this.#map + frame];
     if (known === 0) return stale;
     const base = DECODED_BASE + (known - 1) * DECODED_STRIDE;
@@ -136,7 +148,8 @@ export class CodeCache {
   dropAll(): void {
     if (this.compiled !== null) {
       const { frames } = this.compiled;
-      for (let frame = 0; frame < frames.length; frame++) if (frames[frame] !== 0) this.compiled.written(frame, 0, 4096);
+      for (let frame = 0; frame < frames.length; frame++)
+        if (frames[frame] !== 0) this.compiled.written(frame, 0, 4096);
     }
     for (let slot = 0; slot < this.#used; slot++) if (this.#frameOf[slot] >= 0) this.#drop(slot);
   }

@@ -35,7 +35,8 @@ export const MSTATUS_TW: number = 1 << 21;
 export const MSTATUS_TSR: number = 1 << 22;
 const MPP_SHIFT = 11;
 const SSTATUS_MASK = MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR;
-const MSTATUS_MASK = SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
+const MSTATUS_MASK =
+  SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
 const SXL_UXL_64 = 0xa;
 const UXL_64 = 0x2;
 
@@ -57,16 +58,53 @@ const SATP_SV48 = 9;
 
 // Registers that are plain storage: slot numbers in #regs, two words each.
 const STORED = [
-  csr.CSR_STVEC, csr.CSR_SCOUNTEREN, csr.CSR_SSCRATCH, csr.CSR_SEPC, csr.CSR_SCAUSE, csr.CSR_STVAL, csr.CSR_STIMECMP, csr.CSR_SATP,
-  csr.CSR_MEDELEG, csr.CSR_MIDELEG, csr.CSR_MIE, csr.CSR_MTVEC, csr.CSR_MCOUNTEREN, csr.CSR_MENVCFG, csr.CSR_MSCRATCH, csr.CSR_MEPC,
-  csr.CSR_MCAUSE, csr.CSR_MTVAL, csr.CSR_MIP, csr.CSR_MSTATUS,
+  csr.CSR_STVEC,
+  csr.CSR_SCOUNTEREN,
+  csr.CSR_SSCRATCH,
+  csr.CSR_SEPC,
+  csr.CSR_SCAUSE,
+  csr.CSR_STVAL,
+  csr.CSR_STIMECMP,
+  csr.CSR_SATP,
+  csr.CSR_MEDELEG,
+  csr.CSR_MIDELEG,
+  csr.CSR_MIE,
+  csr.CSR_MTVEC,
+  csr.CSR_MCOUNTEREN,
+  csr.CSR_MENVCFG,
+  csr.CSR_MSCRATCH,
+  csr.CSR_MEPC,
+  csr.CSR_MCAUSE,
+  csr.CSR_MTVAL,
+  csr.CSR_MIP,
+  csr.CSR_MSTATUS,
 ];
 const slotOf = new Int16Array(4096).fill(-1);
 STORED.forEach((number, n) => {
   slotOf[number] = n * 2;
 });
-const [STVEC, SCOUNTEREN, , SEPC, SCAUSE, STVAL, STIMECMP, SATP, MEDELEG, MIDELEG, MIE, MTVEC, MCOUNTEREN, MENVCFG, , MEPC, MCAUSE, MTVAL, MIP, MSTATUS] =
-  STORED.map((_, n) => n * 2);
+const [
+  STVEC,
+  SCOUNTEREN,
+  ,
+  SEPC,
+  SCAUSE,
+  STVAL,
+  STIMECMP,
+  SATP,
+  MEDELEG,
+  MIDELEG,
+  MIE,
+  MTVEC,
+  MCOUNTEREN,
+  MENVCFG,
+  ,
+  MEPC,
+  MCAUSE,
+  MTVAL,
+  MIP,
+  MSTATUS,
+] = STORED.map((_, n) => n * 2);
 /** The privilege follows the stored registers in a saved state. */
 const PRIV = STORED.length * 2;
 /** Words of {@link CsrFile.words}. */
@@ -155,7 +193,8 @@ export class CsrFile {
     const ready = this.#pending() & regs[MIE];
     if (ready === 0) return -1;
     const machine = this.#priv < PRIV_M || (regs[MSTATUS] & MSTATUS_MIE) !== 0 ? ready & ~regs[MIDELEG] : 0;
-    const supervisor = this.#priv < PRIV_S || (this.#priv === PRIV_S && (regs[MSTATUS] & MSTATUS_SIE) !== 0) ? ready & regs[MIDELEG] : 0;
+    const supervisor =
+      this.#priv < PRIV_S || (this.#priv === PRIV_S && (regs[MSTATUS] & MSTATUS_SIE) !== 0) ? ready & regs[MIDELEG] : 0;
     const chosen = machine !== 0 ? machine : supervisor;
     for (const irq of PRIORITY) if ((chosen & (1 << irq)) !== 0) return irq;
     return -1;
@@ -166,7 +205,13 @@ export class CsrFile {
     const i32 = this.#i32;
     let cause = i32[STATE_TRAP_CAUSE >> 2];
     if (cause === CAUSE_ECALL_U) i32[STATE_TRAP_CAUSE >> 2] = cause = CAUSE_ECALL_U + this.#priv;
-    this.#enter(cause, 0, (this.#regs[MEDELEG] >> cause) & 1, i32[STATE_TRAP_VALUE >> 2], i32[(STATE_TRAP_VALUE >> 2) + 1]);
+    this.#enter(
+      cause,
+      0,
+      (this.#regs[MEDELEG] >> cause) & 1,
+      i32[STATE_TRAP_VALUE >> 2],
+      i32[(STATE_TRAP_VALUE >> 2) + 1],
+    );
   }
 
   takeInterrupt(irq: number): void {
@@ -187,10 +232,16 @@ export class CsrFile {
     regs[value + 1] = valueHi;
     let status = regs[MSTATUS];
     if (toS) {
-      status = (status & ~(MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SIE)) | ((status & MSTATUS_SIE) !== 0 ? MSTATUS_SPIE : 0) | (this.#priv === PRIV_S ? MSTATUS_SPP : 0);
+      status =
+        (status & ~(MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_SIE)) |
+        ((status & MSTATUS_SIE) !== 0 ? MSTATUS_SPIE : 0) |
+        (this.#priv === PRIV_S ? MSTATUS_SPP : 0);
       this.#priv = PRIV_S;
     } else {
-      status = (status & ~(MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MIE)) | ((status & MSTATUS_MIE) !== 0 ? MSTATUS_MPIE : 0) | (this.#priv << MPP_SHIFT);
+      status =
+        (status & ~(MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MIE)) |
+        ((status & MSTATUS_MIE) !== 0 ? MSTATUS_MPIE : 0) |
+        (this.#priv << MPP_SHIFT);
       this.#priv = PRIV_M;
     }
     regs[MSTATUS] = status;
@@ -236,7 +287,8 @@ export class CsrFile {
     if (!this.#options.architectural) return SYSTEM_ILLEGAL;
     const status = this.#regs[MSTATUS];
     switch (bits) {
-      case 0x3020_0073: return this.#priv === PRIV_M ? this.#mret() : SYSTEM_ILLEGAL;
+      case 0x3020_0073:
+        return this.#priv === PRIV_M ? this.#mret() : SYSTEM_ILLEGAL;
       case 0x1020_0073:
         if (this.#priv === PRIV_U || (this.#priv === PRIV_S && (status & MSTATUS_TSR) !== 0)) return SYSTEM_ILLEGAL;
         return this.#sret();
@@ -244,7 +296,8 @@ export class CsrFile {
         if (this.#priv === PRIV_U || (this.#priv === PRIV_S && (status & MSTATUS_TW) !== 0)) return SYSTEM_ILLEGAL;
         this.#skip();
         return this.hasWakeup() ? SYSTEM_LEAVE : SYSTEM_WAIT;
-      default: { // sfence.vma
+      default: {
+        // sfence.vma
         if (this.#priv === PRIV_U || (this.#priv === PRIV_S && (status & MSTATUS_TVM) !== 0)) return SYSTEM_ILLEGAL;
         const rs1 = (bits >> 15) & 31;
         if (rs1 === 0) this.#mmu.flushAll();
@@ -265,7 +318,9 @@ export class CsrFile {
     const status = regs[MSTATUS];
     this.#priv = (status & MSTATUS_MPP) >> MPP_SHIFT;
     regs[MSTATUS] =
-      (status & ~(MSTATUS_MIE | MSTATUS_MPP | (this.#priv === PRIV_M ? 0 : MSTATUS_MPRV))) | ((status & MSTATUS_MPIE) !== 0 ? MSTATUS_MIE : 0) | MSTATUS_MPIE;
+      (status & ~(MSTATUS_MIE | MSTATUS_MPP | (this.#priv === PRIV_M ? 0 : MSTATUS_MPRV))) |
+      ((status & MSTATUS_MPIE) !== 0 ? MSTATUS_MIE : 0) |
+      MSTATUS_MPIE;
     this.#setPc(regs[MEPC], regs[MEPC + 1], 0);
     this.#changed();
     return SYSTEM_LEAVE;
@@ -275,7 +330,10 @@ export class CsrFile {
     const regs = this.#regs;
     const status = regs[MSTATUS];
     this.#priv = (status & MSTATUS_SPP) !== 0 ? PRIV_S : PRIV_U;
-    regs[MSTATUS] = (status & ~(MSTATUS_SIE | MSTATUS_SPP | MSTATUS_MPRV)) | ((status & MSTATUS_SPIE) !== 0 ? MSTATUS_SIE : 0) | MSTATUS_SPIE;
+    regs[MSTATUS] =
+      (status & ~(MSTATUS_SIE | MSTATUS_SPP | MSTATUS_MPRV)) |
+      ((status & MSTATUS_SPIE) !== 0 ? MSTATUS_SIE : 0) |
+      MSTATUS_SPIE;
     this.#setPc(regs[SEPC], regs[SEPC + 1], 0);
     this.#changed();
     return SYSTEM_LEAVE;
@@ -290,7 +348,8 @@ export class CsrFile {
     const hi = immediate ? 0 : this.#i32[rs1 * 2 + 1];
     // csrrs and csrrc do not write when rs1 is x0 (or the immediate 0).
     const writes = (funct3 & 3) === 1 || rs1 !== 0;
-    if (((number >> 8) & 3) > this.#priv || (writes && number >>> 10 === 3) || !this.#read(number)) return SYSTEM_ILLEGAL;
+    if (((number >> 8) & 3) > this.#priv || (writes && number >>> 10 === 3) || !this.#read(number))
+      return SYSTEM_ILLEGAL;
     const oldLo = $value[0];
     const oldHi = $value[1];
     let result = SYSTEM_DONE;
@@ -330,50 +389,74 @@ export class CsrFile {
     const i32 = this.#i32;
     if (number <= csr.CSR_FCSR && i32[STATE_FS >> 2] === 0) return false;
     switch (number) {
-      case csr.CSR_FFLAGS: return this.#set(i32[STATE_FFLAGS >> 2], 0);
-      case csr.CSR_FRM: return this.#set(i32[STATE_FRM >> 2], 0);
-      case csr.CSR_FCSR: return this.#set((i32[STATE_FRM >> 2] << 5) | i32[STATE_FFLAGS >> 2], 0);
-      case csr.CSR_CYCLE: return this.#counterEnabled(0) && this.#setNumber(this.#options.retired() - 1 + this.#cycleOffset);
-      case csr.CSR_TIME: return this.#counterEnabled(1) && this.#setNumber(this.#options.time());
-      case csr.CSR_INSTRET: return this.#counterEnabled(2) && this.#setNumber(this.#options.retired() - 1 + this.#instretOffset);
+      case csr.CSR_FFLAGS:
+        return this.#set(i32[STATE_FFLAGS >> 2], 0);
+      case csr.CSR_FRM:
+        return this.#set(i32[STATE_FRM >> 2], 0);
+      case csr.CSR_FCSR:
+        return this.#set((i32[STATE_FRM >> 2] << 5) | i32[STATE_FFLAGS >> 2], 0);
+      case csr.CSR_CYCLE:
+        return this.#counterEnabled(0) && this.#setNumber(this.#options.retired() - 1 + this.#cycleOffset);
+      case csr.CSR_TIME:
+        return this.#counterEnabled(1) && this.#setNumber(this.#options.time());
+      case csr.CSR_INSTRET:
+        return this.#counterEnabled(2) && this.#setNumber(this.#options.retired() - 1 + this.#instretOffset);
     }
     if (!this.#options.architectural) return false;
     const regs = this.#regs;
     const status = regs[MSTATUS];
     const dirty = (status & MSTATUS_FS) !== 0 ? 0x8000_0000 | 0 : 0; // SD
     switch (number) {
-      case csr.CSR_SSTATUS: return this.#set(status & SSTATUS_MASK, UXL_64 | dirty);
-      case csr.CSR_MSTATUS: return this.#set(status, SXL_UXL_64 | dirty);
-      case csr.CSR_SIE: return this.#set(regs[MIE] & regs[MIDELEG], 0);
-      case csr.CSR_SIP: return this.#set(this.#pending() & regs[MIDELEG], 0);
-      case csr.CSR_MIP: return this.#set(this.#pending(), 0);
-      case csr.CSR_MISA: return this.#set(MISA_LO, MISA_HI);
-      case csr.CSR_MHARTID: return this.#set(this.#options.hartId, 0);
-      case csr.CSR_SENVCFG: return this.#set(ENVCFG_FIXED, 0);
+      case csr.CSR_SSTATUS:
+        return this.#set(status & SSTATUS_MASK, UXL_64 | dirty);
+      case csr.CSR_MSTATUS:
+        return this.#set(status, SXL_UXL_64 | dirty);
+      case csr.CSR_SIE:
+        return this.#set(regs[MIE] & regs[MIDELEG], 0);
+      case csr.CSR_SIP:
+        return this.#set(this.#pending() & regs[MIDELEG], 0);
+      case csr.CSR_MIP:
+        return this.#set(this.#pending(), 0);
+      case csr.CSR_MISA:
+        return this.#set(MISA_LO, MISA_HI);
+      case csr.CSR_MHARTID:
+        return this.#set(this.#options.hartId, 0);
+      case csr.CSR_SENVCFG:
+        return this.#set(ENVCFG_FIXED, 0);
       case csr.CSR_SATP:
         if (this.#priv === PRIV_S && (status & MSTATUS_TVM) !== 0) return false;
         break;
       case csr.CSR_STIMECMP:
-        if (this.#priv !== PRIV_M && ((regs[MENVCFG + 1] & ENVCFG_STCE_HI) === 0 || (regs[MCOUNTEREN] & 2) === 0)) return false;
+        if (this.#priv !== PRIV_M && ((regs[MENVCFG + 1] & ENVCFG_STCE_HI) === 0 || (regs[MCOUNTEREN] & 2) === 0))
+          return false;
         break;
-      case csr.CSR_MCYCLE: return this.#setNumber(this.#options.retired() - 1 + this.#cycleOffset);
-      case csr.CSR_MINSTRET: return this.#setNumber(this.#options.retired() - 1 + this.#instretOffset);
+      case csr.CSR_MCYCLE:
+        return this.#setNumber(this.#options.retired() - 1 + this.#cycleOffset);
+      case csr.CSR_MINSTRET:
+        return this.#setNumber(this.#options.retired() - 1 + this.#instretOffset);
     }
     const slot = slotOf[number];
     if (slot >= 0) return this.#set(regs[slot], regs[slot + 1]);
-    return readsZero(number) && (number >> 5 !== csr.CSR_CYCLE >> 5 || this.#counterEnabled(number & 31)) && this.#set(0, 0);
+    return (
+      readsZero(number) && (number >> 5 !== csr.CSR_CYCLE >> 5 || this.#counterEnabled(number & 31)) && this.#set(0, 0)
+    );
   }
 
   #write(number: number, lo: number, hi: number): number {
     const i32 = this.#i32;
     switch (number) {
-      case csr.CSR_FFLAGS: i32[STATE_FFLAGS >> 2] = lo & 31; break;
-      case csr.CSR_FRM: i32[STATE_FRM >> 2] = lo & 7; break;
+      case csr.CSR_FFLAGS:
+        i32[STATE_FFLAGS >> 2] = lo & 31;
+        break;
+      case csr.CSR_FRM:
+        i32[STATE_FRM >> 2] = lo & 7;
+        break;
       case csr.CSR_FCSR:
         i32[STATE_FFLAGS >> 2] = lo & 31;
         i32[STATE_FRM >> 2] = (lo >> 5) & 7;
         break;
-      default: return this.#writePrivileged(number, lo, hi);
+      default:
+        return this.#writePrivileged(number, lo, hi);
     }
     this.#fp.updateMode();
     return SYSTEM_DONE;
@@ -382,21 +465,40 @@ export class CsrFile {
   #writePrivileged(number: number, lo: number, hi: number): number {
     const regs = this.#regs;
     switch (number) {
-      case csr.CSR_SSTATUS: return this.#writeStatus((regs[MSTATUS] & ~SSTATUS_MASK) | (lo & SSTATUS_MASK));
-      case csr.CSR_MSTATUS: return this.#writeStatus(lo & MSTATUS_MASK);
-      case csr.CSR_SIE: regs[MIE] = (regs[MIE] & ~regs[MIDELEG]) | (lo & regs[MIDELEG]); return SYSTEM_LEAVE;
-      case csr.CSR_MIE: regs[MIE] = lo & ALL_INTERRUPTS; return SYSTEM_LEAVE;
-      case csr.CSR_SIP: { // only SSIP is writable from S (Volume II, 10.1.3)
+      case csr.CSR_SSTATUS:
+        return this.#writeStatus((regs[MSTATUS] & ~SSTATUS_MASK) | (lo & SSTATUS_MASK));
+      case csr.CSR_MSTATUS:
+        return this.#writeStatus(lo & MSTATUS_MASK);
+      case csr.CSR_SIE:
+        regs[MIE] = (regs[MIE] & ~regs[MIDELEG]) | (lo & regs[MIDELEG]);
+        return SYSTEM_LEAVE;
+      case csr.CSR_MIE:
+        regs[MIE] = lo & ALL_INTERRUPTS;
+        return SYSTEM_LEAVE;
+      case csr.CSR_SIP: {
+        // only SSIP is writable from S (Volume II, 10.1.3)
         const mask = regs[MIDELEG] & (1 << IRQ_S_SOFT);
         regs[MIP] = (regs[MIP] & ~mask) | (lo & mask);
         return SYSTEM_LEAVE;
       }
-      case csr.CSR_MIP: regs[MIP] = (regs[MIP] & ~S_INTERRUPTS) | (lo & S_INTERRUPTS); return SYSTEM_LEAVE;
-      case csr.CSR_MIDELEG: regs[MIDELEG] = lo & S_INTERRUPTS; return SYSTEM_LEAVE;
-      case csr.CSR_MEDELEG: regs[MEDELEG] = lo & MEDELEG_MASK; return SYSTEM_DONE;
-      case csr.CSR_STVEC: case csr.CSR_MTVEC: return this.#store(number, lo & ~2, hi);
-      case csr.CSR_SEPC: case csr.CSR_MEPC: return this.#store(number, lo & ~1, hi);
-      case csr.CSR_SCOUNTEREN: case csr.CSR_MCOUNTEREN: return this.#store(number, lo, 0);
+      case csr.CSR_MIP:
+        regs[MIP] = (regs[MIP] & ~S_INTERRUPTS) | (lo & S_INTERRUPTS);
+        return SYSTEM_LEAVE;
+      case csr.CSR_MIDELEG:
+        regs[MIDELEG] = lo & S_INTERRUPTS;
+        return SYSTEM_LEAVE;
+      case csr.CSR_MEDELEG:
+        regs[MEDELEG] = lo & MEDELEG_MASK;
+        return SYSTEM_DONE;
+      case csr.CSR_STVEC:
+      case csr.CSR_MTVEC:
+        return this.#store(number, lo & ~2, hi);
+      case csr.CSR_SEPC:
+      case csr.CSR_MEPC:
+        return this.#store(number, lo & ~1, hi);
+      case csr.CSR_SCOUNTEREN:
+      case csr.CSR_MCOUNTEREN:
+        return this.#store(number, lo, 0);
       case csr.CSR_MENVCFG:
         this.#store(number, ENVCFG_FIXED, hi & (ENVCFG_STCE_HI | ENVCFG_ADUE_HI));
         this.#changed();
@@ -410,10 +512,18 @@ export class CsrFile {
         this.#changed();
         return SYSTEM_LEAVE;
       }
-      case csr.CSR_STIMECMP: this.#store(number, lo, hi); return SYSTEM_LEAVE;
-      case csr.CSR_MCYCLE: this.#cycleOffset = hi * 0x1_0000_0000 + (lo >>> 0) - this.#options.retired(); return SYSTEM_DONE;
-      case csr.CSR_MINSTRET: this.#instretOffset = hi * 0x1_0000_0000 + (lo >>> 0) - this.#options.retired(); return SYSTEM_DONE;
-      case csr.CSR_MISA: case csr.CSR_SENVCFG: return SYSTEM_DONE;
+      case csr.CSR_STIMECMP:
+        this.#store(number, lo, hi);
+        return SYSTEM_LEAVE;
+      case csr.CSR_MCYCLE:
+        this.#cycleOffset = hi * 0x1_0000_0000 + (lo >>> 0) - this.#options.retired();
+        return SYSTEM_DONE;
+      case csr.CSR_MINSTRET:
+        this.#instretOffset = hi * 0x1_0000_0000 + (lo >>> 0) - this.#options.retired();
+        return SYSTEM_DONE;
+      case csr.CSR_MISA:
+      case csr.CSR_SENVCFG:
+        return SYSTEM_DONE;
     }
     return slotOf[number] >= 0 ? this.#store(number, lo, hi) : SYSTEM_DONE;
   }
@@ -427,7 +537,8 @@ export class CsrFile {
   #writeStatus(value: number): number {
     let status = value;
     if ((status & MSTATUS_FS) !== 0) status |= MSTATUS_FS; // Off or Dirty
-    if ((status & MSTATUS_MPP) === 2 << MPP_SHIFT) status = (status & ~MSTATUS_MPP) | (this.#regs[MSTATUS] & MSTATUS_MPP);
+    if ((status & MSTATUS_MPP) === 2 << MPP_SHIFT)
+      status = (status & ~MSTATUS_MPP) | (this.#regs[MSTATUS] & MSTATUS_MPP);
     const changed = status ^ this.#regs[MSTATUS];
     this.#regs[MSTATUS] = status;
     if ((changed & (MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_MPRV | MSTATUS_MPP)) !== 0) {
@@ -443,7 +554,8 @@ function readsZero(number: number): boolean {
   if (number >= csr.CSR_MVENDORID && number <= csr.CSR_MCONFIGPTR) return true;
   if (number >= csr.CSR_PMPCFG0 && number < csr.CSR_PMPCFG0 + 16) return (number & 1) === 0;
   if (number >= csr.CSR_PMPADDR0 && number < csr.CSR_PMPADDR0 + 64) return true;
-  if (number === csr.CSR_MCOUNTINHIBIT || (number >= csr.CSR_MHPMEVENT3 && number < csr.CSR_MHPMEVENT3 + 29)) return true;
+  if (number === csr.CSR_MCOUNTINHIBIT || (number >= csr.CSR_MHPMEVENT3 && number < csr.CSR_MHPMEVENT3 + 29))
+    return true;
   if (number >= csr.CSR_MHPMCOUNTER3 && number < csr.CSR_MHPMCOUNTER3 + 29) return true;
   return number >= csr.CSR_HPMCOUNTER3 && number < csr.CSR_HPMCOUNTER3 + 29;
 }

@@ -70,7 +70,10 @@ describe.skipIf(!hasQemu)("against QEMU", () => {
 
   test("random floating-point programs do too", () => {
     for (let seed = 2000; seed < 2060; seed++) {
-      const elf = randomProgram(seed, { instructions: 1000, only: (row) => row.extension === "F" || row.extension === "D" });
+      const elf = randomProgram(seed, {
+        instructions: 1000,
+        only: (row) => row.extension === "F" || row.extension === "D",
+      });
       expect(runLinux(elf, ["x"], { size: 1 << 20 }).stdout === qemu(elf), `seed ${seed}`).toBe(true);
     }
   });

@@ -49,7 +49,8 @@ test("a trap that its handler never resolves ends in STOP_TRAP_LOOP", () => {
 });
 
 test("a saved state continues on another hart exactly where it was", () => {
-  const source = "li a0, 0\n li a1, 1000\n loop: addi a0, a0, 1\n fcvt.d.w fa0, a0\n fdiv.d fa1, fa1, fa0\n fadd.d fa1, fa1, fa0\n bne a0, a1, loop\n ecall";
+  const source =
+    "li a0, 0\n li a1, 1000\n loop: addi a0, a0, 1\n fcvt.d.w fa0, a0\n fdiv.d fa1, fa1, fa0\n fadd.d fa1, fa1, fa0\n bne a0, a1, loop\n ecall";
   const whole = load(source);
   whole.run(1e6);
   const first = load(source);

@@ -26,13 +26,19 @@ export function explain(hart: Hart, options: ExplainOptions = {}): string {
   const { symbolOf = (): string => "", maxFrames = 32, floatRegisters = false } = options;
   const lines: string[] = [];
   const { trapCause, trapValue, pc } = hart;
-  lines.push(`last trap: ${trapCause} (${CAUSE_NAMES[trapCause] ?? "unknown"}), value ${hex(trapValue)}, pc ${hex(pc)}${named(symbolOf(pc))}`);
-  lines.push(`privilege ${"US?M"[hart.privilege]}, ${hart.instret} instructions retired, fcsr 0x${hart.fcsr.toString(16)}`);
+  lines.push(
+    `last trap: ${trapCause} (${CAUSE_NAMES[trapCause] ?? "unknown"}), value ${hex(trapValue)}, pc ${hex(pc)}${named(symbolOf(pc))}`,
+  );
+  lines.push(
+    `privilege ${"US?M"[hart.privilege]}, ${hart.instret} instructions retired, fcsr 0x${hart.fcsr.toString(16)}`,
+  );
   lines.push(...registers(X_NAMES, hart.x));
   if (floatRegisters) lines.push(...registers(F_NAMES, hart.f));
   lines.push("code:", ...code(hart, pc));
   lines.push("backtrace:");
-  backtrace(hart, maxFrames).forEach((address, n) => lines.push(`  #${n} ${hex(address)}${named(symbolOf(address))}`));
+  backtrace(hart, maxFrames).forEach((address, n) => {
+    lines.push(`  #${n} ${hex(address)}${named(symbolOf(address))}`);
+  });
   return lines.join("\n");
 }
 
@@ -49,7 +55,8 @@ function registers(names: readonly string[], pairs: Int32Array): string[] {
   for (let n = 0; n < 32; n += 4) {
     let line = "";
     for (let k = n; k < n + 4; k++) {
-      const digits = (pairs[k * 2 + 1] >>> 0).toString(16).padStart(8, "0") + (pairs[k * 2] >>> 0).toString(16).padStart(8, "0");
+      const digits =
+        (pairs[k * 2 + 1] >>> 0).toString(16).padStart(8, "0") + (pairs[k * 2] >>> 0).toString(16).padStart(8, "0");
       line += `${names[k].padStart(5)} ${digits} `;
     }
     lines.push(line.trimEnd());
@@ -66,7 +73,12 @@ function code(hart: Hart, pc: number): string[] {
     const length = (low & 3) === 3 ? 4 : 2;
     if (at + length > bytes.length) break;
     const bits = length === 4 ? low | (bytes[at + 2] << 16) | (bytes[at + 3] << 24) : low;
-    lines.push(`${at === 0 ? "=>" : "  "} ${hex(pc + at)}: ${(bits >>> 0).toString(16).padStart(length * 2, "0").padEnd(9)} ${disassemble(bits, pc + at)}`);
+    lines.push(
+      `${at === 0 ? "=>" : "  "} ${hex(pc + at)}: ${(bits >>> 0)
+        .toString(16)
+        .padStart(length * 2, "0")
+        .padEnd(9)} ${disassemble(bits, pc + at)}`,
+    );
     at += length;
   }
   return lines.length > 0 ? lines : ["   (not mapped)"];

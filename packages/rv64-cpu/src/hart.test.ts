@@ -4,7 +4,9 @@ import { CAUSE_ECALL_U, CAUSE_ILLEGAL_INSTRUCTION, CAUSE_LOAD_PAGE_FAULT } from 
 
 const load = (words: readonly number[]): Hart => {
   const ram = createGuestRam({ size: 1 << 20 });
-  words.forEach((word, n) => ram.view.setUint32(n * 4, word, true));
+  words.forEach((word, n) => {
+    ram.view.setUint32(n * 4, word, true);
+  });
   return new Hart({ ram });
 };
 const COUNT_TO_TEN = [0x0000_0513, 0x00a0_0593, 0x0015_0513, 0xfeb5_1ee3, 0x0000_0073];

@@ -21,7 +21,18 @@ import { CAUSE_ILLEGAL_INSTRUCTION } from "./isa/causes.ts";
 import { type DeviceBus, Mmu } from "./mmu.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  STATE_END, STATE_F, STATE_FFLAGS, STATE_FRM, STATE_FUEL, STATE_PC, STATE_RESERVATION, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_X, TLB_BANKS,
+  STATE_END,
+  STATE_F,
+  STATE_FFLAGS,
+  STATE_FRM,
+  STATE_FUEL,
+  STATE_PC,
+  STATE_RESERVATION,
+  STATE_TLB,
+  STATE_TRAP_CAUSE,
+  STATE_TRAP_VALUE,
+  STATE_X,
+  TLB_BANKS,
 } from "./state.ts";
 
 /** The guest trapped: trapCause, trapValue and pc tell. */
@@ -177,10 +188,20 @@ export class Hart {
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);
     try {
-      const module = new WebAssembly.Module(buildInterpreter({ ram: this.ram, floatGate: this.#architectural, hotCount: compiler?.hotCount ?? 0 }));
+      const module = new WebAssembly.Module(
+        buildInterpreter({ ram: this.ram, floatGate: this.#architectural, hotCount: compiler?.hotCount ?? 0 }),
+      );
       const table = new WebAssembly.Table({ element: "anyfunc", initial: compiler?.tableSize ?? 1 });
       const instance = new WebAssembly.Instance(module, { e: { ...imports, memory, table } });
-      compiler?.attach({ ram: this.ram, mmu, code, imports, table, exports: instance.exports, floatGate: this.#architectural });
+      compiler?.attach({
+        ram: this.ram,
+        mmu,
+        code,
+        imports,
+        table,
+        exports: instance.exports,
+        floatGate: this.#architectural,
+      });
       return instance.exports.run as RunFunction;
     } catch (error) {
       // A content security policy without wasm-unsafe-eval shows as a CompileError.
@@ -250,7 +271,8 @@ export class Hart {
    * @param asid 0..65535. Entries of other ASIDs survive; call flushTlb when a mapping is removed or changed.
    */
   setAddressSpace(rootPpn: number, asid: number): void {
-    if (!Number.isSafeInteger(rootPpn) || rootPpn < 0) throw new RangeError(`"rootPpn" expected page number, got ${rootPpn}`);
+    if (!Number.isSafeInteger(rootPpn) || rootPpn < 0)
+      throw new RangeError(`"rootPpn" expected page number, got ${rootPpn}`);
     this.#mmu.select(asid % TLB_BANKS, rootPpn * 65536 + asid, rootPpn, true, false, false);
     this.#i32.fill(-1, STATE_RESERVATION >> 2, (STATE_RESERVATION >> 2) + 2);
   }
@@ -376,10 +398,13 @@ export class Hart {
    */
   restoreState(saved: Uint8Array): void {
     const view = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
-    if (saved.length !== SAVED_BYTES || view.getUint32(0, true) !== SAVED_MAGIC) throw new TypeError('"saved" expected the result of saveState');
+    if (saved.length !== SAVED_BYTES || view.getUint32(0, true) !== SAVED_MAGIC)
+      throw new TypeError('"saved" expected the result of saveState');
     this.#waiting = view.getUint32(4, true) === 1;
     this.#instret = view.getFloat64(8, true);
-    new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE).set(saved.subarray(SAVED_HEADER, SAVED_HEADER + SAVED_STATE));
+    new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE).set(
+      saved.subarray(SAVED_HEADER, SAVED_HEADER + SAVED_STATE),
+    );
     const words = this.#csrs.words;
     for (let n = 0; n < CSR_WORDS; n++) words[n] = view.getInt32(SAVED_HEADER + SAVED_STATE + n * 4, true);
     this.#csrs.restored();
@@ -390,7 +415,12 @@ export class Hart {
   /** False once the same trap has repeated TRAP_LOOP_LIMIT times without a retired instruction. */
   #progress(): boolean {
     const { pc, trapCause, trapValue } = this;
-    if (this.#instret !== this.#lastInstret || pc !== this.#lastPc || trapCause !== this.#lastCause || trapValue !== this.#lastValue) {
+    if (
+      this.#instret !== this.#lastInstret ||
+      pc !== this.#lastPc ||
+      trapCause !== this.#lastCause ||
+      trapValue !== this.#lastValue
+    ) {
       this.#lastInstret = this.#instret;
       this.#lastPc = pc;
       this.#lastCause = trapCause;

@@ -9,14 +9,35 @@
  */
 import type { CodeCache } from "./code-cache.ts";
 import {
-  CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE_FAULT, CAUSE_LOAD_ACCESS, CAUSE_LOAD_MISALIGNED, CAUSE_LOAD_PAGE_FAULT, CAUSE_STORE_ACCESS,
-  CAUSE_STORE_MISALIGNED, CAUSE_STORE_PAGE_FAULT,
+  CAUSE_FETCH_ACCESS,
+  CAUSE_FETCH_PAGE_FAULT,
+  CAUSE_LOAD_ACCESS,
+  CAUSE_LOAD_MISALIGNED,
+  CAUSE_LOAD_PAGE_FAULT,
+  CAUSE_STORE_ACCESS,
+  CAUSE_STORE_MISALIGNED,
+  CAUSE_STORE_PAGE_FAULT,
 } from "./isa/causes.ts";
 import { MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED, MEM_SIZE } from "./isa/ir.ts";
 import type { HartRam } from "./ram.ts";
 import {
-  STATE_EPOCH, STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, STATE_WALK_READ_CARE, STATE_WALK_READ_VALUE, STATE_WALK_ROOT,
-  STATE_WALK_WRITE_CARE, STATE_WALK_WRITE_VALUE, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
+  STATE_EPOCH,
+  STATE_RESULT,
+  STATE_TLB,
+  STATE_TRAP_CAUSE,
+  STATE_TRAP_VALUE,
+  STATE_WALK_READ_CARE,
+  STATE_WALK_READ_VALUE,
+  STATE_WALK_ROOT,
+  STATE_WALK_WRITE_CARE,
+  STATE_WALK_WRITE_VALUE,
+  TLB_BANK_BYTES,
+  TLB_BANKS,
+  TLB_BASE,
+  TLB_ENTRIES,
+  TLB_EXEC,
+  TLB_READ,
+  TLB_WRITE,
 } from "./state.ts";
 
 // Page table entry (Volume II, 11.4.1).
@@ -227,7 +248,14 @@ export class Mmu {
     const i32 = this.#i32;
     let table = this.#root * 4096;
     for (let level = this.levels - 1; level >= 0; level--) {
-      const vpn = level === 3 ? (vaHi >>> 7) & 511 : level === 2 ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30) : level === 1 ? (vaLo >>> 21) & 511 : (vaLo >>> 12) & 511;
+      const vpn =
+        level === 3
+          ? (vaHi >>> 7) & 511
+          : level === 2
+            ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30)
+            : level === 1
+              ? (vaLo >>> 21) & 511
+              : (vaLo >>> 12) & 511;
       const address = table + vpn * 8 - base;
       if (address < 0 || address >= size) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
       const at = (offset + address) >>> 2;
@@ -280,13 +308,21 @@ export class Mmu {
     if (crossing > 0) return this.#loadCrossing(host, byteLength - crossing, vaLo, vaHi, mode);
     const view = this.#view;
     switch (mode & (MEM_SIZE | MEM_SIGNED)) {
-      case 0: return this.#result(view.getUint8(host), 0);
-      case 1: return this.#result(view.getUint16(host, true), 0);
-      case 2: return this.#result(view.getInt32(host, true), 0);
-      case 3: case 7: return this.#result(view.getInt32(host, true), view.getInt32(host + 4, true));
-      case 4: return this.#resultSigned(view.getInt8(host));
-      case 5: return this.#resultSigned(view.getInt16(host, true));
-      default: return this.#resultSigned(view.getInt32(host, true));
+      case 0:
+        return this.#result(view.getUint8(host), 0);
+      case 1:
+        return this.#result(view.getUint16(host, true), 0);
+      case 2:
+        return this.#result(view.getInt32(host, true), 0);
+      case 3:
+      case 7:
+        return this.#result(view.getInt32(host, true), view.getInt32(host + 4, true));
+      case 4:
+        return this.#resultSigned(view.getInt8(host));
+      case 5:
+        return this.#resultSigned(view.getInt16(host, true));
+      default:
+        return this.#resultSigned(view.getInt32(host, true));
     }
   }
 
@@ -303,13 +339,20 @@ export class Mmu {
     const at = STATE_RESULT >> 2;
     const lo = this.#i32[at];
     switch (mode & (MEM_SIZE | MEM_SIGNED)) {
-      case 0: return this.#result(lo & 0xff, 0);
-      case 1: return this.#result(lo & 0xffff, 0);
-      case 2: return this.#result(lo, 0);
-      case 4: return this.#resultSigned((lo << 24) >> 24);
-      case 5: return this.#resultSigned((lo << 16) >> 16);
-      case 6: return this.#resultSigned(lo);
-      default: return 0;
+      case 0:
+        return this.#result(lo & 0xff, 0);
+      case 1:
+        return this.#result(lo & 0xffff, 0);
+      case 2:
+        return this.#result(lo, 0);
+      case 4:
+        return this.#resultSigned((lo << 24) >> 24);
+      case 5:
+        return this.#resultSigned((lo << 16) >> 16);
+      case 6:
+        return this.#resultSigned(lo);
+      default:
+        return 0;
     }
   }
 
@@ -394,7 +437,10 @@ export class Mmu {
     }
     const lo = this.#i32[STATE_RESULT >> 2];
     const hi = this.#i32[(STATE_RESULT >> 2) + 1];
-    const done = byteLength === 8 ? bus.write(paddr, 4, lo) && bus.write(paddr + 4, 4, hi) : bus.write(paddr, byteLength as 1 | 2 | 4, lo);
+    const done =
+      byteLength === 8
+        ? bus.write(paddr, 4, lo) && bus.write(paddr + 4, 4, hi)
+        : bus.write(paddr, byteLength as 1 | 2 | 4, lo);
     if (done) return 2;
     this.#trap(CAUSE_STORE_ACCESS, vaLo, vaHi);
     return 1;
@@ -424,7 +470,12 @@ export class Mmu {
       let table = this.#root * 4096;
       let level = this.levels - 1;
       for (; level >= 0; level--) {
-        const vpn = level === 3 ? (vaHi >>> 7) & 511 : level === 2 ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30) : (vaLo >>> (12 + 9 * level)) & 511;
+        const vpn =
+          level === 3
+            ? (vaHi >>> 7) & 511
+            : level === 2
+              ? ((vaHi & 0x7f) << 2) | (vaLo >>> 30)
+              : (vaLo >>> (12 + 9 * level)) & 511;
         const address = table + vpn * 8 - base;
         if (address < 0 || address >= size) return -1;
         const lo = this.#i32[(offset + address) >>> 2];

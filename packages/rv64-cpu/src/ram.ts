@@ -53,18 +53,27 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   const { size, base = 0x8000_0000, decodedPages = 1024 } = options;
   if (!Number.isInteger(size) || size <= 0 || size % PAGE_SIZE !== 0 || size > 3 * 2 ** 30)
     throw new RangeError(`"size" expected multiple of 4096 up to 3 GiB, got ${size}`);
-  if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0) throw new RangeError(`"base" expected multiple of 4096, got ${base}`);
+  if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0)
+    throw new RangeError(`"base" expected multiple of 4096, got ${base}`);
   if (!Number.isInteger(decodedPages) || decodedPages < 4 || decodedPages > 65535)
     throw new RangeError(`"decodedPages" expected 4..65535, got ${decodedPages}`);
   const codeMapOffset = DECODED_BASE + decodedPages * DECODED_STRIDE;
   const compiledFramesOffset = codeMapOffset + (size / PAGE_SIZE) * 2;
   const entriesOffset = Math.ceil((compiledFramesOffset + size / PAGE_SIZE) / ENTRY_BYTES) * ENTRY_BYTES;
-  const offset = Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES + CACHE_COUNT * CACHE_BYTES) / WASM_PAGE) * WASM_PAGE;
+  const offset =
+    Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES + CACHE_COUNT * CACHE_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   return {
-    memory, base, size, offset, decodedPages, codeMapOffset, compiledFramesOffset, entriesOffset,
+    memory,
+    base,
+    size,
+    offset,
+    decodedPages,
+    codeMapOffset,
+    compiledFramesOffset,
+    entriesOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

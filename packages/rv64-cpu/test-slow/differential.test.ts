@@ -15,10 +15,16 @@ test("ten million random instructions end as under qemu-riscv64", () => {
   const folder = mkdtempSync(join(tmpdir(), "diff-"));
   const path = join(folder, "program");
   for (let seed = first; seed < first + 10_000_000 / PER_PROGRAM; seed++) {
-    const elf = randomProgram(seed, { instructions: PER_PROGRAM, ...(seed % 3 === 0 ? { only: (row) => row.extension === "F" || row.extension === "D" } : {}) });
+    const elf = randomProgram(seed, {
+      instructions: PER_PROGRAM,
+      ...(seed % 3 === 0 ? { only: (row) => row.extension === "F" || row.extension === "D" } : {}),
+    });
     writeFileSync(path, elf);
     chmodSync(path, 0o755);
-    expect(runLinux(elf, ["x"], { size: 1 << 20 }).stdout === execFileSync("qemu-riscv64", [path]).toString("latin1"), `seed ${seed}`).toBe(true);
+    expect(
+      runLinux(elf, ["x"], { size: 1 << 20 }).stdout === execFileSync("qemu-riscv64", [path]).toString("latin1"),
+      `seed ${seed}`,
+    ).toBe(true);
   }
   rmSync(folder, { recursive: true });
 });

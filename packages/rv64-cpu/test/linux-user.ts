@@ -3,7 +3,12 @@
  * Test tool: runs a static riscv64 Linux executable on a hart, with the dozen system calls that glibc's start-up and a
  * program that only computes and prints need. Every page is mapped at its first touch.
  */
-import { CAUSE_ECALL_U, CAUSE_FETCH_PAGE_FAULT, CAUSE_LOAD_PAGE_FAULT, CAUSE_STORE_PAGE_FAULT } from "../src/isa/causes.ts";
+import {
+  CAUSE_ECALL_U,
+  CAUSE_FETCH_PAGE_FAULT,
+  CAUSE_LOAD_PAGE_FAULT,
+  CAUSE_STORE_PAGE_FAULT,
+} from "../src/isa/causes.ts";
 import { createGuestRam, Hart, type HartOptions, type HartRam, STOP_TRAP } from "../src/index.ts";
 
 const STACK_TOP = 0x3f_f000_0000;
@@ -62,7 +67,11 @@ class Memory {
 }
 
 /** Runs `elf` until it exits. Throws on a trap that is neither a system call nor a page fault. */
-export function runLinux(elf: Uint8Array, args: readonly string[] = ["a.out"], options: Partial<HartOptions> & { size?: number; limit?: number } = {}): LinuxRun {
+export function runLinux(
+  elf: Uint8Array,
+  args: readonly string[] = ["a.out"],
+  options: Partial<HartOptions> & { size?: number; limit?: number } = {},
+): LinuxRun {
   const ram = options.ram ?? createGuestRam({ size: options.size ?? 256 * 2 ** 20 });
   const hart = new Hart({ ...options, ram });
   const memory = new Memory(ram);
@@ -107,21 +116,27 @@ export function runLinux(elf: Uint8Array, args: readonly string[] = ["a.out"], o
   const limit = options.limit ?? Infinity;
   for (;;) {
     if (hart.run(100_000_000) !== STOP_TRAP) {
-      if (hart.instret > limit) throw new Error(`still running after ${hart.instret} instructions at ${hart.pc.toString(16)}`);
+      if (hart.instret > limit)
+        throw new Error(`still running after ${hart.instret} instructions at ${hart.pc.toString(16)}`);
       continue;
     }
     const cause = hart.trapCause;
     if (cause === CAUSE_LOAD_PAGE_FAULT || cause === CAUSE_STORE_PAGE_FAULT || cause === CAUSE_FETCH_PAGE_FAULT) {
       const va = hart.trapValue;
-      if (va < 4096 || va >= 2 ** 38) throw new Error(`segmentation fault at ${hart.pc.toString(16)}, address ${va.toString(16)}`);
+      if (va < 4096 || va >= 2 ** 38)
+        throw new Error(`segmentation fault at ${hart.pc.toString(16)}, address ${va.toString(16)}`);
       memory.touch(va);
       continue;
     }
-    if (cause !== CAUSE_ECALL_U) throw new Error(`trap ${cause} at ${hart.pc.toString(16)}, value ${hart.trapValue.toString(16)}`);
+    if (cause !== CAUSE_ECALL_U)
+      throw new Error(`trap ${cause} at ${hart.pc.toString(16)}, value ${hart.trapValue.toString(16)}`);
     hart.pc += 4;
     let result = 0;
     switch (hart.x[34]) {
-      case 64: stdout += Buffer.from(memory.read(arg(1), arg(2))).toString("latin1"); result = arg(2); break;
+      case 64:
+        stdout += Buffer.from(memory.read(arg(1), arg(2))).toString("latin1");
+        result = arg(2);
+        break;
       case 66: {
         for (let n = 0; n < arg(2); n++) {
           const [base, length] = new BigUint64Array(memory.read(arg(1) + n * 16, 16).buffer);
@@ -130,23 +145,43 @@ export function runLinux(elf: Uint8Array, args: readonly string[] = ["a.out"], o
         }
         break;
       }
-      case 93: case 94: return { status: arg(0) & 255, stdout, hart, instructions: hart.instret };
-      case 80: { // fstat: a pipe
+      case 93:
+      case 94:
+        return { status: arg(0) & 255, stdout, hart, instructions: hart.instret };
+      case 80: {
+        // fstat: a pipe
         const stat = new Uint8Array(128);
         new DataView(stat.buffer).setUint32(16, 0o10600, true);
         memory.write(arg(1), stat);
         break;
       }
-      case 113: { // clock_gettime
+      case 113: {
+        // clock_gettime
         const time = new BigUint64Array([BigInt(Math.floor(hart.instret / 1e9)), BigInt(hart.instret % 1e9)]);
         memory.write(arg(1), new Uint8Array(time.buffer));
         break;
       }
-      case 214: if (arg(0) > brk) brk = arg(0); result = brk; break;
-      case 222: result = mmapNext; mmapNext += Math.ceil(arg(1) / 4096) * 4096; break;
-      case 259: hart.flushInstructions(); break;
-      case 96: case 99: case 215: case 226: case 261: case 134: case 135: break;
-      default: result = ENOSYS;
+      case 214:
+        if (arg(0) > brk) brk = arg(0);
+        result = brk;
+        break;
+      case 222:
+        result = mmapNext;
+        mmapNext += Math.ceil(arg(1) / 4096) * 4096;
+        break;
+      case 259:
+        hart.flushInstructions();
+        break;
+      case 96:
+      case 99:
+      case 215:
+      case 226:
+      case 261:
+      case 134:
+      case 135:
+        break;
+      default:
+        result = ENOSYS;
     }
     hart.x[20] = result | 0;
     hart.x[21] = Math.floor(result / 2 ** 32);

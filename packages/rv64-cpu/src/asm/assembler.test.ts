@@ -22,7 +22,12 @@ const hasGcc = ((): boolean => {
 const words = (source: string, origin = 0): string[] => {
   const { bytes } = assemble(source, { origin });
   const view = new DataView(bytes.buffer);
-  return Array.from({ length: bytes.length / 4 }, (_, n) => view.getUint32(n * 4, true).toString(16).padStart(8, "0"));
+  return Array.from({ length: bytes.length / 4 }, (_, n) =>
+    view
+      .getUint32(n * 4, true)
+      .toString(16)
+      .padStart(8, "0"),
+  );
 };
 
 /** One random encoding of every row, as text. */
@@ -50,7 +55,9 @@ test("labels, pseudo instructions and directives assemble", () => {
   `);
   expect(labels.get("loop")).toBe(0x8000_0004);
   expect(labels.get("data")).toBe(0x8000_0010);
-  expect(Array.from(bytes.slice(16, 32))).toEqual([0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 4, 0, 0, 0x80, 0, 0, 0, 0]);
+  expect(Array.from(bytes.slice(16, 32))).toEqual([
+    0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 4, 0, 0, 0x80, 0, 0, 0, 0,
+  ]);
 });
 
 test("errors name the line", () => {
@@ -79,9 +86,21 @@ describe.skipIf(!hasGcc)("against GNU binutils", () => {
       const march = "-march=rv64imafdc_zicsr_zifencei_zba_zbb_zbs_zicbom_zicboz_zihintpause";
       writeFileSync(join(folder, "t.s"), `.option norvc\n.option norelax\n${source}\n`);
       execFileSync(GCC, [march, "-c", join(folder, "t.s"), "-o", join(folder, "t.o")]);
-      execFileSync("riscv64-linux-gnu-objcopy", ["-O", "binary", "-j", ".text", join(folder, "t.o"), join(folder, "t.bin")]);
+      execFileSync("riscv64-linux-gnu-objcopy", [
+        "-O",
+        "binary",
+        "-j",
+        ".text",
+        join(folder, "t.o"),
+        join(folder, "t.bin"),
+      ]);
       const out = readFileSync(join(folder, "t.bin"));
-      return Array.from({ length: out.length / 4 }, (_, n) => out.readUInt32LE(n * 4).toString(16).padStart(8, "0"));
+      return Array.from({ length: out.length / 4 }, (_, n) =>
+        out
+          .readUInt32LE(n * 4)
+          .toString(16)
+          .padStart(8, "0"),
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -89,7 +108,10 @@ describe.skipIf(!hasGcc)("against GNU binutils", () => {
 
   test("every instruction encodes as GNU as does", () => {
     // There pc-relative operands need symbols, exact conversions take no rounding mode, and Zicond is unknown.
-    const lines = ONE_OF_EACH.filter((line) => !/^(beq|bne|blt|bge|bltu|bgeu|jal|czero\S*) /.test(line) && !/^fcvt\.d\.(w|wu|s) .*,[rd]\w\w$/.test(line));
+    const lines = ONE_OF_EACH.filter(
+      (line) =>
+        !/^(beq|bne|blt|bge|bltu|bgeu|jal|czero\S*) /.test(line) && !/^fcvt\.d\.(w|wu|s) .*,[rd]\w\w$/.test(line),
+    );
     expect(lines.length).toBeGreaterThan(500);
     expect(words(lines.join("\n"))).toEqual(gnu(lines.join("\n")));
   });

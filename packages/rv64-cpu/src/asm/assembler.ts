@@ -10,7 +10,19 @@
  *           .dword 1, loop
  */
 import { CSR_NAMES } from "../isa/csrs.ts";
-import { IMM_B, IMM_CSR, IMM_I, IMM_J, IMM_NONE, IMM_S, IMM_SHIFT5, IMM_SHIFT6, IMM_U, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
+import {
+  IMM_B,
+  IMM_CSR,
+  IMM_I,
+  IMM_J,
+  IMM_NONE,
+  IMM_S,
+  IMM_SHIFT5,
+  IMM_SHIFT6,
+  IMM_U,
+  INSTRUCTIONS,
+  type Instruction,
+} from "../isa/instructions.ts";
 import { F_NAMES, RM_NAMES, X_NAMES } from "../isa/registers.ts";
 
 export interface Assembly {
@@ -49,40 +61,96 @@ xByName.set("fp", 8);
 
 /** Pseudo instructions that are one instruction with rearranged operands; $n is the n-th operand. */
 const ALIASES: Readonly<Record<string, string>> = {
-  nop: "addi zero, zero, 0", "mv/2": "addi $0, $1, 0", "not/2": "xori $0, $1, -1", "neg/2": "sub $0, zero, $1", "negw/2": "subw $0, zero, $1",
-  "sext.w/2": "addiw $0, $1, 0", "zext.b/2": "andi $0, $1, 255", "zext.w/2": "add.uw $0, $1, zero",
-  "seqz/2": "sltiu $0, $1, 1", "snez/2": "sltu $0, zero, $1", "sltz/2": "slt $0, $1, zero", "sgtz/2": "slt $0, zero, $1",
-  "beqz/2": "beq $0, zero, $1", "bnez/2": "bne $0, zero, $1", "blez/2": "bge zero, $0, $1", "bgez/2": "bge $0, zero, $1",
-  "bltz/2": "blt $0, zero, $1", "bgtz/2": "blt zero, $0, $1",
-  "bgt/3": "blt $1, $0, $2", "ble/3": "bge $1, $0, $2", "bgtu/3": "bltu $1, $0, $2", "bleu/3": "bgeu $1, $0, $2",
-  "j/1": "jal zero, $0", "jal/1": "jal ra, $0", "jr/1": "jalr zero, 0($0)", "jalr/1": "jalr ra, 0($0)", ret: "jalr zero, 0(ra)",
-  "jalr/3": "jalr $0, $2($1)", "sfence.vma/0": "sfence.vma zero, zero", "sfence.vma/1": "sfence.vma $0, zero",
-  "csrr/2": "csrrs $0, $1, zero", "csrw/2": "csrrw zero, $0, $1", "csrs/2": "csrrs zero, $0, $1", "csrc/2": "csrrc zero, $0, $1",
-  "csrwi/2": "csrrwi zero, $0, $1", "csrsi/2": "csrrsi zero, $0, $1", "csrci/2": "csrrci zero, $0, $1",
-  "rdcycle/1": "csrrs $0, cycle, zero", "rdtime/1": "csrrs $0, time, zero", "rdinstret/1": "csrrs $0, instret, zero",
-  "frcsr/1": "csrrs $0, fcsr, zero", "fscsr/1": "csrrw zero, fcsr, $0", "fscsr/2": "csrrw $0, fcsr, $1",
-  "frrm/1": "csrrs $0, frm, zero", "fsrm/1": "csrrw zero, frm, $0", "fsrm/2": "csrrw $0, frm, $1", "fsrmi/1": "csrrwi zero, frm, $0",
-  "frflags/1": "csrrs $0, fflags, zero", "fsflags/1": "csrrw zero, fflags, $0", "fsflags/2": "csrrw $0, fflags, $1", "fsflagsi/1": "csrrwi zero, fflags, $0",
-  "fmv.s/2": "fsgnj.s $0, $1, $1", "fabs.s/2": "fsgnjx.s $0, $1, $1", "fneg.s/2": "fsgnjn.s $0, $1, $1",
-  "fmv.d/2": "fsgnj.d $0, $1, $1", "fabs.d/2": "fsgnjx.d $0, $1, $1", "fneg.d/2": "fsgnjn.d $0, $1, $1",
+  nop: "addi zero, zero, 0",
+  "mv/2": "addi $0, $1, 0",
+  "not/2": "xori $0, $1, -1",
+  "neg/2": "sub $0, zero, $1",
+  "negw/2": "subw $0, zero, $1",
+  "sext.w/2": "addiw $0, $1, 0",
+  "zext.b/2": "andi $0, $1, 255",
+  "zext.w/2": "add.uw $0, $1, zero",
+  "seqz/2": "sltiu $0, $1, 1",
+  "snez/2": "sltu $0, zero, $1",
+  "sltz/2": "slt $0, $1, zero",
+  "sgtz/2": "slt $0, zero, $1",
+  "beqz/2": "beq $0, zero, $1",
+  "bnez/2": "bne $0, zero, $1",
+  "blez/2": "bge zero, $0, $1",
+  "bgez/2": "bge $0, zero, $1",
+  "bltz/2": "blt $0, zero, $1",
+  "bgtz/2": "blt zero, $0, $1",
+  "bgt/3": "blt $1, $0, $2",
+  "ble/3": "bge $1, $0, $2",
+  "bgtu/3": "bltu $1, $0, $2",
+  "bleu/3": "bgeu $1, $0, $2",
+  "j/1": "jal zero, $0",
+  "jal/1": "jal ra, $0",
+  "jr/1": "jalr zero, 0($0)",
+  "jalr/1": "jalr ra, 0($0)",
+  ret: "jalr zero, 0(ra)",
+  "jalr/3": "jalr $0, $2($1)",
+  "sfence.vma/0": "sfence.vma zero, zero",
+  "sfence.vma/1": "sfence.vma $0, zero",
+  "csrr/2": "csrrs $0, $1, zero",
+  "csrw/2": "csrrw zero, $0, $1",
+  "csrs/2": "csrrs zero, $0, $1",
+  "csrc/2": "csrrc zero, $0, $1",
+  "csrwi/2": "csrrwi zero, $0, $1",
+  "csrsi/2": "csrrsi zero, $0, $1",
+  "csrci/2": "csrrci zero, $0, $1",
+  "rdcycle/1": "csrrs $0, cycle, zero",
+  "rdtime/1": "csrrs $0, time, zero",
+  "rdinstret/1": "csrrs $0, instret, zero",
+  "frcsr/1": "csrrs $0, fcsr, zero",
+  "fscsr/1": "csrrw zero, fcsr, $0",
+  "fscsr/2": "csrrw $0, fcsr, $1",
+  "frrm/1": "csrrs $0, frm, zero",
+  "fsrm/1": "csrrw zero, frm, $0",
+  "fsrm/2": "csrrw $0, frm, $1",
+  "fsrmi/1": "csrrwi zero, frm, $0",
+  "frflags/1": "csrrs $0, fflags, zero",
+  "fsflags/1": "csrrw zero, fflags, $0",
+  "fsflags/2": "csrrw $0, fflags, $1",
+  "fsflagsi/1": "csrrwi zero, fflags, $0",
+  "fmv.s/2": "fsgnj.s $0, $1, $1",
+  "fabs.s/2": "fsgnjx.s $0, $1, $1",
+  "fneg.s/2": "fsgnjn.s $0, $1, $1",
+  "fmv.d/2": "fsgnj.d $0, $1, $1",
+  "fabs.d/2": "fsgnjx.d $0, $1, $1",
+  "fneg.d/2": "fsgnjn.d $0, $1, $1",
 };
 
 /** Encodes an immediate that is known to fit. */
 function encodeImmediate(imm: number, kind: number): number {
   switch (kind) {
-    case IMM_I: return imm << 20;
-    case IMM_S: return ((imm & 31) << 7) | ((imm >> 5) << 25);
-    case IMM_B: return (((imm >> 11) & 1) << 7) | (((imm >> 1) & 15) << 8) | (((imm >> 5) & 63) << 25) | ((imm >> 12) << 31);
-    case IMM_U: return imm << 12;
-    case IMM_J: return (imm & 0xff000) | (((imm >> 11) & 1) << 20) | (((imm >> 1) & 1023) << 21) | ((imm >> 20) << 31);
-    case IMM_SHIFT5: case IMM_SHIFT6: case IMM_CSR: return imm << 20;
-    default: return 0;
+    case IMM_I:
+      return imm << 20;
+    case IMM_S:
+      return ((imm & 31) << 7) | ((imm >> 5) << 25);
+    case IMM_B:
+      return (((imm >> 11) & 1) << 7) | (((imm >> 1) & 15) << 8) | (((imm >> 5) & 63) << 25) | ((imm >> 12) << 31);
+    case IMM_U:
+      return imm << 12;
+    case IMM_J:
+      return (imm & 0xff000) | (((imm >> 11) & 1) << 20) | (((imm >> 1) & 1023) << 21) | ((imm >> 20) << 31);
+    case IMM_SHIFT5:
+    case IMM_SHIFT6:
+    case IMM_CSR:
+      return imm << 20;
+    default:
+      return 0;
   }
 }
 /** Smallest and largest value, by IMM_*. */
 const RANGES: Readonly<Record<number, readonly [number, number]>> = {
-  [IMM_I]: [-2048, 2047], [IMM_S]: [-2048, 2047], [IMM_B]: [-4096, 4094], [IMM_U]: [-0x8_0000, 0xf_ffff], [IMM_J]: [-0x10_0000, 0xf_fffe],
-  [IMM_SHIFT5]: [0, 31], [IMM_SHIFT6]: [0, 63], [IMM_CSR]: [0, 4095],
+  [IMM_I]: [-2048, 2047],
+  [IMM_S]: [-2048, 2047],
+  [IMM_B]: [-4096, 4094],
+  [IMM_U]: [-0x8_0000, 0xf_ffff],
+  [IMM_J]: [-0x10_0000, 0xf_fffe],
+  [IMM_SHIFT5]: [0, 31],
+  [IMM_SHIFT6]: [0, 63],
+  [IMM_CSR]: [0, 4095],
 };
 
 /**
@@ -131,7 +199,11 @@ class Pass {
 
   line(text: string): void {
     let rest = text.replace(/(#|\/\/).*$/, "").trim();
-    for (let label = /^([A-Za-z_.$][\w.$]*):\s*/.exec(rest); label !== null; label = /^([A-Za-z_.$][\w.$]*):\s*/.exec(rest)) {
+    for (
+      let label = /^([A-Za-z_.$][\w.$]*):\s*/.exec(rest);
+      label !== null;
+      label = /^([A-Za-z_.$][\w.$]*):\s*/.exec(rest)
+    ) {
       if (!this.#final && this.#labels.has(label[1])) fail(`label ${label[1]} is defined twice`);
       this.#labels.set(label[1], this.#here);
       rest = rest.slice(label[0].length);
@@ -149,27 +221,51 @@ class Pass {
   #directive(name: string, tail: string): void {
     const items = tail.split(",").map((item) => item.trim());
     switch (name) {
-      case ".byte": for (const item of items) this.#word(this.#value(item), 1); return;
-      case ".half": case ".2byte": for (const item of items) this.#word(this.#value(item), 2); return;
-      case ".word": case ".4byte": for (const item of items) this.#word(this.#value(item), 4); return;
-      case ".dword": case ".8byte": case ".quad":
+      case ".byte":
+        for (const item of items) this.#word(this.#value(item), 1);
+        return;
+      case ".half":
+      case ".2byte":
+        for (const item of items) this.#word(this.#value(item), 2);
+        return;
+      case ".word":
+      case ".4byte":
+        for (const item of items) this.#word(this.#value(item), 4);
+        return;
+      case ".dword":
+      case ".8byte":
+      case ".quad":
         for (const item of items) {
           const value = /^-?(0x[\da-f]+|\d+)$/i.test(item) ? big(item) : BigInt(this.#value(item));
           for (let n = 0n; n < 64n; n += 8n) this.out.push(Number((value >> n) & 255n));
         }
         return;
-      case ".zero": case ".space": for (let n = this.#value(tail); n > 0; n--) this.out.push(0); return;
-      case ".align": case ".p2align": while (this.#here % 2 ** this.#value(tail) !== 0) this.out.push(0); return;
-      case ".ascii": case ".asciz": case ".string": {
+      case ".zero":
+      case ".space":
+        for (let n = this.#value(tail); n > 0; n--) this.out.push(0);
+        return;
+      case ".align":
+      case ".p2align":
+        while (this.#here % 2 ** this.#value(tail) !== 0) this.out.push(0);
+        return;
+      case ".ascii":
+      case ".asciz":
+      case ".string": {
         for (const byte of new TextEncoder().encode(JSON.parse(tail) as string)) this.out.push(byte);
         if (name !== ".ascii") this.out.push(0);
         return;
       }
-      case ".equ": case ".set":
+      case ".equ":
+      case ".set":
         this.#labels.set(items[0], this.#value(items[1]));
         return;
-      case ".text": case ".globl": case ".global": case ".option": return;
-      default: fail(`unknown directive ${name}`);
+      case ".text":
+      case ".globl":
+      case ".global":
+      case ".option":
+        return;
+      default:
+        fail(`unknown directive ${name}`);
     }
   }
 
@@ -187,7 +283,10 @@ class Pass {
     const alias = ALIASES[`${mnemonic}/${operands.length}`] ?? (operands.length === 0 ? ALIASES[mnemonic] : undefined);
     if (alias === undefined) return this.#encode(mnemonic, operands);
     const [, name, pattern] = /^(\S+)\s*(.*)$/.exec(alias) as RegExpExecArray;
-    this.#encode(name, pattern.split(",").map((part) => part.trim().replace(/\$(\d)/, (_, n) => operands[Number(n)])));
+    this.#encode(
+      name,
+      pattern.split(",").map((part) => part.trim().replace(/\$(\d)/, (_, n) => operands[Number(n)])),
+    );
   }
 
   #pcRelative(rd: string, target: string, low: string): void {
@@ -233,7 +332,8 @@ class Pass {
     const parts = syntax === "" ? [] : syntax.split(",");
     const required = parts.filter((part) => part !== "m" && part !== "e").length;
     if (name === "fence") return this.#word(bits, 4);
-    if (operands.length < required || operands.length > parts.length) fail(`${mnemonic} expects ${required} operands, got ${operands.length}`);
+    if (operands.length < required || operands.length > parts.length)
+      fail(`${mnemonic} expects ${required} operands, got ${operands.length}`);
     parts.forEach((part, n) => {
       bits |= this.#operand(row, part, operands[n]);
     });
@@ -247,19 +347,32 @@ class Pass {
       return (register(xByName, split[2]) << 15) | (part === "(s)" ? 0 : this.#immediate(offset, row.imm));
     }
     switch (part) {
-      case "d": return register(xByName, text) << 7;
-      case "s": return register(xByName, text) << 15;
-      case "t": return register(xByName, text) << 20;
-      case "D": return register(fByName, text) << 7;
-      case "S": return register(fByName, text) << 15;
-      case "T": return register(fByName, text) << 20;
-      case "U": return register(fByName, text) << 27;
-      case "m": return (text === undefined ? 7 : RM_NAMES.indexOf(text)) << 12;
-      case "e": return (text === undefined ? 0 : RM_NAMES.indexOf(text)) << 12;
-      case "o": return this.#immediate(this.#value(text) - this.#here, row.imm);
-      case "c": return (csrByName.get(text as string) ?? this.#value(text)) << 20;
-      case "z": return (this.#value(text) & 31) << 15;
-      default: return this.#immediate(this.#value(text), row.imm);
+      case "d":
+        return register(xByName, text) << 7;
+      case "s":
+        return register(xByName, text) << 15;
+      case "t":
+        return register(xByName, text) << 20;
+      case "D":
+        return register(fByName, text) << 7;
+      case "S":
+        return register(fByName, text) << 15;
+      case "T":
+        return register(fByName, text) << 20;
+      case "U":
+        return register(fByName, text) << 27;
+      case "m":
+        return (text === undefined ? 7 : RM_NAMES.indexOf(text)) << 12;
+      case "e":
+        return (text === undefined ? 0 : RM_NAMES.indexOf(text)) << 12;
+      case "o":
+        return this.#immediate(this.#value(text) - this.#here, row.imm);
+      case "c":
+        return (csrByName.get(text as string) ?? this.#value(text)) << 20;
+      case "z":
+        return (this.#value(text) & 31) << 15;
+      default:
+        return this.#immediate(this.#value(text), row.imm);
     }
   }
 

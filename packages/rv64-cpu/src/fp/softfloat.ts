@@ -61,7 +61,12 @@ function unpack(format: Format, bits: bigint): Unpacked {
     if (fraction === 0n) return { kind: CLASS_ZERO, sign, significand: 0n, exponent: 0 };
     return { kind: CLASS_FINITE, sign, significand: fraction, exponent: 1 - bias - fractionBits };
   }
-  return { kind: CLASS_FINITE, sign, significand: fraction | (1n << BigInt(fractionBits)), exponent: biased - bias - fractionBits };
+  return {
+    kind: CLASS_FINITE,
+    sign,
+    significand: fraction | (1n << BigInt(fractionBits)),
+    exponent: biased - bias - fractionBits,
+  };
 }
 
 const isNaNKind = (kind: number): boolean => kind >= CLASS_QUIET_NAN;
@@ -74,11 +79,16 @@ function bitLength(value: bigint): number {
 /** True if a magnitude with the given last kept bit, round bit and sticky is to be incremented. */
 function roundsUp(rm: number, sign: number, odd: boolean, half: boolean, sticky: boolean): boolean {
   switch (rm) {
-    case RM_RNE: return half && (sticky || odd);
-    case RM_RDN: return sign === 1 && (half || sticky);
-    case RM_RUP: return sign === 0 && (half || sticky);
-    case RM_RMM: return half;
-    default: return false;
+    case RM_RNE:
+      return half && (sticky || odd);
+    case RM_RDN:
+      return sign === 1 && (half || sticky);
+    case RM_RUP:
+      return sign === 0 && (half || sticky);
+    case RM_RMM:
+      return half;
+    default:
+      return false;
   }
 }
 
@@ -101,7 +111,14 @@ function shiftRight(value: bigint, count: number, sticky: boolean): void {
 }
 
 /** Rounds the positive value (significand + sticky·ε) * 2^exponent into `format`. */
-function roundPack(format: Format, rm: number, sign: number, significand: bigint, exponent: number, sticky: boolean): bigint {
+function roundPack(
+  format: Format,
+  rm: number,
+  sign: number,
+  significand: bigint,
+  exponent: number,
+  sticky: boolean,
+): bigint {
   const { exponentBits, fractionBits } = format;
   const bias = 2 ** (exponentBits - 1) - 1;
   const emin = 1 - bias;
@@ -144,7 +161,10 @@ function shiftTo(value: bigint, bits: number): bigint {
 }
 
 function infinity(format: Format, sign: number): bigint {
-  return (BigInt(sign) << BigInt(format.exponentBits + format.fractionBits)) | (((1n << BigInt(format.exponentBits)) - 1n) << BigInt(format.fractionBits));
+  return (
+    (BigInt(sign) << BigInt(format.exponentBits + format.fractionBits)) |
+    (((1n << BigInt(format.exponentBits)) - 1n) << BigInt(format.fractionBits))
+  );
 }
 function zero(format: Format, sign: number): bigint {
   return BigInt(sign) << BigInt(format.exponentBits + format.fractionBits);
@@ -162,7 +182,8 @@ function propagate(format: Format, ...operands: Unpacked[]): bigint {
 
 /** Exact sum of two finite values (kinds ZERO or FINITE), rounded. */
 function addFinite(format: Format, rm: number, a: Unpacked, b: Unpacked): bigint {
-  const exponent = a.kind === CLASS_ZERO ? b.exponent : b.kind === CLASS_ZERO ? a.exponent : Math.min(a.exponent, b.exponent);
+  const exponent =
+    a.kind === CLASS_ZERO ? b.exponent : b.kind === CLASS_ZERO ? a.exponent : Math.min(a.exponent, b.exponent);
   const align = (v: Unpacked): bigint => {
     if (v.kind === CLASS_ZERO) return 0n;
     const magnitude = v.significand << BigInt(v.exponent - exponent);
@@ -181,7 +202,8 @@ export function add(format: Format, rm: number, aBits: bigint, bBits: bigint): b
   const a = unpack(format, aBits);
   const b = unpack(format, bBits);
   if (isNaNKind(a.kind) || isNaNKind(b.kind)) return propagate(format, a, b);
-  if (a.kind === CLASS_INFINITE) return b.kind === CLASS_INFINITE && a.sign !== b.sign ? invalid(format) : infinity(format, a.sign);
+  if (a.kind === CLASS_INFINITE)
+    return b.kind === CLASS_INFINITE && a.sign !== b.sign ? invalid(format) : infinity(format, a.sign);
   if (b.kind === CLASS_INFINITE) return infinity(format, b.sign);
   return addFinite(format, rm, a, b);
 }
@@ -197,7 +219,8 @@ export function fma(format: Format, rm: number, aBits: bigint, bBits: bigint, cB
   const b = unpack(format, bBits);
   const c = unpack(format, cBits);
   // inf * 0 is invalid even when the addend is a quiet NaN (Volume I, 20.6).
-  if ((a.kind === CLASS_INFINITE && b.kind === CLASS_ZERO) || (a.kind === CLASS_ZERO && b.kind === CLASS_INFINITE)) return invalid(format);
+  if ((a.kind === CLASS_INFINITE && b.kind === CLASS_ZERO) || (a.kind === CLASS_ZERO && b.kind === CLASS_INFINITE))
+    return invalid(format);
   if (isNaNKind(a.kind) || isNaNKind(b.kind) || isNaNKind(c.kind)) return propagate(format, a, b, c);
   const sign = a.sign ^ b.sign;
   if (a.kind === CLASS_INFINITE || b.kind === CLASS_INFINITE) {

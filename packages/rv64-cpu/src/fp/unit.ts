@@ -6,7 +6,18 @@
  * even, finite normal result, and NX already set or the operation exact), else `softfloat.ts`.
  */
 import { INSTRUCTIONS } from "../isa/instructions.ts";
-import { FP_RNE_EXACT, FP_RNE_INEXACT, FP_SLOW, STATE_A, STATE_B, STATE_C, STATE_FFLAGS, STATE_FP_FAST, STATE_FRM, STATE_RESULT } from "../state.ts";
+import {
+  FP_RNE_EXACT,
+  FP_RNE_INEXACT,
+  FP_SLOW,
+  STATE_A,
+  STATE_B,
+  STATE_C,
+  STATE_FFLAGS,
+  STATE_FP_FAST,
+  STATE_FRM,
+  STATE_RESULT,
+} from "../state.ts";
 import * as soft from "./softfloat.ts";
 import { DOUBLE, FLAG_NV, FLAG_NX, type Format, flags, RM_DYN, RM_RNE, SINGLE } from "./softfloat.ts";
 
@@ -29,8 +40,21 @@ const K_TO_INT = 15;
 const K_FROM_INT = 16;
 const K_CONVERT = 17;
 const KINDS: Readonly<Record<string, number>> = {
-  fadd: K_ADD, fsub: K_SUB, fmul: K_MUL, fdiv: K_DIV, fsqrt: K_SQRT, fmadd: K_FMADD, fmsub: K_FMSUB, fnmsub: K_FNMSUB, fnmadd: K_FNMADD,
-  fmin: K_MIN, fmax: K_MAX, feq: K_EQ, flt: K_LT, fle: K_LE, fclass: K_CLASS,
+  fadd: K_ADD,
+  fsub: K_SUB,
+  fmul: K_MUL,
+  fdiv: K_DIV,
+  fsqrt: K_SQRT,
+  fmadd: K_FMADD,
+  fmsub: K_FMSUB,
+  fnmsub: K_FNMSUB,
+  fnmadd: K_FNMADD,
+  fmin: K_MIN,
+  fmax: K_MAX,
+  feq: K_EQ,
+  flt: K_LT,
+  fle: K_LE,
+  fclass: K_CLASS,
 };
 const INT_NAMES = ["w", "wu", "l", "lu"];
 
@@ -114,20 +138,28 @@ export class FpUnit {
     const a = f64[A >> 1];
     const b = f64[B >> 1];
     switch (kind) {
-      case K_EQ: case K_LT: case K_LE: return this.#compare(kind, a, b, this.#signals(A) || this.#signals(B));
-      case K_MIN: case K_MAX: {
+      case K_EQ:
+      case K_LT:
+      case K_LE:
+        return this.#compare(kind, a, b, this.#signals(A) || this.#signals(B));
+      case K_MIN:
+      case K_MAX: {
         if (this.#signals(A) || this.#signals(B)) this.#accrue(FLAG_NV);
-        if (a !== a && b !== b) return this.#result64(DOUBLE.nan);
-        const takeA = b !== b || (a === a && (kind === K_MIN ? less(a, b) : less(b, a)));
+        if (Number.isNaN(a) && Number.isNaN(b)) return this.#result64(DOUBLE.nan);
+        const takeA = Number.isNaN(b) || (!Number.isNaN(a) && (kind === K_MIN ? less(a, b) : less(b, a)));
         this.#copy(takeA ? A : B);
         return;
       }
-      case K_CLASS: return this.#resultInt(classify(a, this.#signals(A), Math.abs(a) < 2.2250738585072014e-308));
-      case K_TO_INT: return this.#toInteger(a, rm, integerOf[id], DOUBLE);
-      case K_FROM_INT: return this.#fromInteger(rm, integerOf[id], DOUBLE);
-      case K_CONVERT: { // fcvt.d.s: exact
+      case K_CLASS:
+        return this.#resultInt(classify(a, this.#signals(A), Math.abs(a) < 2.2250738585072014e-308));
+      case K_TO_INT:
+        return this.#toInteger(a, rm, integerOf[id], DOUBLE);
+      case K_FROM_INT:
+        return this.#fromInteger(rm, integerOf[id], DOUBLE);
+      case K_CONVERT: {
+        // fcvt.d.s: exact
         const single = this.#unbox(A);
-        if (single !== single) {
+        if (Number.isNaN(single)) {
           if (this.#signals32(A)) this.#accrue(FLAG_NV);
           return this.#result64(DOUBLE.nan);
         }
@@ -136,7 +168,16 @@ export class FpUnit {
       }
     }
     if (rm === RM_RNE && (this.#i32[STATE_FFLAGS >> 2] & FLAG_NX) !== 0 && kind <= K_SQRT) {
-      const r = kind === K_ADD ? a + b : kind === K_SUB ? a - b : kind === K_MUL ? a * b : kind === K_DIV ? a / b : Math.sqrt(a);
+      const r =
+        kind === K_ADD
+          ? a + b
+          : kind === K_SUB
+            ? a - b
+            : kind === K_MUL
+              ? a * b
+              : kind === K_DIV
+                ? a / b
+                : Math.sqrt(a);
       const magnitude = Math.abs(r);
       if (magnitude > 2.2250738585072014e-308 && magnitude < Infinity) {
         f64[RESULT >> 1] = r;
@@ -148,40 +189,71 @@ export class FpUnit {
       f64[RESULT >> 1] = a * b;
       return;
     }
-    this.#arithmetic(kind, rm, DOUBLE, BigInt.asUintN(64, this.#i64[A >> 1]), BigInt.asUintN(64, this.#i64[B >> 1]), BigInt.asUintN(64, this.#i64[C >> 1]));
+    this.#arithmetic(
+      kind,
+      rm,
+      DOUBLE,
+      BigInt.asUintN(64, this.#i64[A >> 1]),
+      BigInt.asUintN(64, this.#i64[B >> 1]),
+      BigInt.asUintN(64, this.#i64[C >> 1]),
+    );
   }
 
   #single(kind: number, rm: number, id: number): void {
     switch (kind) {
-      case K_TO_INT: return this.#toInteger(this.#unbox(A), rm, integerOf[id], SINGLE);
-      case K_FROM_INT: return this.#fromInteger(rm, integerOf[id], SINGLE);
+      case K_TO_INT:
+        return this.#toInteger(this.#unbox(A), rm, integerOf[id], SINGLE);
+      case K_FROM_INT:
+        return this.#fromInteger(rm, integerOf[id], SINGLE);
       case K_CLASS: {
         const value = this.#unbox(A);
         return this.#resultInt(classify(value, this.#signals32(A), Math.abs(value) < 1.1754943508222875e-38));
       }
-      case K_CONVERT: return this.#narrow(rm);
+      case K_CONVERT:
+        return this.#narrow(rm);
     }
     const a = this.#unbox(A);
     const b = this.#unbox(B);
     switch (kind) {
-      case K_EQ: case K_LT: case K_LE: return this.#compare(kind, a, b, this.#signals32(A) || this.#signals32(B));
-      case K_MIN: case K_MAX: {
+      case K_EQ:
+      case K_LT:
+      case K_LE:
+        return this.#compare(kind, a, b, this.#signals32(A) || this.#signals32(B));
+      case K_MIN:
+      case K_MAX: {
         if (this.#signals32(A) || this.#signals32(B)) this.#accrue(FLAG_NV);
-        if (a !== a && b !== b) return this.#result32(Number(SINGLE.nan));
-        const takeA = b !== b || (a === a && (kind === K_MIN ? less(a, b) : less(b, a)));
+        if (Number.isNaN(a) && Number.isNaN(b)) return this.#result32(Number(SINGLE.nan));
+        const takeA = Number.isNaN(b) || (!Number.isNaN(a) && (kind === K_MIN ? less(a, b) : less(b, a)));
         return this.#result32(this.#unboxBits(takeA ? A : B));
       }
     }
     if (rm === RM_RNE && (this.#i32[STATE_FFLAGS >> 2] & FLAG_NX) !== 0 && kind <= K_SQRT) {
       // One operation in double, then rounded to single, is correctly rounded: 53 >= 2 * 24 + 2.
-      const r = Math.fround(kind === K_ADD ? a + b : kind === K_SUB ? a - b : kind === K_MUL ? a * b : kind === K_DIV ? a / b : Math.sqrt(a));
+      const r = Math.fround(
+        kind === K_ADD
+          ? a + b
+          : kind === K_SUB
+            ? a - b
+            : kind === K_MUL
+              ? a * b
+              : kind === K_DIV
+                ? a / b
+                : Math.sqrt(a),
+      );
       const magnitude = Math.abs(r);
       if (magnitude > 1.1754943508222875e-38 && magnitude < Infinity) {
         $f32[0] = r;
         return this.#result32($i32[0]);
       }
     }
-    this.#arithmetic(kind, rm, SINGLE, BigInt(this.#unboxBits(A) >>> 0), BigInt(this.#unboxBits(B) >>> 0), BigInt(this.#unboxBits(C) >>> 0));
+    this.#arithmetic(
+      kind,
+      rm,
+      SINGLE,
+      BigInt(this.#unboxBits(A) >>> 0),
+      BigInt(this.#unboxBits(B) >>> 0),
+      BigInt(this.#unboxBits(C) >>> 0),
+    );
   }
 
   #narrow(rm: number): void {
@@ -201,15 +273,33 @@ export class FpUnit {
     flags.value = 0;
     let result = 0n;
     switch (kind) {
-      case K_ADD: result = soft.add(format, rm, a, b); break;
-      case K_SUB: result = soft.add(format, rm, a, soft.negate(format, b)); break;
-      case K_MUL: result = soft.mul(format, rm, a, b); break;
-      case K_DIV: result = soft.div(format, rm, a, b); break;
-      case K_SQRT: result = soft.sqrt(format, rm, a); break;
-      case K_FMADD: result = soft.fma(format, rm, a, b, c); break;
-      case K_FMSUB: result = soft.fma(format, rm, a, b, soft.negate(format, c)); break;
-      case K_FNMSUB: result = soft.fma(format, rm, soft.negate(format, a), b, c); break;
-      case K_FNMADD: result = soft.fma(format, rm, soft.negate(format, a), b, soft.negate(format, c)); break;
+      case K_ADD:
+        result = soft.add(format, rm, a, b);
+        break;
+      case K_SUB:
+        result = soft.add(format, rm, a, soft.negate(format, b));
+        break;
+      case K_MUL:
+        result = soft.mul(format, rm, a, b);
+        break;
+      case K_DIV:
+        result = soft.div(format, rm, a, b);
+        break;
+      case K_SQRT:
+        result = soft.sqrt(format, rm, a);
+        break;
+      case K_FMADD:
+        result = soft.fma(format, rm, a, b, c);
+        break;
+      case K_FMSUB:
+        result = soft.fma(format, rm, a, b, soft.negate(format, c));
+        break;
+      case K_FNMSUB:
+        result = soft.fma(format, rm, soft.negate(format, a), b, c);
+        break;
+      case K_FNMADD:
+        result = soft.fma(format, rm, soft.negate(format, a), b, soft.negate(format, c));
+        break;
     }
     this.#accrue(flags.value);
     if (format === DOUBLE) this.#result64(result);
@@ -217,7 +307,7 @@ export class FpUnit {
   }
 
   #compare(kind: number, a: number, b: number, signals: boolean): void {
-    if (a !== a || b !== b) {
+    if (Number.isNaN(a) || Number.isNaN(b)) {
       // feq is quiet: only a signalling NaN is invalid; flt and fle are signalling comparisons.
       if (kind !== K_EQ || signals) this.#accrue(FLAG_NV);
       return this.#resultInt(0);
@@ -227,7 +317,12 @@ export class FpUnit {
 
   #toInteger(value: number, rm: number, integer: number, format: Format): void {
     const truncated = Math.trunc(value);
-    if (truncated === value && Math.abs(value) < 0x8000_0000 && (integer !== 1 || value >= 0) && (integer !== 3 || value >= 0)) {
+    if (
+      truncated === value &&
+      Math.abs(value) < 0x8000_0000 &&
+      (integer !== 1 || value >= 0) &&
+      (integer !== 3 || value >= 0)
+    ) {
       return this.#resultInt(value | 0);
     }
     if (rm === soft.RM_RTZ && (integer & 1) === 0 && Math.abs(value) < 0x7fff_ffff) {
@@ -245,7 +340,14 @@ export class FpUnit {
   #fromInteger(rm: number, integer: number, format: Format): void {
     const lo = this.#i32[A];
     const hi = this.#i32[A + 1];
-    const value = integer === 0 ? lo : integer === 1 ? lo >>> 0 : integer === 2 ? hi * 0x1_0000_0000 + (lo >>> 0) : (hi >>> 0) * 0x1_0000_0000 + (lo >>> 0);
+    const value =
+      integer === 0
+        ? lo
+        : integer === 1
+          ? lo >>> 0
+          : integer === 2
+            ? hi * 0x1_0000_0000 + (lo >>> 0)
+            : (hi >>> 0) * 0x1_0000_0000 + (lo >>> 0);
     // Exact in double (or in single) means no rounding and no flag.
     if (Math.abs(value) <= 0x20_0000_0000_0000) {
       if (format === DOUBLE) {
@@ -256,7 +358,8 @@ export class FpUnit {
       if ($f32[0] === value) return this.#result32($i32[0]);
     }
     const wide = this.#i64[A >> 1];
-    const exact = integer === 0 ? BigInt(lo) : integer === 1 ? BigInt(lo >>> 0) : integer === 2 ? wide : BigInt.asUintN(64, wide);
+    const exact =
+      integer === 0 ? BigInt(lo) : integer === 1 ? BigInt(lo >>> 0) : integer === 2 ? wide : BigInt.asUintN(64, wide);
     flags.value = 0;
     const result = soft.fromInteger(format, rm, exact);
     this.#accrue(flags.value);
@@ -305,7 +408,7 @@ function less(a: number, b: number): boolean {
 
 /** The fclass bit mask (Volume I, table 32). */
 function classify(value: number, signalling: boolean, belowNormal: boolean): number {
-  if (value !== value) return signalling ? 1 << 8 : 1 << 9;
+  if (Number.isNaN(value)) return signalling ? 1 << 8 : 1 << 9;
   const negative = value < 0 || Object.is(value, -0);
   if (value === 0) return negative ? 1 << 3 : 1 << 4;
   if (Math.abs(value) === Infinity) return negative ? 1 << 0 : 1 << 7;

@@ -4,11 +4,32 @@
  * An instruction gets one op per length it can have (2 where a compressed form exists) and, for pc-relative jumps, a
  * second and third one for targets in the same page, whose record then holds the distance in records instead of bytes.
  */
-import { decodeImmediate, findInstruction, IMM_B, IMM_CSR, IMM_I, IMM_J, INSTRUCTIONS, type Instruction } from "../isa/instructions.ts";
+import {
+  decodeImmediate,
+  findInstruction,
+  IMM_B,
+  IMM_CSR,
+  IMM_I,
+  IMM_J,
+  INSTRUCTIONS,
+  type Instruction,
+} from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import { ST_FP, ST_SYSTEM } from "../isa/ir.ts";
-import { RECORD_BYTES, RECORD_IMM, RECORD_LENGTH, RECORD_OP, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_F, STATE_SINK } from "../state.ts";
+import {
+  RECORD_BYTES,
+  RECORD_IMM,
+  RECORD_LENGTH,
+  RECORD_OP,
+  RECORD_RD,
+  RECORD_RM,
+  RECORD_RS1,
+  RECORD_RS2,
+  RECORD_RS3,
+  STATE_F,
+  STATE_SINK,
+} from "../state.ts";
 
 // Ops that are not instructions.
 /** Not decoded yet; all zeros, so that a cleared page is valid. */
@@ -123,7 +144,8 @@ export class RecordWriter {
     const rs1 = (full >> 15) & 31;
     const rs2 = (full >> 20) & 31;
     // Fields that an instruction does not use count executions for the profile, from zero: see counterField.
-    u16[half + (RECORD_RD >> 1)] = row.imm === IMM_B ? 0 : (float & 1) !== 0 ? STATE_F + rd * 8 : rd === 0 ? STATE_SINK : rd * 8;
+    u16[half + (RECORD_RD >> 1)] =
+      row.imm === IMM_B ? 0 : (float & 1) !== 0 ? STATE_F + rd * 8 : rd === 0 ? STATE_SINK : rd * 8;
     u16[half + (RECORD_RS1 >> 1)] = row.imm === IMM_J ? 0 : ((float & 2) !== 0 ? STATE_F : 0) + rs1 * 8;
     u16[half + (RECORD_RS2 >> 1)] = row.imm === IMM_I ? 0 : ((float & 4) !== 0 ? STATE_F : 0) + rs2 * 8;
     this.#i32[(record + RECORD_IMM) >> 2] = imm;

@@ -5,7 +5,18 @@
 import { CAUSE_ILLEGAL_INSTRUCTION } from "../isa/causes.ts";
 import { MEM_ATOMIC, MEM_SIZE } from "../isa/ir.ts";
 import {
-  CROSS_PAGE, RECORD_IMM, STATE_FUEL, STATE_PC, STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
+  CROSS_PAGE,
+  RECORD_IMM,
+  STATE_FUEL,
+  STATE_PC,
+  STATE_RESULT,
+  STATE_TLB,
+  STATE_TRAP_CAUSE,
+  STATE_TRAP_VALUE,
+  TLB_ENTRIES,
+  TLB_EXEC,
+  TLB_READ,
+  TLB_WRITE,
 } from "../state.ts";
 import { DISPATCH_CROSS, DISPATCH_DECODE, DISPATCH_FIRST, DISPATCH_PAGE_END } from "./dispatch.ts";
 import { createHandlers } from "./js-interpreter.gen.ts";
@@ -71,20 +82,34 @@ export function createJsInterpreter(buffer: ArrayBufferLike, imports: Interprete
   };
 
   const r: JsRuntime = {
-    i32, i64, u16, imports, rp: 0, recBase: 0, pcBase: 0n, pc: 0n,
+    i32,
+    i64,
+    u16,
+    imports,
+    rp: 0,
+    recBase: 0,
+    pcBase: 0n,
+    pc: 0n,
     load(va, mode) {
       const lo = low(va);
       const hi = high(va);
       const host = lookup(lo, hi, mode, (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ);
       if (host < 0) return finish(imports.load(lo, hi, mode));
       switch (mode & 7) {
-        case 0: return result(view.getUint8(host), 0);
-        case 1: return result(view.getUint16(host, true), 0);
-        case 2: return result(view.getInt32(host, true), 0);
-        case 4: return signed(view.getInt8(host));
-        case 5: return signed(view.getInt16(host, true));
-        case 6: return signed(view.getInt32(host, true));
-        default: return result(view.getInt32(host, true), view.getInt32(host + 4, true));
+        case 0:
+          return result(view.getUint8(host), 0);
+        case 1:
+          return result(view.getUint16(host, true), 0);
+        case 2:
+          return result(view.getInt32(host, true), 0);
+        case 4:
+          return signed(view.getInt8(host));
+        case 5:
+          return signed(view.getInt16(host, true));
+        case 6:
+          return signed(view.getInt32(host, true));
+        default:
+          return result(view.getInt32(host, true), view.getInt32(host + 4, true));
       }
     },
     store(va, mode) {
@@ -93,9 +118,15 @@ export function createJsInterpreter(buffer: ArrayBufferLike, imports: Interprete
       const host = lookup(lo, hi, mode, TLB_WRITE);
       if (host < 0) return finish(imports.store(lo, hi, mode));
       switch (mode & MEM_SIZE) {
-        case 0: view.setInt8(host, i32[RESULT]); break;
-        case 1: view.setInt16(host, i32[RESULT], true); break;
-        case 2: view.setInt32(host, i32[RESULT], true); break;
+        case 0:
+          view.setInt8(host, i32[RESULT]);
+          break;
+        case 1:
+          view.setInt16(host, i32[RESULT], true);
+          break;
+        case 2:
+          view.setInt32(host, i32[RESULT], true);
+          break;
         default:
           view.setInt32(host, i32[RESULT], true);
           view.setInt32(host + 4, i32[RESULT + 1], true);

@@ -17,13 +17,45 @@
 import { RM_DYN, RM_RTZ } from "../fp/softfloat.ts";
 import { CAUSE_ILLEGAL_INSTRUCTION } from "../isa/causes.ts";
 import {
-  type Expr, FIELD_RS1, FIELD_RS2, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE, NEEDS_RTZ,
-  type Statement, type Type,
+  type Expr,
+  FIELD_RS1,
+  FIELD_RS2,
+  I32,
+  I64,
+  MEM_ATOMIC,
+  MEM_RESERVE,
+  MEM_SIZE,
+  NEEDS_RTZ,
+  type Statement,
+  type Type,
 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
 import {
-  CROSS_PAGE, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_RD, RECORD_RM, RECORD_RS1, RECORD_RS2, RECORD_RS3, STATE_A, STATE_B, STATE_C, STATE_COMPILED, STATE_FP_FAST, STATE_FS, STATE_FUEL, STATE_PC,
-  STATE_RESULT, STATE_TLB, STATE_TRAP_CAUSE, STATE_TRAP_VALUE, TLB_ENTRIES, TLB_EXEC, TLB_READ, TLB_WRITE,
+  CROSS_PAGE,
+  ENTRY_SLOT,
+  RECORD_BYTES,
+  RECORD_IMM,
+  RECORD_RD,
+  RECORD_RM,
+  RECORD_RS1,
+  RECORD_RS2,
+  RECORD_RS3,
+  STATE_A,
+  STATE_B,
+  STATE_C,
+  STATE_COMPILED,
+  STATE_FP_FAST,
+  STATE_FS,
+  STATE_FUEL,
+  STATE_PC,
+  STATE_RESULT,
+  STATE_TLB,
+  STATE_TRAP_CAUSE,
+  STATE_TRAP_VALUE,
+  TLB_ENTRIES,
+  TLB_EXEC,
+  TLB_READ,
+  TLB_WRITE,
 } from "../state.ts";
 import { addFloatFunctions } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
@@ -31,7 +63,16 @@ import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { addMemoryFunctions } from "./wasm-memory.ts";
 import type { HartRam } from "../ram.ts";
-import { counterField, DISPATCH_COMPILED, DISPATCH_FIRST, DISPATCH_OPS, type DispatchOp, REACH_FAR, REACH_LOCAL, REACH_LOOP } from "./dispatch.ts";
+import {
+  counterField,
+  DISPATCH_COMPILED,
+  DISPATCH_FIRST,
+  DISPATCH_OPS,
+  type DispatchOp,
+  REACH_FAR,
+  REACH_LOCAL,
+  REACH_LOOP,
+} from "./dispatch.ts";
 
 // Exit codes of run().
 export const EXIT_FUEL = 0;
@@ -108,7 +149,12 @@ class InterpreterLowering extends Lowering {
   hotCount = 0;
   #types: readonly Type[] = [];
 
-  constructor(code: Code, functions: Readonly<Record<keyof InterpreterImports, number>>, internal: readonly number[], memory: { load: number; store: number }) {
+  constructor(
+    code: Code,
+    functions: Readonly<Record<keyof InterpreterImports, number>>,
+    internal: readonly number[],
+    memory: { load: number; store: number },
+  ) {
     super(code);
     this.memory = memory;
     this.internal = internal;
@@ -373,7 +419,11 @@ class InterpreterLowering extends Lowering {
   }
   fpHelper(statement: Statement, result: number): void {
     const { code } = this;
-    const operands: [Expr | null, number][] = [[statement.a, STATE_A], [statement.b, STATE_B], [statement.c, STATE_C]];
+    const operands: [Expr | null, number][] = [
+      [statement.a, STATE_A],
+      [statement.b, STATE_B],
+      [statement.c, STATE_C],
+    ];
     for (const [operand, slot] of operands) {
       if (operand === null) continue;
       code.i32Const(0);

@@ -8,18 +8,33 @@
 import { I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE } from "../isa/ir.ts";
 import type { HartRam } from "../ram.ts";
 import {
-  STATE_RESULT, STATE_TLB, STATE_WALK_READ_CARE, STATE_WALK_READ_VALUE, STATE_WALK_ROOT, STATE_WALK_WRITE_CARE, STATE_WALK_WRITE_VALUE, TLB_ENTRIES,
-  TLB_READ, TLB_WRITE,
+  STATE_RESULT,
+  STATE_TLB,
+  STATE_WALK_READ_CARE,
+  STATE_WALK_READ_VALUE,
+  STATE_WALK_ROOT,
+  STATE_WALK_WRITE_CARE,
+  STATE_WALK_WRITE_VALUE,
+  TLB_ENTRIES,
+  TLB_READ,
+  TLB_WRITE,
 } from "../state.ts";
 import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, type ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 
 /** Adds the functions (i64 va, i32 mode) -> status for loads and stores; statuses and result slot as for the imports. */
-export function addMemoryFunctions(builder: ModuleBuilder, ram: HartRam, imports: { load: number; store: number }): { load: number; store: number } {
+export function addMemoryFunctions(
+  builder: ModuleBuilder,
+  ram: HartRam,
+  imports: { load: number; store: number },
+): { load: number; store: number } {
   const walkRead = addWalk(builder, ram, false);
   const walkWrite = addWalk(builder, ram, true);
-  return { load: addSlow(builder, false, walkRead, walkWrite, imports.load), store: addSlow(builder, true, walkRead, walkWrite, imports.store) };
+  return {
+    load: addSlow(builder, false, walkRead, walkWrite, imports.load),
+    store: addSlow(builder, true, walkRead, walkWrite, imports.store),
+  };
 }
 
 /** Returns 0 from the function if the i32 on the stack is true. */
@@ -94,7 +109,10 @@ function addWalk(builder: ModuleBuilder, ram: HartRam, write: boolean): number {
     code.set(table);
   }
   if (write) {
-    for (const [opcode, offset, scale] of [[w.I32_LOAD16_U, ram.codeMapOffset, 11], [w.I32_LOAD8_U, ram.compiledFramesOffset, 12]] as const) {
+    for (const [opcode, offset, scale] of [
+      [w.I32_LOAD16_U, ram.codeMapOffset, 11],
+      [w.I32_LOAD8_U, ram.compiledFramesOffset, 12],
+    ] as const) {
       code.get(pte);
       code.i64Const(scale);
       code.byte(w.I64_SHR_U);

@@ -17,7 +17,8 @@ export function disassemble(bits: number, pc: number): string {
   const compressed = (bits & 3) !== 3;
   const full = compressed ? expandCompressed(bits) : bits | 0;
   const row = findInstruction(full);
-  if (row === undefined) return compressed ? `.2byte 0x${(bits & 0xffff).toString(16)}` : `.4byte 0x${(bits >>> 0).toString(16)}`;
+  if (row === undefined)
+    return compressed ? `.2byte 0x${(bits & 0xffff).toString(16)}` : `.4byte 0x${(bits >>> 0).toString(16)}`;
   const imm = decodeImmediate(full, row.imm === IMM_CSR ? 0 : row.imm);
   const rd = (full >> 7) & 31;
   const rs1 = (full >> 15) & 31;
@@ -26,19 +27,45 @@ export function disassemble(bits: number, pc: number): string {
   let operands = "";
   for (const letter of row.syntax) {
     switch (letter) {
-      case "d": operands += X_NAMES[rd]; break;
-      case "s": operands += X_NAMES[rs1]; break;
-      case "t": operands += X_NAMES[rs2]; break;
-      case "D": operands += F_NAMES[rd]; break;
-      case "S": operands += F_NAMES[rs1]; break;
-      case "T": operands += F_NAMES[rs2]; break;
-      case "U": operands += F_NAMES[full >>> 27]; break;
-      case "i": operands += imm; break;
-      case "h": operands += `0x${(imm >>> 12).toString(16)}`; break;
-      case "o": operands += address(pc + imm); break;
-      case "c": operands += CSR_NAMES.get(full >>> 20) ?? `0x${(full >>> 20).toString(16)}`; break;
-      case "z": operands += rs1; break;
-      case "a": mnemonic += AQRL[(full >> 25) & 3]; break;
+      case "d":
+        operands += X_NAMES[rd];
+        break;
+      case "s":
+        operands += X_NAMES[rs1];
+        break;
+      case "t":
+        operands += X_NAMES[rs2];
+        break;
+      case "D":
+        operands += F_NAMES[rd];
+        break;
+      case "S":
+        operands += F_NAMES[rs1];
+        break;
+      case "T":
+        operands += F_NAMES[rs2];
+        break;
+      case "U":
+        operands += F_NAMES[full >>> 27];
+        break;
+      case "i":
+        operands += imm;
+        break;
+      case "h":
+        operands += `0x${(imm >>> 12).toString(16)}`;
+        break;
+      case "o":
+        operands += address(pc + imm);
+        break;
+      case "c":
+        operands += CSR_NAMES.get(full >>> 20) ?? `0x${(full >>> 20).toString(16)}`;
+        break;
+      case "z":
+        operands += rs1;
+        break;
+      case "a":
+        mnemonic += AQRL[(full >> 25) & 3];
+        break;
       case "m": {
         const rm = (full >> 12) & 7;
         // GNU leaves the dynamic mode out.
@@ -50,7 +77,8 @@ export function disassemble(bits: number, pc: number): string {
         operands = rm === 0 ? operands.slice(0, -1) : operands + (RM_NAMES[rm] || "unknown");
         break;
       }
-      default: operands += letter;
+      default:
+        operands += letter;
     }
   }
   return operands === "" ? mnemonic : `${mnemonic} ${operands}`;

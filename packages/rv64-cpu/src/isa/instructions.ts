@@ -29,7 +29,21 @@ export const IMM_SHIFT5 = 7;
 /** A CSR number with the 5-bit immediate of the CSR*I forms left in the rs1 field. */
 export const IMM_CSR = 8;
 
-export type Extension = "I" | "M" | "A" | "F" | "D" | "Zicsr" | "Zifencei" | "S" | "Zba" | "Zbb" | "Zbs" | "Zicond" | "Zicbom" | "Zicboz";
+export type Extension =
+  | "I"
+  | "M"
+  | "A"
+  | "F"
+  | "D"
+  | "Zicsr"
+  | "Zifencei"
+  | "S"
+  | "Zba"
+  | "Zbb"
+  | "Zbs"
+  | "Zicond"
+  | "Zicbom"
+  | "Zicboz";
 
 export interface Instruction {
   readonly mnemonic: string;
@@ -46,8 +60,24 @@ export interface Instruction {
 
 const rows: Instruction[] = [];
 
-function row(extension: Extension, mnemonic: string, match: number, mask: number, syntax: Syntax, imm = IMM_NONE): void {
-  rows.push({ mnemonic, match: match | 0, mask: mask | 0, syntax, imm, extension, id: rows.length, hasRm: /[me]/.test(syntax) });
+function row(
+  extension: Extension,
+  mnemonic: string,
+  match: number,
+  mask: number,
+  syntax: Syntax,
+  imm = IMM_NONE,
+): void {
+  rows.push({
+    mnemonic,
+    match: match | 0,
+    mask: mask | 0,
+    syntax,
+    imm,
+    extension,
+    id: rows.length,
+    hasRm: /[me]/.test(syntax),
+  });
 }
 
 const OPCODE = 0x7f;
@@ -66,13 +96,40 @@ row("I", "lui", 0x37, OPCODE, "d,h", IMM_U);
 row("I", "auipc", 0x17, OPCODE, "d,h", IMM_U);
 row("I", "jal", 0x6f, OPCODE, "d,o", IMM_J);
 i("I", "jalr", 0x67, 0, "d,i(s)");
-for (const [name, funct3] of [["beq", 0], ["bne", 1], ["blt", 4], ["bge", 5], ["bltu", 6], ["bgeu", 7]] as const)
+for (const [name, funct3] of [
+  ["beq", 0],
+  ["bne", 1],
+  ["blt", 4],
+  ["bge", 5],
+  ["bltu", 6],
+  ["bgeu", 7],
+] as const)
   row("I", name, 0x63 | (funct3 << 12), FUNCT3, "s,t,o", IMM_B);
-for (const [name, funct3] of [["lb", 0], ["lh", 1], ["lw", 2], ["ld", 3], ["lbu", 4], ["lhu", 5], ["lwu", 6]] as const)
+for (const [name, funct3] of [
+  ["lb", 0],
+  ["lh", 1],
+  ["lw", 2],
+  ["ld", 3],
+  ["lbu", 4],
+  ["lhu", 5],
+  ["lwu", 6],
+] as const)
   i("I", name, 0x03, funct3, "d,i(s)");
-for (const [name, funct3] of [["sb", 0], ["sh", 1], ["sw", 2], ["sd", 3]] as const)
+for (const [name, funct3] of [
+  ["sb", 0],
+  ["sh", 1],
+  ["sw", 2],
+  ["sd", 3],
+] as const)
   row("I", name, 0x23 | (funct3 << 12), FUNCT3, "t,i(s)", IMM_S);
-for (const [name, funct3] of [["addi", 0], ["slti", 2], ["sltiu", 3], ["xori", 4], ["ori", 6], ["andi", 7]] as const)
+for (const [name, funct3] of [
+  ["addi", 0],
+  ["slti", 2],
+  ["sltiu", 3],
+  ["xori", 4],
+  ["ori", 6],
+  ["andi", 7],
+] as const)
   i("I", name, 0x13, funct3);
 const shift = (e: Extension, name: string, opcode: number, funct3: number, funct6: number): void =>
   row(e, name, opcode | (funct3 << 12) | (funct6 << 26), 0xfc00_707f, "d,s,i", IMM_SHIFT6);
@@ -108,17 +165,43 @@ row("I", "ebreak", 0x0010_0073, -1, "");
 row("Zifencei", "fence.i", 0x100f, FUNCT3, "");
 
 // --- M (12.1-12.2) --------------------------------------------------------------------------------------------------
-for (const [name, funct3] of [["mul", 0], ["mulh", 1], ["mulhsu", 2], ["mulhu", 3], ["div", 4], ["divu", 5], ["rem", 6], ["remu", 7]] as const)
+for (const [name, funct3] of [
+  ["mul", 0],
+  ["mulh", 1],
+  ["mulhsu", 2],
+  ["mulhu", 3],
+  ["div", 4],
+  ["divu", 5],
+  ["rem", 6],
+  ["remu", 7],
+] as const)
   r("M", name, 0x33, funct3, 1);
-for (const [name, funct3] of [["mulw", 0], ["divw", 4], ["divuw", 5], ["remw", 6], ["remuw", 7]] as const)
+for (const [name, funct3] of [
+  ["mulw", 0],
+  ["divw", 4],
+  ["divuw", 5],
+  ["remw", 6],
+  ["remuw", 7],
+] as const)
   r("M", name, 0x3b, funct3, 1);
 
 // --- A (13.2, 13.4) -------------------------------------------------------------------------------------------------
-for (const [suffix, funct3] of [[".w", 2], [".d", 3]] as const) {
+for (const [suffix, funct3] of [
+  [".w", 2],
+  [".d", 3],
+] as const) {
   row("A", `lr${suffix}`, 0x2f | (funct3 << 12) | (0x02 << 27), 0xf9f0_707f, "ad,(s)");
   for (const [name, funct5] of [
-    ["sc", 0x03], ["amoswap", 0x01], ["amoadd", 0x00], ["amoxor", 0x04], ["amoand", 0x0c], ["amoor", 0x08],
-    ["amomin", 0x10], ["amomax", 0x14], ["amominu", 0x18], ["amomaxu", 0x1c],
+    ["sc", 0x03],
+    ["amoswap", 0x01],
+    ["amoadd", 0x00],
+    ["amoxor", 0x04],
+    ["amoand", 0x0c],
+    ["amoor", 0x08],
+    ["amomin", 0x10],
+    ["amomax", 0x14],
+    ["amominu", 0x18],
+    ["amomaxu", 0x1c],
   ] as const)
     row("A", `${name}${suffix}`, 0x2f | (funct3 << 12) | (funct5 << 27), 0xf800_707f, "ad,t,(s)");
 }
@@ -127,23 +210,58 @@ for (const [suffix, funct3] of [[".w", 2], [".d", 3]] as const) {
 const RM_ANY_7 = 0xfe00_007f;
 const RM_ANY_UNARY = 0xfff0_007f;
 const UNARY = 0xfff0_707f;
-for (const [suffix, ext, fmt, width] of [[".s", "F", 0, 2], [".d", "D", 1, 3]] as const) {
+for (const [suffix, ext, fmt, width] of [
+  [".s", "F", 0, 2],
+  [".d", "D", 1, 3],
+] as const) {
   i(ext, suffix === ".s" ? "flw" : "fld", 0x07, width, "D,i(s)");
   row(ext, suffix === ".s" ? "fsw" : "fsd", 0x27 | (width << 12), FUNCT3, "T,i(s)", IMM_S);
-  for (const [name, opcode] of [["fmadd", 0x43], ["fmsub", 0x47], ["fnmsub", 0x4b], ["fnmadd", 0x4f]] as const)
+  for (const [name, opcode] of [
+    ["fmadd", 0x43],
+    ["fmsub", 0x47],
+    ["fnmsub", 0x4b],
+    ["fnmadd", 0x4f],
+  ] as const)
     row(ext, `${name}${suffix}`, opcode | (fmt << 25), 0x0600_007f, "D,S,T,U,m");
-  for (const [name, funct5] of [["fadd", 0], ["fsub", 1], ["fmul", 2], ["fdiv", 3]] as const)
+  for (const [name, funct5] of [
+    ["fadd", 0],
+    ["fsub", 1],
+    ["fmul", 2],
+    ["fdiv", 3],
+  ] as const)
     row(ext, `${name}${suffix}`, 0x53 | (funct5 << 27) | (fmt << 25), RM_ANY_7, "D,S,T,m");
   row(ext, `fsqrt${suffix}`, 0x53 | (0x0b << 27) | (fmt << 25), RM_ANY_UNARY, "D,S,m");
-  for (const [name, funct3] of [["fsgnj", 0], ["fsgnjn", 1], ["fsgnjx", 2]] as const)
+  for (const [name, funct3] of [
+    ["fsgnj", 0],
+    ["fsgnjn", 1],
+    ["fsgnjx", 2],
+  ] as const)
     row(ext, `${name}${suffix}`, 0x53 | (0x04 << 27) | (fmt << 25) | (funct3 << 12), FUNCT7, "D,S,T");
-  for (const [name, funct3] of [["fmin", 0], ["fmax", 1]] as const)
+  for (const [name, funct3] of [
+    ["fmin", 0],
+    ["fmax", 1],
+  ] as const)
     row(ext, `${name}${suffix}`, 0x53 | (0x05 << 27) | (fmt << 25) | (funct3 << 12), FUNCT7, "D,S,T");
-  for (const [name, funct3] of [["fle", 0], ["flt", 1], ["feq", 2]] as const)
+  for (const [name, funct3] of [
+    ["fle", 0],
+    ["flt", 1],
+    ["feq", 2],
+  ] as const)
     row(ext, `${name}${suffix}`, 0x53 | (0x14 << 27) | (fmt << 25) | (funct3 << 12), FUNCT7, "d,S,T");
-  for (const [name, rs2] of [["w", 0], ["wu", 1], ["l", 2], ["lu", 3]] as const) {
+  for (const [name, rs2] of [
+    ["w", 0],
+    ["wu", 1],
+    ["l", 2],
+    ["lu", 3],
+  ] as const) {
     row(ext, `fcvt.${name}${suffix}`, 0x53 | (0x18 << 27) | (fmt << 25) | (rs2 << 20), RM_ANY_UNARY, "d,S,m");
-    row(ext, `fcvt${suffix}.${name}`, 0x53 | (0x1a << 27) | (fmt << 25) | (rs2 << 20), RM_ANY_UNARY, fmt === 1 && rs2 < 2 ? "D,s,e" : "D,s,m");
+    row(
+      ext,
+      `fcvt${suffix}.${name}`,
+      0x53 | (0x1a << 27) | (fmt << 25) | (rs2 << 20),
+      RM_ANY_UNARY,
+      fmt === 1 && rs2 < 2 ? "D,s,e" : "D,s,m",
+    );
   }
   row(ext, `fclass${suffix}`, 0x53 | (0x1c << 27) | (fmt << 25) | (1 << 12), UNARY, "d,S");
 }
@@ -155,9 +273,17 @@ row("D", "fcvt.s.d", 0x53 | (0x08 << 27) | (1 << 20), RM_ANY_UNARY, "D,S,m");
 row("D", "fcvt.d.s", 0x53 | (0x08 << 27) | (1 << 25), RM_ANY_UNARY, "D,S,e");
 
 // --- Zicsr (7) and privileged instructions (Volume II, 3.3, 10.1) -----------------------------------------------------
-for (const [name, funct3] of [["csrrw", 1], ["csrrs", 2], ["csrrc", 3]] as const)
+for (const [name, funct3] of [
+  ["csrrw", 1],
+  ["csrrs", 2],
+  ["csrrc", 3],
+] as const)
   row("Zicsr", name, 0x73 | (funct3 << 12), FUNCT3, "d,c,s", IMM_CSR);
-for (const [name, funct3] of [["csrrwi", 5], ["csrrsi", 6], ["csrrci", 7]] as const)
+for (const [name, funct3] of [
+  ["csrrwi", 5],
+  ["csrrsi", 6],
+  ["csrrci", 7],
+] as const)
   row("Zicsr", name, 0x73 | (funct3 << 12), FUNCT3, "d,c,z", IMM_CSR);
 row("S", "mret", 0x3020_0073, -1, "");
 row("S", "sret", 0x1020_0073, -1, "");
@@ -165,7 +291,11 @@ row("S", "wfi", 0x1050_0073, -1, "");
 row("S", "sfence.vma", 0x1200_0073, 0xfe00_7fff, "s,t");
 
 // --- Zba, Zbb, Zbs, Zicond (34, 28.4-28.6) ---------------------------------------------------------------------------
-for (const [n, funct3] of [[1, 2], [2, 4], [3, 6]] as const) {
+for (const [n, funct3] of [
+  [1, 2],
+  [2, 4],
+  [3, 6],
+] as const) {
   r("Zba", `sh${n}add`, 0x33, funct3, 0x10);
   r("Zba", `sh${n}add.uw`, 0x3b, funct3, 0x10);
 }
@@ -195,7 +325,12 @@ unary("Zbb", "cpopw", 0x1b, 1, 0x602);
 unary("Zbb", "zext.h", 0x3b, 4, 0x080);
 unary("Zbb", "orc.b", 0x13, 5, 0x287);
 unary("Zbb", "rev8", 0x13, 5, 0x6b8);
-for (const [name, funct3, funct6] of [["bclr", 1, 0x12], ["bext", 5, 0x12], ["binv", 1, 0x1a], ["bset", 1, 0x0a]] as const) {
+for (const [name, funct3, funct6] of [
+  ["bclr", 1, 0x12],
+  ["bext", 5, 0x12],
+  ["binv", 1, 0x1a],
+  ["bset", 1, 0x0a],
+] as const) {
   r("Zbs", name, 0x33, funct3, funct6 << 1);
   shift("Zbs", `${name}i`, 0x13, funct3, funct6);
 }
@@ -203,7 +338,11 @@ r("Zicond", "czero.eqz", 0x33, 5, 0x07);
 r("Zicond", "czero.nez", 0x33, 7, 0x07);
 
 // --- Zicbom, Zicboz (28, cache-block operations; the block is 64 bytes) -------------------------------------------------
-for (const [name, code] of [["cbo.inval", 0], ["cbo.clean", 1], ["cbo.flush", 2]] as const)
+for (const [name, code] of [
+  ["cbo.inval", 0],
+  ["cbo.clean", 1],
+  ["cbo.flush", 2],
+] as const)
   row("Zicbom", name, 0x0000_200f | (code << 20), 0xfff0_7fff, "(s)");
 row("Zicboz", "cbo.zero", 0x0040_200f, 0xfff0_7fff, "(s)");
 
@@ -214,7 +353,8 @@ export const INSTRUCTIONS: readonly Instruction[] = rows;
 const buckets: Instruction[][] = Array.from({ length: 32 * 8 }, () => []);
 for (const row of rows) {
   for (let funct3 = 0; funct3 < 8; funct3++) {
-    if (((row.match ^ (funct3 << 12)) & row.mask & 0x7000) === 0) buckets[((row.match >> 2) & 31) * 8 + funct3]!.push(row);
+    if (((row.match ^ (funct3 << 12)) & row.mask & 0x7000) === 0)
+      buckets[((row.match >> 2) & 31) * 8 + funct3]!.push(row);
   }
 }
 const popcount = (value: number): number => {
@@ -246,14 +386,23 @@ const byName = new Map(rows.map((row) => [row.mnemonic, row]));
 /** The immediate operand of `bits` in encoding `imm` (one of IMM_*), sign-extended to int32. */
 export function decodeImmediate(bits: number, imm: number): number {
   switch (imm) {
-    case IMM_I: return bits >> 20;
-    case IMM_S: return ((bits >> 25) << 5) | ((bits >> 7) & 31);
-    case IMM_B: return ((bits >> 31) << 12) | ((bits << 4) & 0x800) | ((bits >> 20) & 0x7e0) | ((bits >> 7) & 0x1e);
-    case IMM_U: return bits & 0xffff_f000;
-    case IMM_J: return ((bits >> 31) << 20) | (bits & 0xff000) | ((bits >> 9) & 0x800) | ((bits >> 20) & 0x7fe);
-    case IMM_SHIFT6: return (bits >> 20) & 63;
-    case IMM_SHIFT5: return (bits >> 20) & 31;
-    case IMM_CSR: return bits >>> 20;
-    default: return 0;
+    case IMM_I:
+      return bits >> 20;
+    case IMM_S:
+      return ((bits >> 25) << 5) | ((bits >> 7) & 31);
+    case IMM_B:
+      return ((bits >> 31) << 12) | ((bits << 4) & 0x800) | ((bits >> 20) & 0x7e0) | ((bits >> 7) & 0x1e);
+    case IMM_U:
+      return bits & 0xffff_f000;
+    case IMM_J:
+      return ((bits >> 31) << 20) | (bits & 0xff000) | ((bits >> 9) & 0x800) | ((bits >> 20) & 0x7fe);
+    case IMM_SHIFT6:
+      return (bits >> 20) & 63;
+    case IMM_SHIFT5:
+      return (bits >> 20) & 31;
+    case IMM_CSR:
+      return bits >>> 20;
+    default:
+      return 0;
   }
 }

@@ -69,7 +69,15 @@ export class Expr {
   readonly index: number;
   /** Value of an OP_CONST; a bigint only where a double would lose bits. */
   readonly value: number | bigint;
-  constructor(op: number, type: Type, a: Expr | null, b: Expr | null, c: Expr | null, index: number, value: number | bigint) {
+  constructor(
+    op: number,
+    type: Type,
+    a: Expr | null,
+    b: Expr | null,
+    c: Expr | null,
+    index: number,
+    value: number | bigint,
+  ) {
     this.op = op;
     this.type = type;
     this.a = a;

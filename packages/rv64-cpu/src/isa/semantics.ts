@@ -11,20 +11,75 @@ import * as w from "../wasm/opcodes.ts";
 import { CAUSE_BREAKPOINT, CAUSE_ECALL_U } from "./causes.ts";
 import { INSTRUCTIONS, type Instruction } from "./instructions.ts";
 import {
-  CHECK_FINITE, CHECK_NORMAL, CHECK_NOTHING, type Effects, Expr, F32, F64, type FastPath, FIELD_RS1, FIELD_RS2, FIELD_RS3, 
-  FN_ADD_EXACT_D, FN_ADD_EXACT_S, FN_DIV_EXACT_D, FN_DIV_EXACT_S, FN_FMA_D, FN_FMA_EXACT_D, FN_FMA_EXACT_S, FN_FMA_S, FN_MUL_EXACT_D,
-  FN_MUL_EXACT_S, FN_SQRT_EXACT_D, FN_SQRT_EXACT_S, I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED,
-  NEEDS_NOTHING, NEEDS_RNE, NEEDS_RTZ, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
-  ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
-  type Statement, type Type,
+  CHECK_FINITE,
+  CHECK_NORMAL,
+  CHECK_NOTHING,
+  type Effects,
+  Expr,
+  F32,
+  F64,
+  type FastPath,
+  FIELD_RS1,
+  FIELD_RS2,
+  FIELD_RS3,
+  FN_ADD_EXACT_D,
+  FN_ADD_EXACT_S,
+  FN_DIV_EXACT_D,
+  FN_DIV_EXACT_S,
+  FN_FMA_D,
+  FN_FMA_EXACT_D,
+  FN_FMA_EXACT_S,
+  FN_FMA_S,
+  FN_MUL_EXACT_D,
+  FN_MUL_EXACT_S,
+  FN_SQRT_EXACT_D,
+  FN_SQRT_EXACT_S,
+  I32,
+  I64,
+  MEM_ATOMIC,
+  MEM_RESERVE,
+  MEM_SIGNED,
+  NEEDS_NOTHING,
+  NEEDS_RNE,
+  NEEDS_RTZ,
+  OP_CALL,
+  OP_CONST,
+  OP_F,
+  OP_IF,
+  OP_IMM,
+  OP_LOCAL,
+  OP_NEXT_PC,
+  OP_PC,
+  OP_STATE,
+  OP_X,
+  ST_BRANCH,
+  ST_FP,
+  ST_IF,
+  ST_JUMP,
+  ST_LET,
+  ST_LOAD,
+  ST_SET_F,
+  ST_SET_STATE,
+  ST_SET_X,
+  ST_STORE,
+  ST_SYSTEM,
+  ST_TRAP,
+  type Statement,
+  type Type,
 } from "./ir.ts";
 import { STATE_FFLAGS, STATE_RESERVATION, STATE_RESERVED_VALUE } from "../state.ts";
 
 type Binary = (a: Expr, b: Expr) => Expr;
 type Unary = (a: Expr) => Expr;
 
-const binary = (op: number, type: Type): Binary => (a, b) => new Expr(op, type, a, b, null, 0, 0);
-const unary = (op: number, type: Type): Unary => (a) => new Expr(op, type, a, null, null, 0, 0);
+const binary =
+  (op: number, type: Type): Binary =>
+  (a, b) =>
+    new Expr(op, type, a, b, null, 0, 0);
+const unary =
+  (op: number, type: Type): Unary =>
+  (a) =>
+    new Expr(op, type, a, null, null, 0, 0);
 const leaf = (op: number, type: Type, index = 0): Expr => new Expr(op, type, null, null, null, index, 0);
 const c64 = (value: number | bigint): Expr => new Expr(OP_CONST, I64, null, null, null, 0, value);
 const c32 = (value: number): Expr => new Expr(OP_CONST, I32, null, null, null, 0, value);
@@ -103,7 +158,17 @@ class Recipe implements Effects {
   body: Statement[] = [];
   readonly locals: Type[] = [];
 
-  #push(kind: number, index: number, a: Expr | null, b: Expr | null, c: Expr | null, mode: number, then: Statement[] = [], otherwise: Statement[] = [], fast: FastPath | null = null): void {
+  #push(
+    kind: number,
+    index: number,
+    a: Expr | null,
+    b: Expr | null,
+    c: Expr | null,
+    mode: number,
+    then: Statement[] = [],
+    otherwise: Statement[] = [],
+    fast: FastPath | null = null,
+  ): void {
     this.body.push({ kind, index, a, b, c, mode, then, otherwise, fast });
   }
 
@@ -188,14 +253,39 @@ define("jalr", (s) => {
   s.setX(nextPc);
   s.jump(target);
 });
-for (const [name, cond] of [["beq", eq], ["bne", ne], ["blt", ltS], ["bge", geS], ["bltu", ltU], ["bgeu", geU]] as const)
+for (const [name, cond] of [
+  ["beq", eq],
+  ["bne", ne],
+  ["blt", ltS],
+  ["bge", geS],
+  ["bltu", ltU],
+  ["bgeu", geU],
+] as const)
   define(name, (s) => s.branch(cond(x1, x2)));
-for (const [name, mode] of [["lb", 0 | MEM_SIGNED], ["lh", 1 | MEM_SIGNED], ["lw", 2 | MEM_SIGNED], ["ld", 3], ["lbu", 0], ["lhu", 1], ["lwu", 2]] as const)
+for (const [name, mode] of [
+  ["lb", 0 | MEM_SIGNED],
+  ["lh", 1 | MEM_SIGNED],
+  ["lw", 2 | MEM_SIGNED],
+  ["ld", 3],
+  ["lbu", 0],
+  ["lhu", 1],
+  ["lwu", 2],
+] as const)
   define(name, (s) => s.setX(s.load(add(x1, imm), mode)));
-for (const [name, mode] of [["sb", 0], ["sh", 1], ["sw", 2], ["sd", 3]] as const)
+for (const [name, mode] of [
+  ["sb", 0],
+  ["sh", 1],
+  ["sw", 2],
+  ["sd", 3],
+] as const)
   define(name, (s) => s.store(add(x1, imm), x2, mode));
 
-for (const [name, immediate, op] of [["add", "addi", add], ["xor", "xori", xor], ["or", "ori", or], ["and", "andi", and]] as const) {
+for (const [name, immediate, op] of [
+  ["add", "addi", add],
+  ["xor", "xori", xor],
+  ["or", "ori", or],
+  ["and", "andi", and],
+] as const) {
   compute(name, op(x1, x2));
   compute(immediate, op(x1, imm));
 }
@@ -205,7 +295,11 @@ compute("slti", zext(ltS(x1, imm)));
 compute("sltu", zext(ltU(x1, x2)));
 compute("sltiu", zext(ltU(x1, imm)));
 // wasm shifts take the amount modulo the width, as RISC-V does.
-for (const [name, op, op32] of [["sll", shl, shl32], ["srl", shrU, shrU32], ["sra", shrS, shrS32]] as const) {
+for (const [name, op, op32] of [
+  ["sll", shl, shl32],
+  ["srl", shrU, shrU32],
+  ["sra", shrS, shrS32],
+] as const) {
   compute(name, op(x1, x2));
   compute(`${name}i`, op(x1, imm));
   compute(`${name}w`, sext(op32(w1, w2)));
@@ -257,7 +351,10 @@ compute("remw", sext(choose(eqz32(w2), w1, choose(eq32(w2, c32(-1)), c32(0), rem
 compute("remuw", sext(choose(eqz32(w2), w1, remU32(w1, w2))));
 
 // --- A: one hart, so plain loads and stores ---------------------------------------------------------------------------
-for (const [suffix, size] of [[".w", 2 | MEM_SIGNED], [".d", 3]] as const) {
+for (const [suffix, size] of [
+  [".w", 2 | MEM_SIGNED],
+  [".d", 3],
+] as const) {
   define(`lr${suffix}`, (s) => {
     const address = s.let(x1);
     const value = s.load(address, size | MEM_RESERVE);
@@ -273,7 +370,11 @@ for (const [suffix, size] of [[".w", 2 | MEM_SIGNED], [".d", 3]] as const) {
     // Host code may have written in between, so the value counts as well as the address.
     const succeeds = s.let(and32(eq(reserved, address), eq(expected, current)));
     s.setState(STATE_RESERVATION, minus1);
-    s.if(succeeds, () => s.store(address, x2, size | MEM_ATOMIC), () => {});
+    s.if(
+      succeeds,
+      () => s.store(address, x2, size | MEM_ATOMIC),
+      () => {},
+    );
     s.setX(zext(eqz32(succeeds)));
   });
   const operand = suffix === ".w" ? sext(w2) : x2;
@@ -315,7 +416,11 @@ const SIGN_D = c64(-0x8000_0000_0000_0000n);
 const MAGNITUDE_D = c64(0x7fff_ffff_ffff_ffffn);
 const SIGN_S = c32(0x8000_0000 | 0);
 const MAGNITUDE_S = c32(0x7fff_ffff);
-for (const [name, sign] of [["fsgnj", 0], ["fsgnjn", 1], ["fsgnjx", 2]] as const) {
+for (const [name, sign] of [
+  ["fsgnj", 0],
+  ["fsgnjn", 1],
+  ["fsgnjx", 2],
+] as const) {
   define(`${name}.d`, (s) => {
     const other = sign === 1 ? xor(f2, SIGN_D) : f2;
     s.setF(sign === 2 ? xor(f1, and(f2, SIGN_D)) : or(and(f1, MAGNITUDE_D), and(other, SIGN_D)));
@@ -339,18 +444,46 @@ const float64 = (value: number): Expr => new Expr(OP_CONST, F64, null, null, nul
 /** What differs between the two formats. */
 const FORMATS = [
   {
-    suffix: ".s", type: F32 as Type, fns: { add: FN_ADD_EXACT_S, mul: FN_MUL_EXACT_S, div: FN_DIV_EXACT_S, sqrt: FN_SQRT_EXACT_S, fmaExact: FN_FMA_EXACT_S },
-    in1: f32(unbox(f1)), in2: f32(unbox(f2)), in3: f32(unbox(f3)), out: (v: Expr): Expr => box(bits32(v)), fma: FN_FMA_S,
-    neg: unary(w.F32_NEG, F32), wide: (v: Expr): Expr => unary(w.F64_PROMOTE_F32, F64)(v),
-    ops: { fadd: w.F32_ADD, fsub: w.F32_SUB, fmul: w.F32_MUL, fdiv: w.F32_DIV, fmin: w.F32_MIN, fmax: w.F32_MAX }, sqrt: w.F32_SQRT,
+    suffix: ".s",
+    type: F32 as Type,
+    fns: {
+      add: FN_ADD_EXACT_S,
+      mul: FN_MUL_EXACT_S,
+      div: FN_DIV_EXACT_S,
+      sqrt: FN_SQRT_EXACT_S,
+      fmaExact: FN_FMA_EXACT_S,
+    },
+    in1: f32(unbox(f1)),
+    in2: f32(unbox(f2)),
+    in3: f32(unbox(f3)),
+    out: (v: Expr): Expr => box(bits32(v)),
+    fma: FN_FMA_S,
+    neg: unary(w.F32_NEG, F32),
+    wide: (v: Expr): Expr => unary(w.F64_PROMOTE_F32, F64)(v),
+    ops: { fadd: w.F32_ADD, fsub: w.F32_SUB, fmul: w.F32_MUL, fdiv: w.F32_DIV, fmin: w.F32_MIN, fmax: w.F32_MAX },
+    sqrt: w.F32_SQRT,
     compare: { feq: w.F32_EQ, flt: w.F32_LT, fle: w.F32_LE },
     from: { w: w.F32_CONVERT_I32_S, wu: w.F32_CONVERT_I32_U, l: w.F32_CONVERT_I64_S, lu: w.F32_CONVERT_I64_U },
   },
   {
-    suffix: ".d", type: F64 as Type, fns: { add: FN_ADD_EXACT_D, mul: FN_MUL_EXACT_D, div: FN_DIV_EXACT_D, sqrt: FN_SQRT_EXACT_D, fmaExact: FN_FMA_EXACT_D },
-    in1: f64(f1), in2: f64(f2), in3: f64(f3), out: bits64, fma: FN_FMA_D,
-    neg: unary(w.F64_NEG, F64), wide: (v: Expr): Expr => v,
-    ops: { fadd: w.F64_ADD, fsub: w.F64_SUB, fmul: w.F64_MUL, fdiv: w.F64_DIV, fmin: w.F64_MIN, fmax: w.F64_MAX }, sqrt: w.F64_SQRT,
+    suffix: ".d",
+    type: F64 as Type,
+    fns: {
+      add: FN_ADD_EXACT_D,
+      mul: FN_MUL_EXACT_D,
+      div: FN_DIV_EXACT_D,
+      sqrt: FN_SQRT_EXACT_D,
+      fmaExact: FN_FMA_EXACT_D,
+    },
+    in1: f64(f1),
+    in2: f64(f2),
+    in3: f64(f3),
+    out: bits64,
+    fma: FN_FMA_D,
+    neg: unary(w.F64_NEG, F64),
+    wide: (v: Expr): Expr => v,
+    ops: { fadd: w.F64_ADD, fsub: w.F64_SUB, fmul: w.F64_MUL, fdiv: w.F64_DIV, fmin: w.F64_MIN, fmax: w.F64_MAX },
+    sqrt: w.F64_SQRT,
     compare: { feq: w.F64_EQ, flt: w.F64_LT, fle: w.F64_LE },
     from: { w: w.F64_CONVERT_I32_S, wu: w.F64_CONVERT_I32_U, l: w.F64_CONVERT_I64_S, lu: w.F64_CONVERT_I64_U },
   },
@@ -364,21 +497,50 @@ for (const { suffix, type, fns, in1, in2, in3, out, fma, neg, wide, ops, sqrt, c
       if (integer) s.setX(result);
       else s.setF(result);
     });
-  const rounded = (value: Expr, exact: Expr, check = CHECK_NORMAL): FastPath => ({ needs: NEEDS_RNE, guard: null, value: out(value), exact: out(exact), check });
+  const rounded = (value: Expr, exact: Expr, check = CHECK_NORMAL): FastPath => ({
+    needs: NEEDS_RNE,
+    guard: null,
+    value: out(value),
+    exact: out(exact),
+    check,
+  });
   const arithmetic = (name: "fadd" | "fsub" | "fmul" | "fdiv"): Expr => binary(ops[name], type)(in1, in2);
-  const call = (fn: number, a: Expr, b: Expr | null = null, c: Expr | null = null): Expr => new Expr(OP_CALL, type, a, b, c, fn, 0);
+  const call = (fn: number, a: Expr, b: Expr | null = null, c: Expr | null = null): Expr =>
+    new Expr(OP_CALL, type, a, b, c, fn, 0);
   const ordered = and32(equal(in1, in1), equal(in2, in2));
   fp(`fadd${suffix}`, [f1, f2], rounded(arithmetic("fadd"), call(fns.add, in1, in2), CHECK_FINITE));
   fp(`fsub${suffix}`, [f1, f2], rounded(arithmetic("fsub"), call(fns.add, in1, neg(in2)), CHECK_FINITE));
   fp(`fmul${suffix}`, [f1, f2], rounded(arithmetic("fmul"), call(fns.mul, in1, in2)));
   fp(`fdiv${suffix}`, [f1, f2], rounded(arithmetic("fdiv"), call(fns.div, in1, in2)));
   for (const name of ["fmin", "fmax"] as const)
-    fp(name + suffix, [f1, f2], { needs: NEEDS_NOTHING, guard: ordered, value: out(binary(ops[name], type)(in1, in2)), exact: null, check: CHECK_NOTHING });
+    fp(name + suffix, [f1, f2], {
+      needs: NEEDS_NOTHING,
+      guard: ordered,
+      value: out(binary(ops[name], type)(in1, in2)),
+      exact: null,
+      check: CHECK_NOTHING,
+    });
   fp(`fsqrt${suffix}`, [f1], rounded(unary(sqrt, type)(in1), call(fns.sqrt, in1)));
-  for (const [name, a, c] of [["fmadd", in1, in3], ["fmsub", in1, neg(in3)], ["fnmsub", neg(in1), in3], ["fnmadd", neg(in1), neg(in3)]] as const)
+  for (const [name, a, c] of [
+    ["fmadd", in1, in3],
+    ["fmsub", in1, neg(in3)],
+    ["fnmsub", neg(in1), in3],
+    ["fnmadd", neg(in1), neg(in3)],
+  ] as const)
     fp(name + suffix, [f1, f2, f3], rounded(call(fma, a, in2, c), call(fns.fmaExact, a, in2, c)));
   for (const name of ["feq", "flt", "fle"] as const)
-    fp(name + suffix, [f1, f2], { needs: NEEDS_NOTHING, guard: ordered, value: zext(binary(compare[name], I32)(in1, in2)), exact: null, check: CHECK_NOTHING }, true);
+    fp(
+      name + suffix,
+      [f1, f2],
+      {
+        needs: NEEDS_NOTHING,
+        guard: ordered,
+        value: zext(binary(compare[name], I32)(in1, in2)),
+        exact: null,
+        check: CHECK_NOTHING,
+      },
+      true,
+    );
   fp(`fclass${suffix}`, [f1], null, true);
 
   // To integer, truncating (a C cast): in range, and either exact or NX already set.
@@ -389,9 +551,18 @@ for (const { suffix, type, fns, in1, in2, in3, out, fma, neg, wide, ops, sqrt, c
   const nx = and32(leaf(OP_STATE, I32, STATE_FFLAGS), c32(1));
   const quiet = or32(nx, binary(w.F64_EQ, I32)(unary(w.F64_TRUNC, F64)(wideIn), wideIn));
   const toInteger = (name: string, low: number, high: number, value: Expr): void =>
-    fp(`fcvt.${name}${suffix}`, [f1], {
-      needs: NEEDS_RTZ, guard: and32(and32(gt(wideIn, float64(low)), lt(wideIn, float64(high))), quiet), value, exact: null, check: CHECK_NOTHING,
-    }, true);
+    fp(
+      `fcvt.${name}${suffix}`,
+      [f1],
+      {
+        needs: NEEDS_RTZ,
+        guard: and32(and32(gt(wideIn, float64(low)), lt(wideIn, float64(high))), quiet),
+        value,
+        exact: null,
+        check: CHECK_NOTHING,
+      },
+      true,
+    );
   toInteger("w", -(2 ** 31) - 1, 2 ** 31, sext(unary(w.I32_TRUNC_F64_S, I32)(wideIn)));
   toInteger("wu", -1, 2 ** 32, sext(wrap(unary(w.I64_TRUNC_F64_S, I64)(wideIn))));
   // -2^63 itself is in range but has no neighbour below; the helper takes it.
@@ -400,13 +571,27 @@ for (const { suffix, type, fns, in1, in2, in3, out, fma, neg, wide, ops, sqrt, c
 
   for (const name of ["w", "wu", "l", "lu"] as const) {
     const value = unary(from[name], type)(name === "w" || name === "wu" ? w1 : x1);
-    fp(`fcvt${suffix}.${name}`, [x1], { needs: NEEDS_RNE, guard: null, value: out(value), exact: null, check: CHECK_NOTHING });
+    fp(`fcvt${suffix}.${name}`, [x1], {
+      needs: NEEDS_RNE,
+      guard: null,
+      value: out(value),
+      exact: null,
+      check: CHECK_NOTHING,
+    });
   }
 }
 define("fcvt.d.s", (s, row) => {
   const single = f32(unbox(f1));
   const value = bits64(unary(w.F64_PROMOTE_F32, F64)(single));
-  s.setF(s.fp(row.id, [f1], { needs: NEEDS_NOTHING, guard: binary(w.F32_EQ, I32)(single, single), value, exact: null, check: CHECK_NOTHING }));
+  s.setF(
+    s.fp(row.id, [f1], {
+      needs: NEEDS_NOTHING,
+      guard: binary(w.F32_EQ, I32)(single, single),
+      value,
+      exact: null,
+      check: CHECK_NOTHING,
+    }),
+  );
 });
 define("fcvt.s.d", (s, row) => {
   const value = box(bits32(unary(w.F32_DEMOTE_F64, F32)(f64(f1))));
@@ -414,7 +599,8 @@ define("fcvt.s.d", (s, row) => {
 });
 
 // --- Zicsr and privileged: the hart's JavaScript ------------------------------------------------------------------------
-for (const name of ["csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "mret", "sret", "wfi", "sfence.vma"]) define(name, (s) => s.system());
+for (const name of ["csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "mret", "sret", "wfi", "sfence.vma"])
+  define(name, (s) => s.system());
 
 // --- Zba, Zbb, Zbs, Zicond ----------------------------------------------------------------------------------------------
 for (const n of [1, 2, 3]) {
@@ -457,7 +643,10 @@ define("rev8", (s) => {
   const bytes = swap(s.let(x1), 8, 0x00ff_00ff_00ff_00ffn);
   s.setX(rotl(swap(bytes, 16, 0x0000_ffff_0000_ffffn), c64(32)));
 });
-for (const [suffix, amount] of [["", x2], ["i", imm]] as const) {
+for (const [suffix, amount] of [
+  ["", x2],
+  ["i", imm],
+] as const) {
   const mask = shl(c64(1), amount);
   compute(`bclr${suffix}`, and(x1, xor(mask, minus1)));
   compute(`bext${suffix}`, and(shrU(x1, amount), c64(1)));

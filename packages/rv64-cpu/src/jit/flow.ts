@@ -7,7 +7,19 @@
  * an exit stores them. Those are loaded at entry and after calls.
  */
 import {
-  type Block, END_CALL, END_CALL_INDIRECT, END_FALL, MAY_LEAVE, OPERANDS, READS_F1, READS_F2, READS_F3, READS_X1, READS_X2, successors, WRITES_F,
+  type Block,
+  END_CALL,
+  END_CALL_INDIRECT,
+  END_FALL,
+  MAY_LEAVE,
+  OPERANDS,
+  READS_F1,
+  READS_F2,
+  READS_F3,
+  READS_X1,
+  READS_X2,
+  successors,
+  WRITES_F,
   WRITES_X,
 } from "./region.ts";
 
@@ -80,7 +92,10 @@ export function analyse(blocks: readonly Block[]): Flow {
     for (const { row, rd, rs1, rs2, rs3 } of block.insns) {
       const operands = OPERANDS[row.id];
       const x = ((operands & READS_X1) !== 0 ? 1 << rs1 : 0) | ((operands & READS_X2) !== 0 ? 1 << rs2 : 0);
-      const f = ((operands & READS_F1) !== 0 ? 1 << rs1 : 0) | ((operands & READS_F2) !== 0 ? 1 << rs2 : 0) | ((operands & READS_F3) !== 0 ? 1 << rs3 : 0);
+      const f =
+        ((operands & READS_F1) !== 0 ? 1 << rs1 : 0) |
+        ((operands & READS_F2) !== 0 ? 1 << rs2 : 0) |
+        ((operands & READS_F3) !== 0 ? 1 << rs3 : 0);
       readX |= x & ~1 & ~seenX;
       readF |= f & ~seenF;
       if ((operands & MAY_LEAVE) !== 0) exitHere();

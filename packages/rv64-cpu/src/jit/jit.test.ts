@@ -23,12 +23,16 @@ function map(hart: Hart, frames: readonly number[], flags = USER_RWX, asid = 1, 
   const { view } = hart.ram;
   view.setBigUint64(tables * 4096, pte(0x8_0000 + tables + 1, 1), true);
   view.setBigUint64((tables + 1) * 4096, pte(0x8_0000 + tables + 2, 1), true);
-  frames.forEach((frame, n) => view.setBigUint64((tables + 2) * 4096 + (16 + n) * 8, frame < 0 ? 0n : pte(0x8_0000 + frame, flags), true));
+  frames.forEach((frame, n) => {
+    view.setBigUint64((tables + 2) * 4096 + (16 + n) * 8, frame < 0 ? 0n : pte(0x8_0000 + frame, flags), true);
+  });
   hart.setAddressSpace(0x8_0000 + tables, asid);
 }
 
 test("a compiled loop retires exactly its instructions, and stops exactly at its fuel", () => {
-  const { hart, jit } = load("li a0, 0\n li a1, 100000\n loop: addi a0, a0, 1\n addi a2, a2, 3\n bne a0, a1, loop\n ecall");
+  const { hart, jit } = load(
+    "li a0, 0\n li a1, 100000\n loop: addi a0, a0, 1\n addi a2, a2, 3\n bne a0, a1, loop\n ecall",
+  );
   expect(hart.run(12_345)).toBe(STOP_FUEL);
   expect(hart.instret).toBe(12_345);
   expect(hart.run(1e9)).toBe(STOP_TRAP);
@@ -123,7 +127,12 @@ test("a region over two pages is not used where the second page is another one",
   bytes.copyWithin(3 * 4096, 4096, 2 * 4096);
   hart.ram.view.setUint32(3 * 4096, 0x0646_8693, true); // the other version: addi a3, a3, 100
   const results: number[] = [];
-  for (const [asid, second] of [[1, 1], [2, 3], [1, 1], [2, 3]]) {
+  for (const [asid, second] of [
+    [1, 1],
+    [2, 3],
+    [1, 1],
+    [2, 3],
+  ]) {
     map(hart, [0, second], USER_RWX, asid, 0x80 + asid * 4);
     hart.x.fill(0);
     hart.pc = 0x1_0ff0;

@@ -12,11 +12,25 @@ import type { CompiledCode } from "../code-cache.ts";
 import type { CompilerHost, HartCompiler } from "../hart.ts";
 import { DISPATCH_COMPILED, DISPATCH_PAGE_END, RecordWriter } from "../interp/dispatch.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { CACHE_BYTES, CACHE_COUNT, ENTRY_BYTES, ENTRY_COUNT, ENTRY_EPOCH, ENTRY_SLOT, RECORD_BYTES, RECORD_IMM, RECORD_OP, STATE_COMPILED, STATE_EPOCH, STATE_PC } from "../state.ts";
+import {
+  CACHE_BYTES,
+  CACHE_COUNT,
+  ENTRY_BYTES,
+  ENTRY_COUNT,
+  ENTRY_EPOCH,
+  ENTRY_SLOT,
+  RECORD_BYTES,
+  RECORD_IMM,
+  RECORD_OP,
+  STATE_COMPILED,
+  STATE_EPOCH,
+  STATE_PC,
+} from "../state.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { FOLLOW_ELSEWHERE, MAX_REGION, REGION_PARAMETERS, type RegionImports, RegionLowering } from "./lowering.ts";
+import { FOLLOW_ELSEWHERE, MAX_REGION, REGION_PARAMETERS, type RegionImports } from "./instruction-lowering.ts";
+import { RegionLowering } from "./lowering.ts";
 import { type CodeReader, END_CALL, END_INDIRECT, findRegion, type Region } from "./region.ts";
 import { REGION_DECLINED } from "../interp/wasm-interpreter.ts";
 
@@ -114,13 +128,21 @@ class Jit implements HartCompiler, CompiledCode {
     this.hotCount = options.hotCount ?? 4096;
     if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
       throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
-    if (!(this.#maxInstructions >= 1 && this.#maxInstructions <= MAX_REGION)) throw new RangeError(`"maxInstructions" expected 1..${MAX_REGION}, got ${options.maxInstructions}`);
+    if (!(this.#maxInstructions >= 1 && this.#maxInstructions <= MAX_REGION))
+      throw new RangeError(`"maxInstructions" expected 1..${MAX_REGION}, got ${options.maxInstructions}`);
   }
 
   get statistics(): JitStatistics {
     const at = STATE_COMPILED >> 2;
     const retired = this.#i32.length === 0 ? 0 : this.#i32[at + 1] * 0x1_0000_0000 + (this.#i32[at] >>> 0);
-    return { regions: this.#regions, modules: this.#modules, instructions: this.#instructions, invalidated: this.#invalidated, declined: this.#declined, retired };
+    return {
+      regions: this.#regions,
+      modules: this.#modules,
+      instructions: this.#instructions,
+      invalidated: this.#invalidated,
+      declined: this.#declined,
+      retired,
+    };
   }
 
   attach(host: CompilerHost): void {
@@ -221,7 +243,18 @@ class Jit implements HartCompiler, CompiledCode {
     const slot = this.#slots++;
     const pointer = this.#host.ram.entriesOffset + slot * ENTRY_BYTES;
     const entry: Entry = {
-      frame, offset, pointer, slot, compiled: false, queued: false, coldCalls: 0, staleCount: 0, recompiles: 0, pages: new Map(), ranges: new Map(), targets: new Map(),
+      frame,
+      offset,
+      pointer,
+      slot,
+      compiled: false,
+      queued: false,
+      coldCalls: 0,
+      staleCount: 0,
+      recompiles: 0,
+      pages: new Map(),
+      ranges: new Map(),
+      targets: new Map(),
     };
     this.#i32[(pointer + ENTRY_SLOT) >>> 2] = slot;
     this.#host.table.set(slot, this.#host.exports.stub);
@@ -235,7 +268,8 @@ class Jit implements HartCompiler, CompiledCode {
     const [lo, hi] = [this.#i32[pc], this.#i32[pc + 1]];
     const frame = this.#host.mmu.codeFrame(lo, hi);
     const entry = frame < 0 ? undefined : this.#entries.get(frame * 4096 + (lo & 0xfff));
-    if (entry !== undefined && ++entry.coldCalls % COLD_CALLS === 0) this.#enqueue(entry, hi * 0x1_0000_0000 + (lo >>> 0));
+    if (entry !== undefined && ++entry.coldCalls % COLD_CALLS === 0)
+      this.#enqueue(entry, hi * 0x1_0000_0000 + (lo >>> 0));
   }
 
   #miss(site: number, delta: number): void {
@@ -245,7 +279,13 @@ class Jit implements HartCompiler, CompiledCode {
       known.push(delta);
       entry.targets.set(jump, known);
     }
-    if (++this.#sites[site].count % MISS_SAMPLE !== 0 || entry.recompiles >= MAX_RECOMPILES || entry.queued || !entry.compiled) return;
+    if (
+      ++this.#sites[site].count % MISS_SAMPLE !== 0 ||
+      entry.recompiles >= MAX_RECOMPILES ||
+      entry.queued ||
+      !entry.compiled
+    )
+      return;
     entry.recompiles++; // its code stays in the table until the new one replaces it
     const pc = STATE_PC >> 2;
     entry.queued = true;
@@ -283,7 +323,9 @@ class Jit implements HartCompiler, CompiledCode {
       lookup: builder.importFunction("lookup", [I64], [I32]),
       follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
       miss: builder.importFunction("miss", [I32, I32], []),
-      internal: FLOAT_SIGNATURES.map(({ count, type }, n) => builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type])),
+      internal: FLOAT_SIGNATURES.map(({ count, type }, n) =>
+        builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type]),
+      ),
     };
     builder.importMemory(ram.memory.buffer.byteLength / 65536);
     builder.importTable();
@@ -291,19 +333,31 @@ class Jit implements HartCompiler, CompiledCode {
     found.forEach(({ entry, region, pc }, n) => {
       // Callees first: their pages become pages that the region depends on.
       const slots = new Map<number, number>();
-      for (const block of region.blocks) if (block.end === END_CALL) slots.set(block.target, this.#calleeSlot(entry, region, pc, block.target));
-      const lowering = new RegionLowering({
-        region, entry: entry.pointer, checksPages: region.pages.size > 1,
-        slotOf: (delta) => slots.get(delta) ?? -1,
-        cacheOf: () => this.#newCache(),
-        siteOf: (delta) => this.#siteFor(entry, region, delta),
-      }, indices, regionType);
+      for (const block of region.blocks)
+        if (block.end === END_CALL) slots.set(block.target, this.#calleeSlot(entry, region, pc, block.target));
+      const lowering = new RegionLowering(
+        {
+          region,
+          entry: entry.pointer,
+          checksPages: region.pages.size > 1,
+          slotOf: (delta) => slots.get(delta) ?? -1,
+          cacheOf: () => this.#newCache(),
+          siteOf: (delta) => this.#siteFor(entry, region, delta),
+        },
+        indices,
+        regionType,
+      );
       lowering.emit();
       builder.addFunction(REGION_PARAMETERS, [I32], lowering.localTypes, lowering.code, `r${n}`);
     });
     const functions: Record<string, unknown> = {
-      load: exports.load, store: exports.store, fp: imports.fp, lookup: exports.lookup, follow: this.#support.follow,
-      validate: (pointer: number) => this.#validate(pointer), miss: (site: number, delta: number) => this.#miss(site, delta),
+      load: exports.load,
+      store: exports.store,
+      fp: imports.fp,
+      lookup: exports.lookup,
+      follow: this.#support.follow,
+      validate: (pointer: number) => this.#validate(pointer),
+      miss: (site: number, delta: number) => this.#miss(site, delta),
     };
     for (let n = 0; n < FLOAT_SIGNATURES.length; n++) functions[`fn${n}`] = exports[`fn${n}`];
     const module = new WebAssembly.Module(builder.build());
@@ -352,7 +406,12 @@ class Jit implements HartCompiler, CompiledCode {
     const block = region.blocks.find((b) => b.end === END_INDIRECT && b.insns[b.insns.length - 1].delta === delta);
     const jump = block?.insns[block.insns.length - 1];
     // Returns have no targets worth knowing: the caller checks them.
-    if (jump === undefined || (jump.rd === 0 && (jump.rs1 === 1 || jump.rs1 === 5)) || entry.recompiles >= MAX_RECOMPILES) return -1;
+    if (
+      jump === undefined ||
+      (jump.rd === 0 && (jump.rs1 === 1 || jump.rs1 === 5)) ||
+      entry.recompiles >= MAX_RECOMPILES
+    )
+      return -1;
     return this.#sites.push({ entry, delta, count: 0 }) - 1;
   }
 
@@ -438,10 +497,10 @@ class Jit implements HartCompiler, CompiledCode {
     this.#invalidated++;
     this.#host.table.set(entry.slot, this.#host.exports.stub);
     const record = this.#host.code.recordAt(entry.frame, entry.offset);
-    if (record !== 0 && this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_COMPILED) this.#u16[(record + RECORD_OP) >>> 1] = 0;
+    if (record !== 0 && this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_COMPILED)
+      this.#u16[(record + RECORD_OP) >>> 1] = 0;
   }
 }
-
 
 function codeRanges(entry: Entry, region: Region): Map<number, readonly [number, number]> {
   const ranges = new Map<number, readonly [number, number]>();

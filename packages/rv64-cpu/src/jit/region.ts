@@ -5,7 +5,13 @@
  * Calls do not end a region: the block after them is the call's successor. All addresses are distances in bytes from the
  * entry, so that the region serves every virtual address at which its frames are mapped.
  */
-import { decodeImmediate, findInstruction, type Instruction, INSTRUCTIONS, instructionByName } from "../isa/instructions.ts";
+import {
+  decodeImmediate,
+  findInstruction,
+  type Instruction,
+  INSTRUCTIONS,
+  instructionByName,
+} from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 
 export interface Insn {
@@ -88,7 +94,13 @@ export const OPERANDS: Uint16Array = new Uint16Array(INSTRUCTIONS.length);
 /** Bytes that a plain load or store accesses, by instruction id; 0 for all others. */
 export const ACCESS_BYTES: Uint8Array = new Uint8Array(INSTRUCTIONS.length);
 const LETTERS: Readonly<Record<string, number>> = {
-  s: READS_X1, t: READS_X2, d: WRITES_X, S: READS_F1, T: READS_F2, U: READS_F3, D: WRITES_F,
+  s: READS_X1,
+  t: READS_X2,
+  d: WRITES_X,
+  S: READS_F1,
+  T: READS_F2,
+  U: READS_F3,
+  D: WRITES_F,
 };
 const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, d: 8 };
 for (const { id, syntax, mnemonic, extension } of INSTRUCTIONS) {
@@ -105,7 +117,21 @@ const JAL = instructionByName("jal").id;
 const JALR = instructionByName("jalr").id;
 const BRANCHES = new Set(["beq", "bne", "blt", "bge", "bltu", "bgeu"].map((name) => instructionByName(name).id));
 const interpreted = new Set<number>(
-  ["ecall", "ebreak", "mret", "sret", "wfi", "sfence.vma", "fence.i", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci"].map((n) => instructionByName(n).id),
+  [
+    "ecall",
+    "ebreak",
+    "mret",
+    "sret",
+    "wfi",
+    "sfence.vma",
+    "fence.i",
+    "csrrw",
+    "csrrs",
+    "csrrc",
+    "csrrwi",
+    "csrrsi",
+    "csrrci",
+  ].map((n) => instructionByName(n).id),
 );
 /** x1 and x5 are link registers: jal and jalr that write them are calls (Volume I, 2.5.1). */
 const isLink = (register: number): boolean => register === 1 || register === 5;
@@ -115,7 +141,12 @@ const isLink = (register: number): boolean => register === 1 || register === 5;
  * @param indirectTargets known targets of indirect jumps, by the jump's distance
  * @returns undefined if the first instruction cannot be compiled
  */
-export function findRegion(reader: CodeReader, offset: number, limit: number, indirectTargets: ReadonlyMap<number, readonly number[]>): Region | undefined {
+export function findRegion(
+  reader: CodeReader,
+  offset: number,
+  limit: number,
+  indirectTargets: ReadonlyMap<number, readonly number[]>,
+): Region | undefined {
   const pages = new Map<number, number>();
   const half = (delta: number): number => {
     const at = offset + delta;
@@ -142,8 +173,15 @@ export function findRegion(reader: CodeReader, offset: number, limit: number, in
     const row = findInstruction(bits);
     if (row === undefined || interpreted.has(row.id) || (row.hasRm && reservedRm(bits))) return undefined;
     return {
-      row, bits, length, delta, imm: decodeImmediate(bits, row.imm),
-      rd: (bits >> 7) & 31, rs1: (bits >> 15) & 31, rs2: (bits >> 20) & 31, rs3: bits >>> 27,
+      row,
+      bits,
+      length,
+      delta,
+      imm: decodeImmediate(bits, row.imm),
+      rd: (bits >> 7) & 31,
+      rs1: (bits >> 15) & 31,
+      rs2: (bits >> 20) & 31,
+      rs3: bits >>> 27,
     };
   };
 
@@ -190,7 +228,11 @@ function reservedRm(bits: number): boolean {
   return rm === 5 || rm === 6;
 }
 
-function makeBlocks(insns: ReadonlyMap<number, Insn>, leaders: ReadonlySet<number>, indirectTargets: ReadonlyMap<number, readonly number[]>): Block[] {
+function makeBlocks(
+  insns: ReadonlyMap<number, Insn>,
+  leaders: ReadonlySet<number>,
+  indirectTargets: ReadonlyMap<number, readonly number[]>,
+): Block[] {
   const blocks: Block[] = [];
   for (const start of leaders) {
     if (!insns.has(start)) continue;
@@ -210,13 +252,25 @@ function makeBlocks(insns: ReadonlyMap<number, Insn>, leaders: ReadonlySet<numbe
       else if (id === JAL) end = isLink(insn.rd) ? END_CALL : END_JUMP;
       else if (id === JALR) {
         end = isLink(insn.rd) ? END_CALL_INDIRECT : END_INDIRECT;
-        if (end === END_INDIRECT) indirect = (indirectTargets.get(insn.delta) ?? []).map((known) => ({ delta: known, block: -1 }));
-      }
-      else if (leaders.has(delta) && insns.has(delta)) end = END_FALL;
+        if (end === END_INDIRECT)
+          indirect = (indirectTargets.get(insn.delta) ?? []).map((known) => ({ delta: known, block: -1 }));
+      } else if (leaders.has(delta) && insns.has(delta)) end = END_FALL;
       else continue;
       break;
     }
-    blocks.push({ start, insns: body, end, target, next: delta, targetBlock: -1, nextBlock: -1, indirect, dominator: 0, isLoop: false, isMerge: false });
+    blocks.push({
+      start,
+      insns: body,
+      end,
+      target,
+      next: delta,
+      targetBlock: -1,
+      nextBlock: -1,
+      indirect,
+      dominator: 0,
+      isLoop: false,
+      isMerge: false,
+    });
   }
   return blocks;
 }
@@ -225,7 +279,8 @@ function makeBlocks(insns: ReadonlyMap<number, Insn>, leaders: ReadonlySet<numbe
 export function successors(block: Block): number[] {
   const out: number[] = [];
   if ((block.end === END_BRANCH || block.end === END_JUMP) && block.targetBlock >= 0) out.push(block.targetBlock);
-  if (block.end !== END_JUMP && block.end !== END_INDIRECT && block.end !== END_EXIT && block.nextBlock >= 0) out.push(block.nextBlock);
+  if (block.end !== END_JUMP && block.end !== END_INDIRECT && block.end !== END_EXIT && block.nextBlock >= 0)
+    out.push(block.nextBlock);
   for (const { block: n } of block.indirect) if (n >= 0) out.push(n);
   return out;
 }
@@ -237,7 +292,12 @@ function order(found: readonly Block[]): Block[] {
   const seen = new Set<Block>();
   const outgoing = (block: Block): Block[] => {
     const starts = [
-      ...(block.end === END_FALL || block.end === END_BRANCH || block.end === END_CALL || block.end === END_CALL_INDIRECT ? [block.next] : []),
+      ...(block.end === END_FALL ||
+      block.end === END_BRANCH ||
+      block.end === END_CALL ||
+      block.end === END_CALL_INDIRECT
+        ? [block.next]
+        : []),
       ...(block.end === END_BRANCH || block.end === END_JUMP ? [block.target] : []),
       ...block.indirect.map(({ delta }) => delta),
     ];

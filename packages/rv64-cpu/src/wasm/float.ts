@@ -11,8 +11,22 @@
  * rounded: they serve while NX is still clear.
  */
 import {
-  CHECK_FINITE, F32, F64, FN_ADD_EXACT_D, FN_ADD_EXACT_S, FN_DIV_EXACT_D, FN_DIV_EXACT_S, FN_FMA_D, FN_FMA_EXACT_D, FN_FMA_EXACT_S, FN_FMA_S,
-  FN_MUL_EXACT_D, FN_MUL_EXACT_S, FN_SQRT_EXACT_D, FN_SQRT_EXACT_S, I64,
+  CHECK_FINITE,
+  F32,
+  F64,
+  FN_ADD_EXACT_D,
+  FN_ADD_EXACT_S,
+  FN_DIV_EXACT_D,
+  FN_DIV_EXACT_S,
+  FN_FMA_D,
+  FN_FMA_EXACT_D,
+  FN_FMA_EXACT_S,
+  FN_FMA_S,
+  FN_MUL_EXACT_D,
+  FN_MUL_EXACT_S,
+  FN_SQRT_EXACT_D,
+  FN_SQRT_EXACT_S,
+  I64,
 } from "../isa/ir.ts";
 import { DOUBLE, fma, RM_RNE } from "../fp/softfloat.ts";
 import { Code, ModuleBuilder } from "./module.ts";
@@ -92,7 +106,11 @@ class Script {
    * splitting nor the partial products leave the range.
    */
   inRange(a: number, b: number, p: number): this {
-    this.below(p, 2 ** 1000).below(a, 2 ** 990).op(w.I32_AND).below(b, 2 ** 990).op(w.I32_AND);
+    this.below(p, 2 ** 1000)
+      .below(a, 2 ** 990)
+      .op(w.I32_AND)
+      .below(b, 2 ** 990)
+      .op(w.I32_AND);
     this.get(p).op(w.F64_ABS);
     this.code.f64Const(2 ** -900);
     return this.op(w.F64_GT, w.I32_AND);
@@ -179,7 +197,10 @@ export function emitRelaxedMadd(code: Code, push: (operand: 0 | 1 | 2) => void, 
 
 /** a, b, c with a fused result that differs from the one rounded twice. */
 const FUSION_PROBES: readonly (readonly [number, number, number])[] = [
-  [1 + 2 ** -30, 1 - 2 ** -30, -1], [3, 1 / 3, -1], [0.1, 10, -1], [1 + 2 ** -52, 1 + 2 ** -52, -(1 + 2 ** -51)],
+  [1 + 2 ** -30, 1 - 2 ** -30, -1],
+  [3, 1 / 3, -1],
+  [0.1, 10, -1],
+  [1 + 2 ** -52, 1 + 2 ** -52, -(1 + 2 ** -51)],
 ];
 let fused: boolean | undefined;
 
@@ -204,7 +225,10 @@ function probeFusion(): boolean {
   const bytes = builder.build();
   if (!WebAssembly.validate(bytes)) return false;
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
-  const exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: { memory } }).exports as Record<string, (a: number, b: number, c: number) => number>;
+  const exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: { memory } }).exports as Record<
+    string,
+    (a: number, b: number, c: number) => number
+  >;
   const format = DOUBLE;
   const exact = (a: number, b: number, c: number): number => {
     $probe.setFloat64(0, a);
@@ -223,8 +247,18 @@ const $probe = new DataView(new ArrayBuffer(8)); // scratch of probeFusion
 
 /** Parameter and result type of the internal functions, by FN_*: how many of which. */
 export const FLOAT_SIGNATURES: readonly { readonly count: number; readonly type: number }[] = [
-  { count: 3, type: F64 }, { count: 3, type: F32 }, { count: 3, type: F64 }, { count: 3, type: F32 }, { count: 2, type: F64 }, { count: 2, type: F32 },
-  { count: 2, type: F64 }, { count: 2, type: F32 }, { count: 2, type: F64 }, { count: 2, type: F32 }, { count: 1, type: F64 }, { count: 1, type: F32 },
+  { count: 3, type: F64 },
+  { count: 3, type: F32 },
+  { count: 3, type: F64 },
+  { count: 3, type: F32 },
+  { count: 2, type: F64 },
+  { count: 2, type: F32 },
+  { count: 2, type: F64 },
+  { count: 2, type: F32 },
+  { count: 2, type: F64 },
+  { count: 2, type: F32 },
+  { count: 1, type: F64 },
+  { count: 1, type: F32 },
 ];
 
 /** Adds every internal function to `builder`; the result is indexed by FN_*. With `exported`, as `fn0`, `fn1`, ... */
@@ -242,7 +276,7 @@ export function addFloatFunctions(builder: ModuleBuilder, exported: boolean): nu
   index[FN_MUL_EXACT_S] = mulExactSingle(builder);
   index[FN_DIV_EXACT_S] = divExactSingle(builder);
   index[FN_SQRT_EXACT_S] = sqrtExactSingle(builder);
-  if (exported) index.forEach((f, n) => builder.exportFunction(f, `fn${n}`));
+  if (exported) for (let n = 0; n < index.length; n++) builder.exportFunction(index[n], `fn${n}`);
   return index;
 }
 
@@ -256,7 +290,10 @@ function fmaDouble(builder: ModuleBuilder, exact: boolean): number {
   s.isZero(uh).if();
   s.isZero(a).isZero(b).op(w.I32_OR).if();
   s.get(uh, c).op(w.F64_ADD, w.RETURN).end().end();
-  s.below(c, 2 ** 990).inRange(a, b, uh).op(w.I32_AND).declineUnless();
+  s.below(c, 2 ** 990)
+    .inRange(a, b, uh)
+    .op(w.I32_AND)
+    .declineUnless();
   s.twoProductRest(a, b, uh, ul, ah, al, bh, bl);
   s.twoSum(c, ul, th, tl, t);
   s.twoSum(uh, th, vh, vl, t);

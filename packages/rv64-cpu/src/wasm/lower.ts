@@ -7,9 +7,42 @@
  */
 import { INSTRUCTIONS } from "../isa/instructions.ts";
 import {
-  CHECK_NOTHING, type Expr, F32, F64, type FastPath, FN_FMA_D, FN_FMA_S, I32, I64, NEEDS_NOTHING, NEEDS_RNE, OP_BITS, OP_CALL, OP_CONST, OP_F, OP_IF, OP_IMM, OP_LOCAL, OP_NEXT_PC, OP_PC, OP_STATE, OP_X,
-  ST_BRANCH, ST_FP, ST_IF, ST_JUMP, ST_LET, ST_LOAD, ST_SET_F, ST_SET_STATE, ST_SET_X, ST_STORE, ST_SYSTEM, ST_TRAP,
-  type Statement, type Type,
+  CHECK_NOTHING,
+  type Expr,
+  F32,
+  F64,
+  type FastPath,
+  FN_FMA_D,
+  FN_FMA_S,
+  I32,
+  I64,
+  NEEDS_NOTHING,
+  NEEDS_RNE,
+  OP_BITS,
+  OP_CALL,
+  OP_CONST,
+  OP_F,
+  OP_IF,
+  OP_IMM,
+  OP_LOCAL,
+  OP_NEXT_PC,
+  OP_PC,
+  OP_STATE,
+  OP_X,
+  ST_BRANCH,
+  ST_FP,
+  ST_IF,
+  ST_JUMP,
+  ST_LET,
+  ST_LOAD,
+  ST_SET_F,
+  ST_SET_STATE,
+  ST_SET_X,
+  ST_STORE,
+  ST_SYSTEM,
+  ST_TRAP,
+  type Statement,
+  type Type,
 } from "../isa/ir.ts";
 import { FP_RNE_INEXACT } from "../state.ts";
 import { emitFailsCheck, emitRelaxedMadd, hasFusedMadd } from "./float.ts";
@@ -82,13 +115,20 @@ export abstract class Lowering {
         else if (e.type === F32) code.f32Const(e.value as number);
         else code.i64Const(e.value);
         return;
-      case OP_LOCAL: return code.get(this.local(e.index, e.type));
-      case OP_X: return this.getX(e.index);
-      case OP_F: return this.getF(e.index);
-      case OP_IMM: return this.getImm();
-      case OP_PC: return this.getPc();
-      case OP_NEXT_PC: return this.getNextPc();
-      case OP_BITS: return this.getBits();
+      case OP_LOCAL:
+        return code.get(this.local(e.index, e.type));
+      case OP_X:
+        return this.getX(e.index);
+      case OP_F:
+        return this.getF(e.index);
+      case OP_IMM:
+        return this.getImm();
+      case OP_PC:
+        return this.getPc();
+      case OP_NEXT_PC:
+        return this.getNextPc();
+      case OP_BITS:
+        return this.getBits();
       case OP_STATE:
         code.i32Const(0);
         return code.memory(e.type === I32 ? w.I32_LOAD : w.I64_LOAD, e.index);
@@ -104,7 +144,11 @@ export abstract class Lowering {
         return;
       case OP_CALL:
         if ((e.index === FN_FMA_D || e.index === FN_FMA_S) && hasFusedMadd()) {
-          return emitRelaxedMadd(code, (operand) => this.expr((operand === 0 ? e.a : operand === 1 ? e.b : e.c) as Expr), e.index === FN_FMA_D);
+          return emitRelaxedMadd(
+            code,
+            (operand) => this.expr((operand === 0 ? e.a : operand === 1 ? e.b : e.c) as Expr),
+            e.index === FN_FMA_D,
+          );
         }
         break;
       case w.I32_WRAP_I64: {
@@ -178,14 +222,22 @@ export abstract class Lowering {
       case ST_LET:
         this.expr(a);
         return this.code.set(this.local(s.index, a.type));
-      case ST_SET_X: return this.setX(a);
-      case ST_SET_F: return this.setF(a);
-      case ST_LOAD: return this.load(s.index, a, s.mode);
-      case ST_STORE: return this.store(a, s.b as Expr, s.mode);
-      case ST_BRANCH: return this.branch(a);
-      case ST_JUMP: return this.jump(s.a);
-      case ST_TRAP: return this.trap(s.index, a);
-      case ST_FP: return this.#fp(s);
+      case ST_SET_X:
+        return this.setX(a);
+      case ST_SET_F:
+        return this.setF(a);
+      case ST_LOAD:
+        return this.load(s.index, a, s.mode);
+      case ST_STORE:
+        return this.store(a, s.b as Expr, s.mode);
+      case ST_BRANCH:
+        return this.branch(a);
+      case ST_JUMP:
+        return this.jump(s.a);
+      case ST_TRAP:
+        return this.trap(s.index, a);
+      case ST_FP:
+        return this.#fp(s);
       case ST_SET_STATE:
         this.code.i32Const(0);
         this.expr(a);
@@ -199,14 +251,22 @@ export abstract class Lowering {
           this.statements(s.otherwise);
         }
         return this.end();
-      case ST_SYSTEM: return this.system();
+      case ST_SYSTEM:
+        return this.system();
     }
   }
 }
 
 /** The wasm opcode of a guest load that yields an i64, by mode & 7. */
 export const LOAD_OPCODES: readonly number[] = [
-  w.I64_LOAD8_U, w.I64_LOAD16_U, w.I64_LOAD32_U, w.I64_LOAD, w.I64_LOAD8_S, w.I64_LOAD16_S, w.I64_LOAD32_S, w.I64_LOAD,
+  w.I64_LOAD8_U,
+  w.I64_LOAD16_U,
+  w.I64_LOAD32_U,
+  w.I64_LOAD,
+  w.I64_LOAD8_S,
+  w.I64_LOAD16_S,
+  w.I64_LOAD32_S,
+  w.I64_LOAD,
 ];
 /** The wasm opcode of a guest store of an i64, by mode & 3. */
 export const STORE_OPCODES: readonly number[] = [w.I64_STORE8, w.I64_STORE16, w.I64_STORE32, w.I64_STORE];

@@ -182,7 +182,13 @@ export class ModuleBuilder {
   }
 
   /** Adds a function; `locals` are the types of its locals after the parameters. Returns its index. */
-  addFunction(params: readonly number[], results: readonly number[], locals: readonly number[], code: Code, exportName = ""): number {
+  addFunction(
+    params: readonly number[],
+    results: readonly number[],
+    locals: readonly number[],
+    code: Code,
+    exportName = "",
+  ): number {
     const index = this.#imports.length + this.#functions.push({ type: this.type(params, results), locals, code }) - 1;
     if (exportName !== "") this.exportFunction(index, exportName);
     return index;
