@@ -16,6 +16,7 @@ import {
   ENODEV,
   ENOTDIR,
   ENOTTY,
+  ENXIO,
   ESPIPE,
   O_ACCMODE,
   O_RDONLY,
@@ -67,6 +68,16 @@ export abstract class OpenFile {
   /** What readlink(/proc/PID/fd/N) shows for an object without a path: "pipe:[12]", "anon_inode:[eventfd]". */
   get anonymousName(): string {
     return "anon_inode:[file]";
+  }
+
+  /** Opened again through its link in /proc/PID/fd: another open file for the same object. Most anonymous objects refuse. */
+  reopened(_flags: number): OpenFile | number {
+    return -ENXIO;
+  }
+
+  /** st_mode that fstat(2) shows for an object without an inode. */
+  get anonymousMode(): number {
+    return 0o600;
   }
 
   get readable(): boolean {

@@ -1,7 +1,7 @@
 /**
  * Descriptors of a guest program that end in the host: captured output, supplied input. They look like pipes to the guest.
  */
-import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, O_RDONLY, O_WRONLY, EAGAIN } from "linux-abi";
+import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM, O_RDONLY, O_WRONLY, EAGAIN, S_IFIFO } from "linux-abi";
 import { type IoBuffer, OpenFile, type Task } from "starry-kernel";
 
 const CHUNK_BYTES = 65536;
@@ -17,7 +17,16 @@ export class HostOutput extends OpenFile {
   }
 
   override get anonymousName(): string {
-    return "pipe:[host]";
+    return "pipe:[0]";
+  }
+
+  override get anonymousMode(): number {
+    return S_IFIFO | 0o600;
+  }
+
+  /** /dev/stdout, /dev/stderr. */
+  override reopened(): OpenFile {
+    return new HostOutput(this.#sink);
   }
 
   override write(_task: Task, buffer: IoBuffer, _offset: number): number {
@@ -39,16 +48,28 @@ export class HostOutput extends OpenFile {
 
 /** Bytes that the host supplies as they come, then an end. Call the machine's `wake` after `push` and `end`. */
 export class HostInput extends OpenFile {
+  /** The file that holds the bytes: this one, or the one that was opened again. */
+  readonly #source: HostInput;
   readonly #chunks: Uint8Array[] = [];
   #at = 0;
   #ended = false;
 
-  constructor() {
-    super(O_RDONLY);
+  constructor(source?: HostInput) {
+    super(O_RDONLY, source?.pollSet);
+    this.#source = source === undefined ? this : source.#source;
   }
 
   override get anonymousName(): string {
-    return "pipe:[host]";
+    return "pipe:[0]";
+  }
+
+  override get anonymousMode(): number {
+    return S_IFIFO | 0o600;
+  }
+
+  /** /dev/stdin: takes from the same bytes. */
+  override reopened(): OpenFile {
+    return new HostInput(this);
   }
 
   /** Adds bytes; the array is kept. */
@@ -65,6 +86,10 @@ export class HostInput extends OpenFile {
   }
 
   override read(_task: Task, buffer: IoBuffer, _offset: number): number {
+    return this.#source.#take(buffer);
+  }
+
+  #take(buffer: IoBuffer): number {
     let done = 0;
     while (buffer.remaining > 0 && this.#chunks.length > 0) {
       const chunk = this.#chunks[0];
@@ -82,7 +107,7 @@ export class HostInput extends OpenFile {
   }
 
   override poll(_task: Task): number {
-    if (this.#chunks.length > 0) return POLLIN | POLLRDNORM;
-    return this.#ended ? POLLHUP : 0;
+    if (this.#source.#chunks.length > 0) return POLLIN | POLLRDNORM;
+    return this.#source.#ended ? POLLHUP : 0;
   }
 }

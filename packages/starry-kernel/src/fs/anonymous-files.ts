@@ -15,7 +15,7 @@ class AnonymousNode extends PseudoNode {
   readonly file: OpenFile;
 
   constructor(fs: SimpleFs, file: OpenFile) {
-    super(fs, file.inode?.mode ?? 0o600, file.inode === null ? {} : { ino: file.inode.ino });
+    super(fs, file.inode?.mode ?? file.anonymousMode, file.inode === null ? {} : { ino: file.inode.ino });
     this.file = file;
   }
 
