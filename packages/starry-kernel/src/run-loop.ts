@@ -71,7 +71,8 @@ export class RunLoop {
     let now = this.#stampNs;
     if (next - now < 1_000_000) now = this.#kernel.clock.monotonicNs();
     if (next <= now) timers.runDue(now);
-    return Math.max(MIN_RUN, (timers.nextNs - now) * INSTRUCTIONS_PER_NS);
+    // Whole instructions: a fraction left over in a slice would run nothing, again and again.
+    return Math.max(MIN_RUN, Math.floor((timers.nextNs - now) * INSTRUCTIONS_PER_NS));
   }
 
   /** Brings the running task's accounts up to the present: for those who read them. */
