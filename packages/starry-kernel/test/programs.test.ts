@@ -28,6 +28,7 @@ for (const [name, checks] of [
   ["signals", 35],
   ["futexes", 14],
   ["identity", 16],
+  ["tracing", 32],
 ] as const) {
   test.skipIf(!hasCompiler)(`${name}: all checks of the program hold`, { timeout: 60_000 }, () => {
     const machine = new TestMachine();

@@ -1,10 +1,14 @@
 /**
  * execve: the caller becomes another program. `loadProgram` has done what can fail; here is what cannot be undone.
  */
-import { SIGCHLD, SS_DISABLE } from "linux-abi";
+import { PTRACE_EVENT_EXEC, PTRACE_O_TRACEEXEC, SIGCHLD, SIGTRAP, SS_DISABLE } from "linux-abi";
 import { releaseRobustList } from "../futex/robust-list.ts";
+import type { Tracing } from "../ptrace/state.ts";
+import { raiseEvent } from "../ptrace/stops.ts";
 import { setRegister } from "../signal/frame.ts";
 import { killSiblings, releaseVforkParent } from "../task/exit.ts";
+import { sendToTask } from "../signal/send.ts";
+import { SI_USER, signalInfo } from "../signal/siginfo.ts";
 import { setExecutable } from "../task/executable.ts";
 import type { Task } from "../task/task.ts";
 import { loadProgram, type Program, type ProgramRequest } from "./program.ts";
@@ -23,7 +27,15 @@ export function execute(task: Task, request: ProgramRequest): number {
   setRegisters(task, program);
   const { trace } = task.kernel;
   if (trace.processExecOn) trace.processExec(task, request.path, oldTid);
+  if (task.tracing !== null) tracedExec(task, task.tracing, oldTid);
   return 0;
+}
+
+/** A tracer learns of a new program by an event if it asked for that, else by SIGTRAP. */
+function tracedExec(task: Task, tracing: Tracing, oldTid: number): void {
+  if ((tracing.options & PTRACE_O_TRACEEXEC) !== 0) raiseEvent(task, PTRACE_EVENT_EXEC, oldTid);
+  else if (!tracing.seized)
+    sendToTask(task, signalInfo(SIGTRAP, SI_USER, { pid: task.process.pid, uid: task.cred.uid }));
 }
 
 /** A thread other than the leader takes over the leader's number: the process keeps its pid (man 2 execve). */

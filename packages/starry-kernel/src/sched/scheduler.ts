@@ -10,7 +10,7 @@
  */
 import { SCHED_FIFO, SCHED_IDLE, SCHED_RR } from "linux-abi";
 import type { PollSet } from "../poll-set.ts";
-import { type Task, TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_STOPPED } from "../task/task.ts";
+import { type Task, TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_STOPPED, TASK_TRACED } from "../task/task.ts";
 import type { TimerQueue } from "../timer-queue.ts";
 import type { TraceHooks } from "../trace/hooks.ts";
 import { NO_DEADLINE, type Wait } from "../wait.ts";
@@ -103,9 +103,9 @@ export class Scheduler {
     this.enqueue(task);
   }
 
-  /** SIGCONT or SIGKILL for a stopped task. */
+  /** SIGCONT, SIGKILL or its tracer for a stopped task. */
   continueStopped(task: Task): void {
-    if (task.state !== TASK_STOPPED) return;
+    if (task.state !== TASK_STOPPED && task.state !== TASK_TRACED) return;
     task.state = TASK_RUNNING;
     this.enqueue(task);
   }

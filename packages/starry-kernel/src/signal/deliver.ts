@@ -16,6 +16,7 @@ import {
   SIGSTOP,
   SYS_restart_syscall,
 } from "linux-abi";
+import { announceExit, stopForSignal, takeDueStop } from "../ptrace/stops.ts";
 import { exitGroup } from "../task/exit.ts";
 import type { Task } from "../task/task.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTSYS } from "../wait.ts";
@@ -44,11 +45,22 @@ export function deliverSignals(task: Task): void {
       return;
     }
     const killed = task.pending.has(SIGKILL) || process.pending.has(SIGKILL);
+    const { tracing } = task;
+    if (tracing !== null && !killed) {
+      // The call whose entry stop is over comes before anything else.
+      if (takeDueStop(task) || tracing.entryDone) return;
+    }
     if (process.stopSignal !== 0 && !killed) {
       stopThread(task);
       return;
     }
-    const info = takeSignal(task);
+    const injected = tracing?.injected ?? null;
+    if (tracing !== null) tracing.injected = null;
+    const info = injected ?? takeSignal(task);
+    if (tracing !== null && info !== null && injected === null && info.signo !== SIGKILL) {
+      stopForSignal(task, info);
+      return;
+    }
     if (info === null) {
       finishInterruptedCall(task, null);
       if (!task.restoreMask) break;
@@ -94,8 +106,13 @@ function takeDefault(task: Task, info: SignalInfo): boolean {
     if (signal === SIGSTOP || !isOrphaned(process.group)) beginStop(process, signal);
     return false;
   }
+  const status = what === ACT_CORE ? signal | WCOREFLAG : signal;
+  if (signal !== SIGKILL && task.tracing !== null && announceExit(task, status)) {
+    task.tracing.injected = info;
+    return false;
+  }
   if (what === ACT_CORE) task.kernel.reportFatalSignal(task, info);
-  exitGroup(task, what === ACT_CORE ? signal | WCOREFLAG : signal);
+  exitGroup(task, status);
   return true;
 }
 

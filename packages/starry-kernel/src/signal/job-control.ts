@@ -2,6 +2,7 @@
  * Stopping and continuing whole processes, and telling parents and orphaned groups about it.
  */
 import { CLD_CONTINUED, CLD_STOPPED, POLLIN, SA_NOCLDSTOP, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from "linux-abi";
+import { stopWithGroup } from "../ptrace/stops.ts";
 import type { Process } from "../task/process.ts";
 import type { ProcessGroup } from "../task/session.ts";
 import { EXIT_DEAD, EXIT_ZOMBIE, type Task, TASK_STOPPED } from "../task/task.ts";
@@ -27,6 +28,10 @@ export function beginStop(process: Process, signal: number): void {
 export function stopThread(task: Task): void {
   const process = task.process;
   task.state = TASK_STOPPED;
+  if (task.tracing !== null) {
+    stopWithGroup(task, process.stopSignal);
+    return;
+  }
   if (process.stoppedBy !== 0) return; // a thread that joined later
   const running = process.threads.some((t) => (t.state & (TASK_STOPPED | EXIT_ZOMBIE | EXIT_DEAD)) === 0);
   if (running) return;
@@ -41,7 +46,17 @@ export function continueProcess(process: Process): void {
   if (process.stopSignal === 0 && !wasStopped) return;
   process.stopSignal = 0;
   process.stoppedBy = 0;
-  for (const thread of process.threads) process.kernel.scheduler.continueStopped(thread);
+  for (const thread of process.threads) {
+    // A tracee stays stopped until its tracer lets it go, unless that only listens.
+    if (thread.tracing !== null && thread.tracing.stop !== 0 && !thread.tracing.listening) continue;
+    if (thread.tracing?.listening === true) {
+      thread.tracing.listening = false;
+      thread.tracing.stop = 0;
+      thread.tracing.interrupt = true;
+      thread.attention = true;
+    }
+    process.kernel.scheduler.continueStopped(thread);
+  }
   if (!wasStopped) return;
   process.waitEvent = WAIT_CONTINUED;
   reportChild(process, CLD_CONTINUED, SIGCONT);

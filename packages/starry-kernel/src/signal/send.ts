@@ -89,6 +89,7 @@ export function discardEverywhere(process: Process, signal: number): void {
 /** The signal would be thrown away on delivery. A blocked signal is kept: its disposition may change. */
 function ignores(task: Task, signal: number): boolean {
   if (inSet(task.blockedLo, task.blockedHi, signal)) return false;
+  if (task.tracing !== null && signal !== SIGKILL) return false; // the tracer wants to see it
   const handler = task.handlers.get(signal).handler;
   // Init gets only what it asked for (Linux: SIGNAL_UNKILLABLE); faults of its own are forced past this.
   if (task.process.pid === 1 && handler === SIG_DFL && signal !== SIGCONT) return true;
@@ -133,6 +134,7 @@ export function recalculateAttention(task: Task): void {
     task.pending.next(task.blockedLo, task.blockedHi) !== 0 ||
     process.pending.next(task.blockedLo, task.blockedHi) !== 0 ||
     process.stopSignal !== 0 ||
+    task.tracing?.due === true ||
     process.exiting;
 }
 

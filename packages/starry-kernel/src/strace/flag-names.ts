@@ -91,6 +91,10 @@ export const VALUE_NAMES: Readonly<Record<string, ReadonlyMap<number, string>>> 
     constants.map(([name]) => name).filter((n) => !/^PR_([SG]ET_|CAPBSET|CAP_AMBIENT$|TASK|MCE_KILL$)/.test(n)),
   ),
   epoll_op: named("EPOLL_CTL_"),
+  ptrace_request: named(
+    "PTRACE_",
+    constants.map(([name]) => name).filter((n) => /^PTRACE_(O_|EVENT_|SYSCALL_INFO)/.test(n)),
+  ),
   family: named("AF_"),
   sigmask_how: new Map([
     [abi.SIG_BLOCK, "SIG_BLOCK"],

@@ -34,6 +34,7 @@ export const ARGUMENT_TYPES: Readonly<Record<string, number>> = {
   fcntl_cmd: WIDTH_I32,
   prctl_op: WIDTH_I32,
   epoll_op: WIDTH_I32,
+  ptrace_request: WIDTH_I32,
   family: WIDTH_I32,
   socket_type: WIDTH_I32,
   msg_flags: WIDTH_I32,

@@ -7,6 +7,7 @@ import { MEMORY_CALLS } from "./memory.ts";
 import { PRCTL_CALLS } from "./prctl.ts";
 import { PROCESS_CALLS } from "./process.ts";
 import { OTHER_PROCESS_CALLS } from "./process-memory.ts";
+import { PTRACE_CALLS } from "./ptrace.ts";
 import { READ_WRITE_CALLS } from "./read-write.ts";
 import type { SyscallRow } from "./row.ts";
 import { RUSAGE_CALLS } from "./rusage.ts";
@@ -26,6 +27,7 @@ export const CORE_CALLS: readonly SyscallRow[] = [
   ...PRCTL_CALLS,
   ...PROCESS_CALLS,
   ...OTHER_PROCESS_CALLS,
+  ...PTRACE_CALLS,
   ...READ_WRITE_CALLS,
   ...RUSAGE_CALLS,
   ...SCHED_CALLS,

@@ -6,9 +6,10 @@
  */
 import { ENOSYS, SYSCALL_NAMES } from "linux-abi";
 import type { Kernel } from "../kernel.ts";
+import { noteSyscallExit, stopAtSyscallEntry } from "../ptrace/stops.ts";
 import type { Task } from "../task/task.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS, type Wait, WAKE_SIGNAL } from "../wait.ts";
-import { NO_RESULT } from "./result.ts";
+import { AGAIN, NO_RESULT } from "./result.ts";
 import { MAX_SYSCALL } from "./table.ts";
 
 const A0 = 20; // index of x10's low word
@@ -29,6 +30,7 @@ export function enterSyscall(kernel: Kernel, task: Task): void {
   const x = kernel.cpu.x;
   const nr = x[A7 + 1] === 0 ? (x[A7] as number) : -1;
   task.syscall = nr;
+  if (task.tracing !== null && stopAtSyscallEntry(task)) return;
   if (kernel.trace.sysEnterOn) kernel.trace.sysEnter(task, nr);
   if (kernel.observer !== null) kernel.observer.enter(task, nr);
   if (nr < 0 || nr >= MAX_SYSCALL || kernel.syscalls.rows[nr] === undefined) {
@@ -79,15 +81,21 @@ function park(kernel: Kernel, task: Task, wanted: Wait): void {
 
 function finish(kernel: Kernel, task: Task, result: number): void {
   const x = kernel.cpu.x;
+  if (result === AGAIN) {
+    if (task.tracing !== null) task.tracing.entryDone = true;
+    return;
+  }
   if (result === NO_RESULT) {
     if (kernel.scheduler.current !== task) return; // it has ended
     if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, 0);
     if (kernel.observer !== null) kernel.observer.exit(task, task.syscall, 0);
+    if (task.tracing !== null) noteSyscallExit(task, 0);
     task.syscall = -1;
     return;
   }
   if (kernel.trace.sysExitOn) kernel.trace.sysExit(task, task.syscall, result);
   if (kernel.observer !== null) kernel.observer.exit(task, task.syscall, result);
+  if (task.tracing !== null) noteSyscallExit(task, result);
   task.syscall = -1;
   if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
     task.restartCode = -result;

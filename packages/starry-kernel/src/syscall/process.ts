@@ -42,11 +42,12 @@ import {
   SYS_setsid,
 } from "linux-abi";
 import { execute } from "../exec/execve.ts";
+import { announceExit } from "../ptrace/stops.ts";
 import { cloneTask } from "../task/clone.ts";
 import { exitGroup, exitThread } from "../task/exit.ts";
 import type { Task } from "../task/task.ts";
 import type { Wait } from "../wait.ts";
-import { NO_RESULT } from "./result.ts";
+import { AGAIN, NO_RESULT } from "./result.ts";
 import { full, partial, row, type SyscallRow } from "./row.ts";
 
 /** Argument and environment strings together may not exceed this many. */
@@ -155,12 +156,14 @@ function sys_execveat(task: Task, dirfd: number, path: number, argv: number, env
 
 /** _exit(2) of one thread. */
 function sys_exit(task: Task, status: number): number {
+  if (announceExit(task, (status & 0xff) << 8)) return AGAIN;
   exitThread(task, (status & 0xff) << 8);
   return NO_RESULT;
 }
 
 /** exit_group(2) */
 function sys_exit_group(task: Task, status: number): number {
+  if (announceExit(task, (status & 0xff) << 8)) return AGAIN;
   exitGroup(task, (status & 0xff) << 8);
   return NO_RESULT;
 }

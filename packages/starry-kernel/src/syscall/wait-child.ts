@@ -10,6 +10,7 @@ import {
   CLD_EXITED,
   CLD_KILLED,
   CLD_STOPPED,
+  CLD_TRAPPED,
   EAGAIN,
   EBADF,
   ECHILD,
@@ -57,13 +58,30 @@ interface Wanted {
   readonly options: number;
 }
 
-/** One thing a child has done. */
+/** One thing that a child or tracee has done. */
 interface Found {
-  readonly child: Process;
+  readonly pid: number;
+  readonly uid: number;
   /** CLD_* */
   readonly code: number;
   /** wait4's status word. */
   readonly status: number;
+  readonly usage: Usage;
+  /** It has been reported: it will not be found again. */
+  readonly consume: () => void;
+}
+
+function foundChild(child: Process, code: number, status: number): Found {
+  const consume = (): void => {
+    if (child.zombie) reap(child);
+    else child.waitEvent = WAIT_NOTHING;
+  };
+  return { pid: child.pid, uid: child.leader.cred.uid, code, status, usage: usageOf(child), consume };
+}
+
+function exitCode(status: number): number {
+  const signal = status & 0x7f;
+  return signal === 0 ? CLD_EXITED : (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED;
 }
 
 function matches(task: Task, child: Process, wanted: Wanted): boolean {
@@ -81,23 +99,65 @@ function matches(task: Task, child: Process, wanted: Wanted): boolean {
   }
 }
 
+function matchesTracee(task: Task, tid: number, pgid: number, wanted: Wanted): boolean {
+  switch (wanted.by) {
+    case P_PID:
+      return tid === wanted.id;
+    case P_PGID:
+      return pgid === (wanted.id === 0 ? task.process.group.pgid : wanted.id);
+    case P_PIDFD:
+      return tid === wanted.process?.pid;
+    default:
+      return true;
+  }
+}
+
+/** Stops and ends of tracees; null: nothing to report but there are some; undefined: none. */
+function lookAtTracees(task: Task, wanted: Wanted): Found | null | undefined {
+  const { live, dead } = task.process.tracees;
+  let none = true;
+  for (const tracee of live) {
+    if (!matchesTracee(task, tracee.tid, tracee.process.group.pgid, wanted)) continue;
+    none = false;
+    const { tracing } = tracee;
+    if (tracing === null || tracing.stop === 0 || tracing.reported) continue;
+    const consume = (): void => {
+      tracing.reported = true;
+    };
+    const status = (tracing.stopCode << 8) | 0x7f;
+    return { pid: tracee.tid, uid: tracee.cred.uid, code: CLD_TRAPPED, status, usage: tracee.usage, consume };
+  }
+  for (const end of dead) {
+    if (!matchesTracee(task, end.tid, end.pgid, wanted)) continue;
+    none = false;
+    if ((wanted.options & WEXITED) === 0) continue;
+    const consume = (): void => {
+      dead.splice(dead.indexOf(end), 1);
+      end.collected();
+    };
+    const { tid, uid, status } = end;
+    return { pid: tid, uid, code: exitCode(status), status, usage: new Usage(), consume };
+  }
+  return none ? undefined : null;
+}
+
 /** What a matching child has done; null: nothing yet; -ECHILD: there is no such child. */
 function look(task: Task, wanted: Wanted): Found | null | number {
-  let candidates = 0;
+  const traced = lookAtTracees(task, wanted);
+  if (traced !== undefined && traced !== null) return traced;
+  let candidates = traced === null ? 1 : 0;
   for (const child of task.process.children) {
     if (!matches(task, child, wanted)) continue;
     candidates++;
     if (child.zombie) {
-      if ((wanted.options & WEXITED) === 0) continue;
-      const signal = child.exitStatus & 0x7f;
-      const code = signal === 0 ? CLD_EXITED : (child.exitStatus & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED;
-      return { child, code, status: child.exitStatus };
+      if ((wanted.options & WEXITED) === 0 || child.hiddenByTracer) continue;
+      return foundChild(child, exitCode(child.exitStatus), child.exitStatus);
     }
     if (child.waitEvent === WAIT_STOPPED && (wanted.options & WSTOPPED) !== 0) {
-      return { child, code: CLD_STOPPED, status: (child.stoppedBy << 8) | 0x7f };
+      return foundChild(child, CLD_STOPPED, (child.stoppedBy << 8) | 0x7f);
     }
     if (child.waitEvent === WAIT_CONTINUED && (wanted.options & WCONTINUED) !== 0) {
-      return { child, code: CLD_CONTINUED, status: 0xffff };
+      return foundChild(child, CLD_CONTINUED, 0xffff);
     }
   }
   return candidates === 0 ? -ECHILD : null;
@@ -113,9 +173,7 @@ function collect(task: Task, wanted: Wanted, report: (found: Found | null) => nu
     return waitAndRetry("do_wait", task.process.childEvents, POLLIN, retry);
   }
   const result = report(found);
-  if ((wanted.options & WNOWAIT) !== 0) return result;
-  if (found.child.zombie) reap(found.child);
-  else found.child.waitEvent = WAIT_NOTHING;
+  if ((wanted.options & WNOWAIT) === 0) found.consume();
   return result;
 }
 
@@ -145,10 +203,9 @@ function sys_wait4(
   };
   return collect(task, wanted, (found) => {
     if (found === null) return 0;
-    const { child } = found;
     if (statusAddress !== 0 && task.memory.writeU32(statusAddress, found.status) !== 0) return -EFAULT;
-    if (rusageAddress !== 0 && writeRusage(task.memory, rusageAddress, usageOf(child)) !== 0) return -EFAULT;
-    return child.pid;
+    if (rusageAddress !== 0 && writeRusage(task.memory, rusageAddress, found.usage) !== 0) return -EFAULT;
+    return found.pid;
   });
 }
 
@@ -175,18 +232,18 @@ function sys_waitid(
   return collect(task, { by, id, process, options: given }, (found) => {
     if (infoAddress !== 0 && writeChildInfo(task, infoAddress, found) !== 0) return -EFAULT;
     if (found === null) return given !== options ? -EAGAIN : 0;
-    if (rusageAddress !== 0 && writeRusage(task.memory, rusageAddress, usageOf(found.child)) !== 0) return -EFAULT;
+    if (rusageAddress !== 0 && writeRusage(task.memory, rusageAddress, found.usage) !== 0) return -EFAULT;
     return 0;
   });
 }
 
 function writeChildInfo(task: Task, address: number, found: Found | null): number {
   if (found === null) return writeSiginfo(task.memory, address, signalInfo(0, 0));
-  const { child, code, status } = found;
+  const { code, status } = found;
   const value =
     code === CLD_EXITED
       ? (status >> 8) & 0xff
-      : code === CLD_STOPPED
+      : code === CLD_STOPPED || code === CLD_TRAPPED
         ? status >> 8
         : code === CLD_CONTINUED
           ? SIGCONT
@@ -194,7 +251,7 @@ function writeChildInfo(task: Task, address: number, found: Found | null): numbe
   return writeSiginfo(
     task.memory,
     address,
-    signalInfo(SIGCHLD, code, { pid: child.pid, uid: child.leader.cred.uid, status: value }),
+    signalInfo(SIGCHLD, code, { pid: found.pid, uid: found.uid, status: value }),
   );
 }
 

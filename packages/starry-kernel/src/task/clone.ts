@@ -33,6 +33,7 @@ import {
   RLIMIT_NOFILE,
   RLIMIT_NPROC,
 } from "linux-abi";
+import { inheritTracing } from "../ptrace/attach.ts";
 import { setRegister } from "../signal/frame.ts";
 import { recalculateAttention } from "../signal/send.ts";
 import { sliceOf } from "../sched/scheduler.ts";
@@ -76,6 +77,7 @@ export function cloneTask(parent: Task, request: CloneRequest): number | Wait {
     undo(parent, child, flags);
     return tidError;
   }
+  inheritTracing(parent, child, flags, request.exitSignal);
   const { trace, scheduler } = kernel;
   if (trace.processForkOn) trace.processFork(parent, child);
   if (trace.schedWakeupOn) trace.schedWakeup(child, true);

@@ -11,6 +11,7 @@
 import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, POLLIN, SA_NOCLDWAIT, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP } from "linux-abi";
 import { futexKey } from "../futex/key.ts";
 import { releaseRobustList } from "../futex/robust-list.ts";
+import { releaseTracees, reportDeathToTracer } from "../ptrace/attach.ts";
 import { hangUpIfOrphaned } from "../signal/job-control.ts";
 import { sendToGroup, sendToProcess } from "../signal/send.ts";
 import { kernelSignal, signalInfo } from "../signal/siginfo.ts";
@@ -83,6 +84,7 @@ export function exitThread(task: Task, status: number): void {
 
   const last = process.threads.every((t) => t === task || isDead(t));
   if (task !== process.leader) {
+    reportDeathToTracer(task, status, () => {});
     task.state = EXIT_DEAD;
     process.threads.splice(process.threads.indexOf(task), 1);
     kernel.tasks.removeTask(task);
@@ -128,7 +130,9 @@ function exitProcess(process: Process): void {
   process.zombie = true;
   process.stoppedBy = 0;
   process.pending.clear();
-  notifyParent(process);
+  releaseTracees(process);
+  // A tracer that is not the parent is told first; the parent when that is done.
+  if (!reportDeathToTracer(process.leader, process.exitStatus, () => notifyParent(process))) notifyParent(process);
   hangUpIfOrphaned(group, process);
 }
 

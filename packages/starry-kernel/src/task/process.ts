@@ -5,6 +5,7 @@
 import type { OpenFile } from "../file.ts";
 import type { Kernel } from "../kernel.ts";
 import { PollSet } from "../poll-set.ts";
+import { Tracees } from "../ptrace/state.ts";
 import { SignalQueue } from "../signal/queue.ts";
 import type { ResourceLimits } from "./limits.ts";
 import { ProcessTimers } from "./process-timers.ts";
@@ -28,6 +29,8 @@ export class Process {
   readonly pending: SignalQueue = new SignalQueue();
   readonly limits: ResourceLimits;
   readonly timers: ProcessTimers;
+  /** Tasks that this process traces. */
+  readonly tracees: Tracees = new Tracees();
   /** Signal sent to the parent on exit: SIGCHLD, another or 0. */
   exitSignal: number;
 
@@ -37,6 +40,8 @@ export class Process {
   exiting = false;
   /** All threads are gone, the parent has not waited yet. */
   zombie = false;
+  /** Its tracer, who is not the parent, has to be told of its end first. */
+  hiddenByTracer = false;
   /** A stop signal that the threads are following, until SIGCONT; 0 none. */
   stopSignal = 0;
   /** Signal by which the whole process has stopped, or 0. */

@@ -9,6 +9,7 @@ import type { FdTable } from "../fd-table.ts";
 import type { Kernel } from "../kernel.ts";
 import type { AddressSpace } from "../mm/address-space.ts";
 import type { PollListener } from "../poll-set.ts";
+import type { Tracing } from "../ptrace/state.ts";
 import type { SignalHandlers } from "../signal/handlers.ts";
 import { SignalQueue } from "../signal/queue.ts";
 import type { Wait } from "../wait.ts";
@@ -25,6 +26,8 @@ export const TASK_RUNNING = 0;
 export const TASK_INTERRUPTIBLE = 1;
 export const TASK_UNINTERRUPTIBLE = 2;
 export const TASK_STOPPED = 4;
+/** Stopped for its tracer. */
+export const TASK_TRACED = 8;
 export const EXIT_DEAD = 16;
 export const EXIT_ZOMBIE = 32;
 
@@ -98,6 +101,8 @@ export class Task implements PollListener {
   forced = false;
   /** Restart code (ERESTART*) of the system call that a signal has ended, 0 none. */
   restartCode = 0;
+  /** Set while somebody traces it (ptrace). */
+  tracing: Tracing | null = null;
   /** Parent's death signal (PR_SET_PDEATHSIG). */
   parentDeathSignal = 0;
 

@@ -6,6 +6,7 @@ import {
   EXIT_ZOMBIE,
   TASK_INTERRUPTIBLE,
   TASK_STOPPED,
+  TASK_TRACED,
   TASK_UNINTERRUPTIBLE,
   type Task,
 } from "../../task/task.ts";
@@ -36,6 +37,7 @@ export function stateOf(task: Task): readonly [string, string] {
   if (task.process.zombie || (task.state & EXIT_ZOMBIE) !== 0) return ["Z", "zombie"];
   if ((task.state & EXIT_DEAD) !== 0) return ["X", "dead"];
   if ((task.state & TASK_STOPPED) !== 0) return ["T", "stopped"];
+  if ((task.state & TASK_TRACED) !== 0) return ["t", "tracing stop"];
   if ((task.state & TASK_UNINTERRUPTIBLE) !== 0) return ["D", "disk sleep"];
   return (task.state & TASK_INTERRUPTIBLE) !== 0 ? ["S", "sleeping"] : ["R", "running"];
 }

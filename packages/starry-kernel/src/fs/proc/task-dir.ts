@@ -24,6 +24,7 @@ import type { TaskFile } from "./proc-file.ts";
 import { limits } from "./task/limits.ts";
 import { maps, smaps, smapsRollup } from "./task/maps.ts";
 import { auxv, cmdline, environ } from "./task/memory-text.ts";
+import { memEntry } from "./task/mem.ts";
 import { mountinfo, mounts } from "./task/mounts.ts";
 import { SMALL_TASK_FILES } from "./task/small.ts";
 import { stat, statm } from "./task/stat.ts";
@@ -48,7 +49,7 @@ export const TASK_FILES: readonly TaskFile[] = [
 ];
 
 /** An entry that is not a text file. */
-interface TaskEntry {
+export interface TaskEntry {
   readonly name: string;
   /** S_IF* */
   readonly type: number;
@@ -81,6 +82,7 @@ const TASK_ENTRIES: readonly TaskEntry[] = [
   placeLink("cwd", (task) => task.fs.cwd),
   placeLink("root", (task) => task.fs.root),
   placeLink("exe", (task) => task.process.executable?.path ?? null),
+  memEntry,
   {
     name: "fd",
     type: S_IFDIR,

@@ -75,7 +75,7 @@ export const status: TaskFile = {
     return (
       `Name:\t${escapeName(task.comm)}\nUmask:\t${umask.toString(8).padStart(4, "0")}\n` +
       `State:\t${letter} (${word})\nTgid:\t${process.pid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${process.parent?.pid ?? 0}\n` +
-      `TracerPid:\t0\nUid:\t${cred.uid}\t${cred.euid}\t${cred.suid}\t${cred.fsuid}\n` +
+      `TracerPid:\t${task.tracing?.tracer.process.pid ?? 0}\nUid:\t${cred.uid}\t${cred.euid}\t${cred.suid}\t${cred.fsuid}\n` +
       `Gid:\t${cred.gid}\t${cred.egid}\t${cred.sgid}\t${cred.fsgid}\n` +
       `FDSize:\t${Math.max(64, gone ? 0 : task.files.length)}\nGroups:\t${cred.groups.map((gid) => `${gid} `).join("")}\n` +
       `NStgid:\t${process.pid}\nNSpid:\t${task.tid}\nNSpgid:\t${process.group.pgid}\nNSsid:\t${process.session.sid}\nKthread:\t0\n` +
