@@ -125,6 +125,9 @@ export interface MachineStats {
   readonly memoryFreeBytes: number;
 }
 
+/** Linux's dirty_writeback_centisecs and ext4's commit interval: 5 seconds. */
+const WRITE_BACK_MS = 5000;
+
 /** Device node of the console; the first process that opens it gets it as its controlling terminal. */
 const CONSOLE = "/dev/ttyS0";
 
@@ -153,6 +156,9 @@ export class Machine {
   readonly #host: MachineHost;
   readonly #startMs: number;
   readonly #loop: RunningLoop;
+  readonly #seeded: boolean;
+  /** Host timer of the next write-back. */
+  #writeBack: unknown;
   /** Typed bytes that the UART had no room for yet. */
   #typed: Uint8Array[] = [];
 
@@ -165,6 +171,7 @@ export class Machine {
     const host = options.host ?? thisHost();
     this.#host = host;
     this.#startMs = host.performance.now();
+    this.#seeded = options.seed !== undefined;
     this.console = new MachineConsole({
       input: (bytes) => this.#type(bytes),
       resize: (columns, rows) => this.#tty.resize({ rows, columns, xPixels: 0, yPixels: 0 }),
@@ -218,15 +225,23 @@ export class Machine {
     const argv = typeof command === "string" ? ["/bin/sh", "-c", command] : command;
     const output: Uint8Array[][] = [[], []];
     const input = new HostInput();
-    if (options.input !== undefined) input.push(typeof options.input === "string" ? new TextEncoder().encode(options.input) : options.input);
+    if (options.input !== undefined)
+      input.push(typeof options.input === "string" ? new TextEncoder().encode(options.input) : options.input);
     input.end();
     return new Promise((resolve, reject) => {
       const process = spawnProcess(this.kernel, {
         path: argv[0],
         argv,
-        envp: options.env === undefined ? DEFAULT_ENV : Object.entries(options.env).map(([name, value]) => `${name}=${value}`),
+        envp:
+          options.env === undefined
+            ? DEFAULT_ENV
+            : Object.entries(options.env).map(([name, value]) => `${name}=${value}`),
         cwd: options.cwd ?? "/",
-        files: [input, new HostOutput((bytes) => output[0].push(bytes)), new HostOutput((bytes) => output[1].push(bytes))],
+        files: [
+          input,
+          new HostOutput((bytes) => output[0].push(bytes)),
+          new HostOutput((bytes) => output[1].push(bytes)),
+        ],
       });
       if (typeof process === "number") {
         reject(new FileError(process, argv[0]));
@@ -259,6 +274,9 @@ export class Machine {
 
   #step(budget: number): number {
     if (this.#typed.length > 0) this.#feedUart();
+    if (this.#writeBack === undefined && !this.#seeded) {
+      this.#writeBack = this.#host.setTimeout(() => this.#writeBackNow(), WRITE_BACK_MS);
+    }
     const next = this.debug === null ? this.kernel.step(budget) : this.#stepDebugged(this.debug, budget);
     if (this.kernel.halted !== null) this.#loop.stop();
     return this.#typed.length > 0 ? 1 : next;
@@ -278,6 +296,12 @@ export class Machine {
     debug.stopped = wait;
     debug.onResume = () => this.#loop.wake();
     return debug;
+  }
+
+  /** What programs wrote since the last time goes to the disks, as Linux's flusher threads see to. */
+  #writeBackNow(): void {
+    this.#writeBack = undefined; // armed again by the next step: an idle machine sets no timers
+    if (this.kernel.halted === null) this.kernel.fs.vfs.sync();
   }
 
   #type(bytes: Uint8Array): void {
@@ -337,7 +361,9 @@ export class Machine {
     };
     const abort = (): void => end(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
     const timer =
-      timeout === undefined ? undefined : this.#host.setTimeout(() => end(new Error(`timed out after ${timeout} ms`)), timeout);
+      timeout === undefined
+        ? undefined
+        : this.#host.setTimeout(() => end(new Error(`timed out after ${timeout} ms`)), timeout);
     exitEvents.add(listener);
     signal?.addEventListener("abort", abort, { once: true });
     if (signal?.aborted) abort();
@@ -350,13 +376,19 @@ export class Machine {
 
   /** A device model or the kernel threw: a bug of ours. Nothing is trusted any more, nothing is written. */
   #fail(error: unknown): Exit {
+    this.#host.clearTimeout(this.#writeBack);
     this.debug?.machineEnded();
     this.console.end();
-    return { reason: "oops", status: 139, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return {
+      reason: "oops",
+      status: 139,
+      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    };
   }
 
   /** Everything dirty goes to the disks. */
   #finish(): Exit {
+    this.#host.clearTimeout(this.#writeBack);
     this.board.poll();
     const halted = this.kernel.halted ?? { reason: "stopped", status: 137, message: "stopped by the host" };
     this.debug?.machineEnded();
