@@ -46,7 +46,8 @@ export const PIPE_BUF = 4096;
 export const PIPE_DEFAULT_BYTES = 65536;
 /** /proc/sys/fs/pipe-max-size: beyond it F_SETPIPE_SZ needs CAP_SYS_RESOURCE. */
 export const PIPE_MAX_BYTES = 1048576;
-const PIPE_LARGEST = 1 << 30;
+/** A pipe's bytes are the host's memory: Linux stops at 2 GiB, we here. */
+const PIPE_LARGEST = 64 << 20;
 
 export class Pipe {
   readonly ring: ByteRing = new ByteRing(PIPE_DEFAULT_BYTES);

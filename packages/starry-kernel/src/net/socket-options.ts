@@ -50,6 +50,8 @@ import { NO_DEADLINE } from "../wait.ts";
 
 /** net.core.wmem_default and rmem_default; also the maxima that SO_SNDBUF and SO_RCVBUF are cut to. */
 export const DEFAULT_BUFFER_BYTES = 212992;
+/** Even with CAP_NET_ADMIN a buffer is the host's memory: Linux stops at 2 GiB, we here. */
+const FORCED_MAX_BYTES = 32 << 20;
 const MIN_SEND_BYTES = 4608;
 const MIN_RECEIVE_BYTES = 2304;
 
@@ -138,8 +140,8 @@ export class SocketOptions {
       case SO_SNDBUFFORCE:
       case SO_RCVBUFFORCE:
         if (!task.cred.hasCapability(CAP_NET_ADMIN)) return -EPERM;
-        if (name === SO_SNDBUFFORCE) this.sendBytes = Math.max(MIN_SEND_BYTES, 2 * Math.max(0, given));
-        else this.receiveBytes = Math.max(MIN_RECEIVE_BYTES, 2 * Math.max(0, given));
+        if (name === SO_SNDBUFFORCE) this.sendBytes = forced(given, MIN_SEND_BYTES);
+        else this.receiveBytes = forced(given, MIN_RECEIVE_BYTES);
         owner.sendBufferChanged();
         return 0;
       case SO_RCVLOWAT:
@@ -228,6 +230,10 @@ export class SocketOptions {
     else this.sendTimeoutNs = limited;
     return 0;
   }
+}
+
+function forced(given: number, least: number): number {
+  return Math.max(least, 2 * Math.min(Math.max(0, given), FORCED_MAX_BYTES));
 }
 
 function pairBytes(width: number, first: number, second: number): Uint8Array {

@@ -9,6 +9,7 @@ import {
   EADDRINUSE,
   EAGAIN,
   EINVAL,
+  EMSGSIZE,
   ENOPROTOOPT,
   EOPNOTSUPP,
   EPROTONOSUPPORT,
@@ -96,6 +97,7 @@ export class NetlinkSocket extends Socket {
       const error = this.#family.claim(this, task.process.pid, true);
       if (error !== 0) return error;
     }
+    if (message.buffer.remaining > this.options.sendBytes) return -EMSGSIZE;
     const bytes = takePayload(message.buffer);
     if (typeof bytes === "number") return bytes;
     if (this.protocol === NETLINK_ROUTE) this.#handle(bytes);

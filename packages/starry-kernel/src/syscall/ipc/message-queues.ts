@@ -43,6 +43,9 @@ const MSG_STAT = 11;
 const MSG_INFO = 12;
 const MSG_STAT_ANY = 13;
 
+/** Whatever a privileged program asks for: the bytes are the host's memory. */
+const LARGEST_QUEUE_BYTES = 64 << 20;
+
 const S_READ = 0o444;
 const S_WRITE = 0o222;
 /** struct msgbuf: long mtype, then the text. */
@@ -178,7 +181,7 @@ export function messageQueueCalls(): readonly SyscallRow[] {
     if (command === IPC_SET) {
       const maxBytes = scratchI64(task.memory, MSG_QBYTES);
       if (maxBytes > QUEUE_BYTES && !task.cred.hasCapability(CAP_SYS_RESOURCE)) return -EPERM;
-      queue.maxBytes = maxBytes;
+      queue.maxBytes = Math.min(maxBytes, LARGEST_QUEUE_BYTES);
       queue.setOwner(task);
     } else table.remove(queue);
     queue.events.wake(0xffff);

@@ -9,6 +9,7 @@ import {
   EEXIST,
   EFAULT,
   EINVAL,
+  EMFILE,
   EMSGSIZE,
   ENAMETOOLONG,
   ENOENT,
@@ -23,6 +24,7 @@ import {
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
+  RLIMIT_MSGQUEUE,
   S_IFREG,
   SIGEV_NONE,
   SIGEV_SIGNAL,
@@ -54,6 +56,9 @@ const NAME_MAX = 255;
 const MAX_QUEUES = 256;
 const HARD_MAX_MESSAGES = 65536;
 const HARD_MESSAGE_BYTES = 16777216;
+
+/** sizeof(struct msg_msg), which RLIMIT_MSGQUEUE charges for each message a queue may hold. */
+const MESSAGE_OVERHEAD = 48;
 
 // struct mq_attr
 const MQ_FLAGS = 0;
@@ -113,6 +118,10 @@ export function posixQueueCalls(): readonly SyscallRow[] {
       if (messageBytes > (privileged ? HARD_MESSAGE_BYTES : DEFAULT_MESSAGE_BYTES)) return -EINVAL;
     }
     if (queues.size >= MAX_QUEUES && !privileged) return -ENOSPC;
+    // All queues count against one limit: there is one user's worth of accounting here.
+    let bytes = maxMessages * (messageBytes + MESSAGE_OVERHEAD);
+    for (const other of queues.values()) bytes += other.maxMessages * (other.messageBytes + MESSAGE_OVERHEAD);
+    if (bytes > (task.process.limits.soft[RLIMIT_MSGQUEUE] as number)) return -EMFILE;
     const inode = anonymousInode(task, S_IFREG | (mode & 0o777 & ~task.fs.umask));
     return new PosixQueue(inode, maxMessages, messageBytes);
   }
