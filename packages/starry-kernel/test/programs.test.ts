@@ -25,7 +25,7 @@ function compile(name: string): Uint8Array {
 for (const [name, checks] of [
   ["memory", 47],
   ["process", 38],
-  ["signals", 35],
+  ["signals", 38],
   ["futexes", 14],
   ["identity", 16],
   ["tracing", 32],

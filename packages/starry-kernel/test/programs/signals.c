@@ -1,5 +1,6 @@
 #include "check.h"
 #include <pthread.h>
+#include <sys/select.h>
 
 static volatile int count, last, order[16], orders;
 static volatile long value;
@@ -160,6 +161,19 @@ int main(void) {
   CHECK("sigwaitinfo of a signal that is ignored by default", sigtimedwait(&child_set, &info, &two) == SIGCHLD && info.si_pid == pid && info.si_status == 3);
   waitpid(pid, NULL, 0);
   sigprocmask(SIG_UNBLOCK, &child_set, NULL);
+
+  /* a temporary mask does not end the wait by itself */
+  struct timespec thirty = {0, 30000000};
+  double waited = seconds();
+  CHECK("pselect sleeps with a mask of its own", pselect(0, NULL, NULL, NULL, &thirty, &none) == 0 && seconds() - waited >= 0.03);
+  sigset_t after;
+  sigprocmask(SIG_SETMASK, NULL, &after);
+  CHECK("and leaves the old one", !sigismember(&after, SIGALRM) && !sigismember(&after, SIGCHLD));
+  setitimer(ITIMER_REAL, &soon, NULL);
+  block(SIG_BLOCK, SIGALRM);
+  count = 0;
+  CHECK("a signal that it lets through ends it", pselect(0, NULL, NULL, NULL, &two, &none) == -1 && errno == EINTR && count == 1);
+  block(SIG_UNBLOCK, SIGALRM);
 
   /* timers */
   timer_t timer;
