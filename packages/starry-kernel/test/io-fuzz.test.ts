@@ -84,9 +84,10 @@ for (const seed of [1, 2, 3]) {
       if (!Number.isFinite(answer)) throw new Error(`${row.name} returns ${answer}`);
       if (task.restoreMask) task.restoreMask = false;
       const fd = int(40);
-      if (random() < 0.25) task.files.close(task, fd);
-      else if (random() < 0.3) void task.files.get(fd)?.poll(task);
-      else if (random() < 0.3) {
+      const also = random();
+      if (also < 0.25) task.files.close(task, fd);
+      else if (also < 0.5) void task.files.get(fd)?.poll(task);
+      else if (also < 0.7) {
         const answered = task.files.get(fd)?.ioctl(task, argument("ioctl") | 0x5400, argument("ptr"));
         if (answered instanceof Wait) answered.resume(task, WAKE_SIGNAL);
       }

@@ -20,11 +20,16 @@ import { NO_DEADLINE, type Wait } from "../../wait.ts";
 import { full, row, type SyscallRow } from "../row.ts";
 import { type FileScan, finishPoll, WatchedFiles, waitForFiles } from "./wait-for-files.ts";
 
+/** Calls with few descriptors that do not wait share these bytes: two views fewer to allocate. */
+const SHARED_COUNT = 64;
+const $bytes = new Uint8Array(SHARED_COUNT * POLLFD_SIZE);
+const $view = new DataView($bytes.buffer);
+
 /** One call's `struct pollfd` array. */
 class PollFds implements FileScan {
   readonly #va: number;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  #bytes: Uint8Array = $bytes;
+  #view: DataView = $view;
   readonly #count: number;
   // Per entry, while waiting; null until then: the descriptors are looked up afresh.
   #files: (OpenFile | undefined)[] | null = null;
@@ -32,12 +37,16 @@ class PollFds implements FileScan {
   constructor(va: number, count: number) {
     this.#va = va;
     this.#count = count;
-    this.#bytes = new Uint8Array(count * POLLFD_SIZE);
-    this.#view = new DataView(this.#bytes.buffer);
+    if (count > SHARED_COUNT) this.#own(new Uint8Array(count * POLLFD_SIZE));
+  }
+
+  #own(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
   }
 
   load(task: Task): number {
-    return this.#count === 0 ? 0 : task.memory.copyIn(this.#va, this.#bytes, 0, this.#bytes.length);
+    return this.#count === 0 ? 0 : task.memory.copyIn(this.#va, this.#bytes, 0, this.#count * POLLFD_SIZE);
   }
 
   scan(task: Task): number {
@@ -60,6 +69,7 @@ class PollFds implements FileScan {
 
   /** Keeps the files for the wait: the descriptors may be closed meanwhile. */
   watch(task: Task): WatchedFiles {
+    if (this.#bytes === $bytes) this.#own($bytes.slice(0, this.#count * POLLFD_SIZE));
     const watched = new WatchedFiles();
     const files: (OpenFile | undefined)[] = [];
     for (let i = 0; i < this.#count; i++) {
