@@ -184,9 +184,9 @@ export class DebugTarget implements Debugger {
     if (this.attached) this.onEvent(event);
   }
 
-  /** The machine has ended. */
+  /** The machine has ended. A debugger at which the program stands does not wait for an answer and gets none. */
   machineEnded(): void {
-    if (this.process !== null) this.#event = { kind: "killed", signal: SIGKILL };
+    if (this.process !== null && !this.stopped) this.#event = { kind: "killed", signal: SIGKILL };
     this.process = null;
     this.report();
   }
@@ -410,15 +410,17 @@ export class DebugTarget implements Debugger {
     const { cpu } = this;
     const { hart } = cpu;
     const bits = instructionAt(task.memory, hart.pc);
-    const hit = this.#watchpoints.length === 0 ? "" : this.#watched(bits);
-    const stop = this.#trapped(task, hart.run(stepLength(task.memory, hart.pc, bits)));
+    const length = stepLength(task.memory, hart.pc, bits);
+    const hit = this.#watchpoints.length === 0 ? "" : this.#watched(bits, length > 1);
+    const stop = this.#trapped(task, hart.run(length));
     return hit !== "" && stop === STOP_FUEL ? this.#stop(task.tid, GDB_SIGTRAP, hit) : stop;
   }
 
-  /** The stop reason if this instruction touches a watchpoint, else "". */
-  #watched(bits: number): string {
+  /** The stop reason if this instruction touches a watchpoint, else "". An atomic sequence ends with a store where it loaded. */
+  #watched(bits: number, isSequence: boolean): string {
     const access = dataAccess(bits, this.cpu.x);
     if (access === null) return "";
+    if (isSequence) access.isStore = true;
     for (const point of this.#watchpoints) {
       if (access.address >= point.address + point.byteLength || access.address + access.byteLength <= point.address)
         continue;
