@@ -155,7 +155,7 @@ export function createJsInterpreter(buffer: ArrayBufferLike, imports: Interprete
   const handlers = createHandlers(r);
 
   /** pc -> rp; false on a fault. */
-  const fetch = (): boolean => {
+  const fetchCode = (): boolean => {
     const pc = BigInt.asIntN(64, r.pc);
     r.pc = pc;
     const lo = low(pc);
@@ -190,7 +190,7 @@ export function createJsInterpreter(buffer: ArrayBufferLike, imports: Interprete
 
   const execute = (): number => {
     r.pc = i64[STATE_PC >> 3];
-    if (!fetch()) return EXIT_TRAP;
+    if (!fetchCode()) return EXIT_TRAP;
     for (;;) {
       const dispatch = u16[r.rp >>> 1];
       let next: number;
@@ -215,7 +215,7 @@ export function createJsInterpreter(buffer: ArrayBufferLike, imports: Interprete
         return EXIT_TRAP;
       }
       if (next === LEAVE) return EXIT_HOST;
-      if (!fetch()) return EXIT_TRAP;
+      if (!fetchCode()) return EXIT_TRAP;
     }
   };
 
