@@ -66,7 +66,7 @@ async function debug(
   });
   const file = join(folder, `${port}.gdb`);
   const preamble = `set pagination off\nset confirm off\nset width 0\nset debuginfod enabled off\ntarget remote :${port}\n`;
-  writeFileSync(file, preamble + script);
+  writeFileSync(file, preamble + script.replaceAll("$port", String(port)));
   const gdb = await program(GDB, ["-q", "-nx", "-batch", "-x", file], { timeout: TIMEOUT });
   return { gdb: gdb.stdout + gdb.stderr, status: await ended, stdout };
 }
@@ -252,6 +252,25 @@ disconnect
     expect(gdb).toMatch(/Catchpoint 1 \(exec'd \/bin\/echo\)/);
     expect(gdb).toContain("exited normally");
     expect(status).toBe(0);
+  });
+
+  test("another process is attached to, and killed", async () => {
+    const { gdb, status, stdout } = await debug(
+      ["/bin/sh", "-c", "sleep 1000 & wait $!; echo ended $?; exit 4"],
+      `disconnect
+shell sleep 1
+target extended-remote :$port
+monitor ps
+detach
+attach 2
+print $a7
+kill
+`,
+      [],
+    );
+    expect(gdb).toMatch(/^ {4}2 +1 +1 sleep$/m);
+    expect(gdb).toMatch(/\$1 = (101|115)$/m);
+    expect({ status, stdout }).toEqual({ status: 4, stdout: "ended 137\n" });
   });
 
   test("monitor commands", async () => {

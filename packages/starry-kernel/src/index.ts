@@ -38,6 +38,7 @@ export type { UserMemory } from "./user-memory.ts";
 export type { Task } from "./task/task.ts";
 export type { Process } from "./task/process.ts";
 export { type InitOptions, spawnProcess } from "./task/init.ts";
+export { pokeBytes } from "./mm/forced-access.ts";
 export { putSiginfo } from "./signal/frame.ts";
 export { sendToProcess } from "./signal/send.ts";
 export { kernelSignal, type SignalInfo } from "./signal/siginfo.ts";

@@ -122,6 +122,15 @@ test("a step is one instruction; one that calls the kernel ends after the call",
   expect(await client.register(REG_A0)).toBe(1); // getpid
 });
 
+test("the commands of old, c and s, step and continue too", async () => {
+  await using client = await Client.start(`li a0, 5\n addi a0, a0, 1\n ${EXIT}`);
+  expect(await client.ask("Hc1")).toBe("OK");
+  expect(await client.ask("s")).toMatch(/^T05/);
+  expect(await client.pc()).toBe(4);
+  expect([await client.ask("Hc0"), await client.ask("Hg0")]).toEqual(["OK", "OK"]);
+  expect(await client.ask("c")).toBe("W06");
+});
+
 test("a range is stepped through at once", async () => {
   await using client = await Client.start(
     `li a0, 0\nloop: addi a0, a0, 1\n li a1, 1000\n bne a0, a1, loop\n nop\n ${EXIT}`,

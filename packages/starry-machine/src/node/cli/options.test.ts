@@ -13,6 +13,10 @@ test("qemu's spellings mean the same", () => {
     ["image", "a.img"],
     ["append", "quiet"],
   ]);
+  expect([...parseOptions("run", ["-s", "-S"]).values]).toEqual([
+    ["gdb", "1234"],
+    ["gdb-wait", true],
+  ]);
 });
 
 test("repeatable options collect, an optional value may be left out", () => {
