@@ -4,8 +4,8 @@
  * They are looked at whenever the running task is charged (the end of each of its turns), so they are late by at most a
  * time slice.
  */
-import { RLIMIT_CPU, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU } from "linux-abi";
-import { sendToProcess } from "../signal/send.ts";
+import { RLIMIT_CPU, SIGPROF, SIGVTALRM, SIGXCPU } from "linux-abi";
+import { forceKill, sendToProcess } from "../signal/send.ts";
 import { kernelSignal } from "../signal/siginfo.ts";
 import type { Process } from "./process.ts";
 import type { Task } from "./task.ts";
@@ -103,7 +103,7 @@ export class CpuTimers {
     for (const timer of this.posix) timer.check(process);
     if (this.#limitSec === Number.POSITIVE_INFINITY) return;
     const seconds = cpuTimeOf(process, false) / NS_PER_SEC;
-    if (seconds >= (process.limits.hard[RLIMIT_CPU] as number)) sendToProcess(process, kernelSignal(SIGKILL));
+    if (seconds >= (process.limits.hard[RLIMIT_CPU] as number)) forceKill(process);
     else if (seconds >= this.#limitSec) {
       sendToProcess(process, kernelSignal(SIGXCPU));
       this.#limitSec = Math.floor(seconds) + 1; // once per second from here on
