@@ -131,7 +131,8 @@ function specialInteger(random: Random): bigint {
   }
 }
 
-const EXCLUDED = new Set([
+/** Instructions that leave the stream or need privilege; the stream's frame runs jalr and the CSR instructions. */
+export const EXCLUDED: ReadonlySet<string> = new Set([
   "ecall",
   "ebreak",
   "mret",
@@ -208,7 +209,8 @@ function stream(random: Random, options: RandomProgramOptions): number[] {
     }
     if (choice < 9) {
       // a compressed instruction that stays in the stream
-      for (;;) {
+      // Few tries: the chosen rows may have no compressed form at all.
+      for (let tries = 0; tries < 500; tries++) {
         const bits = random.u32() & 0xffff;
         if ((bits & 3) === 3) continue;
         const full = expandCompressed(bits);
