@@ -172,7 +172,7 @@ ${command}
     expect(stdout).toBe("Watch me 103 1\n");
   });
 
-  test("threads are tasks: listed, chosen, run alone; a child of fork is left alone", async () => {
+  test("threads are tasks: listed, chosen, stepped through atomic loops, run alone; a child of fork is left alone", async () => {
     const { gdb, status, stdout } = await debug(
       [built("gdb-threads")],
       `break worker
@@ -184,7 +184,11 @@ delete
 break add_atomically
 continue
 delete
-stepi 2
+python
+for n in range(8):
+    gdb.execute("stepi", to_string=True)
+end
+next
 set scheduler-locking on
 finish
 set scheduler-locking off
@@ -200,8 +204,10 @@ continue
     const listed = gdb.match(/^[* ] +\d+ +Thread \d+ "gdb-threads"/gm) ?? [];
     expect(listed).toHaveLength(4);
     expect(gdb).toMatch(/^#\d +0x[0-9a-f]+ in main \(\)/m);
+    const steps = gdb.match(/^0x[0-9a-f]+\t12/gm) ?? [];
+    expect(steps).toHaveLength(new Set(steps).size); // none of them went round the loop
     expect(gdb).toMatch(/Hardware watchpoint \d+: total\n\nOld value = \d+\nNew value = \d+/);
-    expect(gdb).toMatch(/^\* +1 +0 +4 gdb-threads$/m);
+    expect(gdb).toMatch(/^\* +1 +0 +\d gdb-threads$/m);
     expect(gdb).toContain("exited normally");
     expect({ status, stdout }).toEqual({ status: 0, stdout: "total 600 status 89\n" });
   });

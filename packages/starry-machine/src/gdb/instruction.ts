@@ -15,6 +15,7 @@ const FUNCT5_SC = 0x03;
 
 /** A constrained LR/SC loop has 16 instructions at most (Unpriv. "Eventual success of store-conditional instructions"). */
 const MAX_SEQUENCE = 16;
+export const MAX_SEQUENCE_BYTES: number = MAX_SEQUENCE * 4;
 
 /** A data access. Reused: valid until the next call. */
 export interface Access {

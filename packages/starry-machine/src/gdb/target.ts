@@ -25,7 +25,7 @@ import {
   WAKE_SIGNAL,
 } from "starry-kernel";
 import type { DebugCpu } from "./debug-cpu.ts";
-import { dataAccess, instructionAt, stepLength } from "./instruction.ts";
+import { dataAccess, instructionAt, MAX_SEQUENCE_BYTES, stepLength } from "./instruction.ts";
 import { readMemory, type Space, writeMemory } from "./memory.ts";
 import { toGdbSignal } from "./signals.ts";
 
@@ -50,6 +50,8 @@ export interface ResumeAction {
 interface ThreadAction extends ResumeAction {
   /** pc when the current step began. */
   from: number;
+  /** The thread has not run since `resume`. */
+  isNew: boolean;
 }
 
 interface Watchpoint {
@@ -252,7 +254,7 @@ export class DebugTarget implements Debugger {
     this.#others = null;
     for (const task of this.threads) {
       const action = actions.find((each) => each.tid === 0 || each.tid === task.tid);
-      if (action !== undefined) this.#actions.set(task.tid, { ...action, from: task.pc });
+      if (action !== undefined) this.#actions.set(task.tid, { ...action, from: task.pc, isNew: true });
       if (action !== undefined && action.signal !== 0) this.#deliver(task, action.signal);
     }
     const general = actions.find((each) => each.tid === 0);
@@ -343,6 +345,7 @@ export class DebugTarget implements Debugger {
     }
     if (action.kind !== "continue") return this.#step(task, action as ThreadAction, max);
     if (this.#watchpoints.length > 0) return this.#runWatched(task, max);
+    if ("isNew" in action && this.#leavesSequence(task, action as ThreadAction)) return STOP_INTERRUPT;
     return this.#trapped(task, cpu.hart.run(max));
   }
 
@@ -387,6 +390,26 @@ export class DebugTarget implements Debugger {
       if (this.#isStepDone(action)) return this.#stop(task.tid, GDB_SIGTRAP, "");
     }
     return STOP_FUEL;
+  }
+
+  /**
+   * gdb on RISC-V Linux steps with breakpoints. In a sequence of load-reserved and store-conditional they would cost the
+   * reservation each time, and the loop around it would never end: the whole sequence is executed as one step instead.
+   */
+  #leavesSequence(task: Task, action: ThreadAction): boolean {
+    if (!action.isNew) return false;
+    action.isNew = false;
+    const { hart } = this.cpu;
+    const from = hart.pc;
+    const inside = [...this.#breakpoints.keys()].filter((va) => va > from && va < from + MAX_SEQUENCE_BYTES);
+    if (inside.length === 0) return false;
+    for (const va of inside) writeMemory(task.memory, va, this.#originals.get(va) as Uint8Array);
+    const length = stepLength(task.memory, from, instructionAt(task.memory, from));
+    const stop = length === 1 ? STOP_TRAP : hart.run(length);
+    for (const va of inside) writeMemory(task.memory, va, EBREAK[this.#breakpoints.get(va) as number]);
+    const isCut = stop === STOP_FUEL && inside.some((va) => va <= hart.pc);
+    if (isCut) this.#stop(task.tid, GDB_SIGTRAP, "");
+    return isCut;
   }
 
   #isStepDone(action: ThreadAction): boolean {
