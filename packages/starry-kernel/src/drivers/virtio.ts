@@ -71,7 +71,11 @@ export interface FoundConsole {
 }
 
 /** Probes all slots. Devices that fail are logged and left out. Returns the first console, if there is one. */
-export function probeVirtio(kernel: Kernel, hal: Hal, interrupts: InterruptController): { console: FoundConsole | null } {
+export function probeVirtio(
+  kernel: Kernel,
+  hal: Hal,
+  interrupts: InterruptController,
+): { console: FoundConsole | null } {
   let console: FoundConsole | null = null;
   let disks = 0;
   for (let slot = 0; slot < VIRTIO_SLOTS; slot++) {
@@ -120,7 +124,10 @@ function addDisk(kernel: Kernel, blk: VirtIOBlk, index: number): void {
   const device = new TracedBlockDevice(kernel, new BlockDeviceAdapter(blk), VIRTBLK_MAJOR, index * MINORS_PER_DISK);
   const name = diskName(index);
   kernel.blockDevices.set(name, { name, rdev: makedev(VIRTBLK_MAJOR, index * MINORS_PER_DISK), device });
-  kernel.log("info", `virtio_blk: ${name}: ${blk.capacity()} 512-byte logical blocks${blk.readOnly ? ", read-only" : ""}`);
+  kernel.log(
+    "info",
+    `virtio_blk: ${name}: ${blk.capacity()} 512-byte logical blocks${blk.readOnly ? ", read-only" : ""}`,
+  );
   const table = readPartitionTable(device);
   if (typeof table === "number") return;
   for (const problem of table.problems) kernel.log("warn", `${name}: ${problem}`);

@@ -241,7 +241,10 @@ export class FileSystems {
     const behind = this.anonymous.fileBehind(file.inode);
     if (behind !== undefined) {
       // A link of /proc/PID/fd to a pipe gives another end of it (pipe(7)); most other objects cannot be opened again.
-      return this.#finish(file, behind instanceof PipeFile ? new PipeFile(behind.pipe, file.flags) : behind.reopened(file.flags));
+      return this.#finish(
+        file,
+        behind instanceof PipeFile ? new PipeFile(behind.pipe, file.flags) : behind.reopened(file.flags),
+      );
     }
     switch (type) {
       case S_IFCHR: {
