@@ -146,7 +146,7 @@ export class Mmu {
   }
 
   /** Gives every bank a new epoch: what was checked about any mapping must be checked again. */
-  #newEpochs(): void {
+  newEpochs(): void {
     for (let bank = 0; bank < TLB_BANKS; bank++) this.#bankEpochs[bank] = this.#nextEpoch();
     this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[this.#bank];
   }
@@ -173,7 +173,7 @@ export class Mmu {
 
   flushAll(): void {
     this.#superpages = false;
-    this.#newEpochs();
+    this.newEpochs();
     this.#i32.fill(-1, TLB_BASE >> 2, (TLB_BASE + TLB_BANKS * TLB_BANK_BYTES) >> 2);
   }
 
@@ -186,7 +186,7 @@ export class Mmu {
   /** Empties the entries for one page, in every bank. */
   flushPage(vaLo: number): void {
     if (this.#superpages) return this.flushAll();
-    this.#newEpochs();
+    this.newEpochs();
     for (let bank = 0; bank < TLB_BANKS; bank++) {
       const entry = (TLB_BASE + bank * TLB_BANK_BYTES + ((vaLo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
       for (let array = 0; array < 3; array++) {

@@ -224,6 +224,22 @@ test("a jump table learns its targets", () => {
   expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.8);
 });
 
+test("frames that get another use give their slots back", () => {
+  const ram = createGuestRam({ size: 1 << 20 });
+  const jit = createJit({ ...eager, tableSize: 4 });
+  const hart = new Hart({ ram, compiler: jit });
+  const { bytes } = assemble("loop: addi a0, a0, 1\n addi a1, a1, 1\n j loop");
+  for (let frame = 0; frame < 40; frame++) {
+    ram.bytes.set(bytes, frame * 4096);
+    hart.pc = ram.base + frame * 4096;
+    hart.run(250_000);
+    ram.bytes.fill(0, frame * 4096, frame * 4096 + 4096);
+    hart.invalidateCode(ram.base + frame * 4096, 4096);
+  }
+  expect(jit.statistics.regions).toBe(40);
+  expect(hart.instret).toBe(40 * 250_000);
+});
+
 test("options out of range are refused", () => {
   expect(() => createJit({ hotCount: 100 })).toThrow('"hotCount" expected power of two');
   expect(() => createJit({ maxInstructions: 501 })).toThrow('"maxInstructions" expected 1..500');

@@ -77,6 +77,8 @@ interface Entry {
   readonly slot: number;
   compiled: boolean;
   queued: boolean;
+  /** Its frame got another use, and its slot another owner. */
+  released: boolean;
   coldCalls: number;
   staleCount: number;
   recompiles: number;
@@ -107,7 +109,11 @@ class Jit implements HartCompiler, CompiledCode {
   /** By frame * 4096 + offset. */
   readonly #entries = new Map<number, Entry>();
   readonly #byPointer = new Map<number, Entry>();
+  /** Entries whose code depends on a frame. */
   readonly #byFrame = new Map<number, Set<Entry>>();
+  /** Entries that start in a frame. */
+  readonly #inFrame = new Map<number, Entry[]>();
+  readonly #freeSlots: number[] = [];
   readonly #queue: { entry: Entry; pc: number }[] = [];
   readonly #sites: Site[] = [];
   #support: WebAssembly.Exports = {};
@@ -239,8 +245,11 @@ class Jit implements HartCompiler, CompiledCode {
     const key = frame * 4096 + offset;
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
-    if (this.#slots >= this.tableSize || this.#slots >= ENTRY_COUNT) return undefined;
-    const slot = this.#slots++;
+    const slot = this.#freeSlots.pop() ?? this.#slots++;
+    if (slot >= this.tableSize || slot >= ENTRY_COUNT) {
+      this.#slots = slot; // full
+      return undefined;
+    }
     const pointer = this.#host.ram.entriesOffset + slot * ENTRY_BYTES;
     const entry: Entry = {
       frame,
@@ -249,6 +258,7 @@ class Jit implements HartCompiler, CompiledCode {
       slot,
       compiled: false,
       queued: false,
+      released: false,
       coldCalls: 0,
       staleCount: 0,
       recompiles: 0,
@@ -260,6 +270,9 @@ class Jit implements HartCompiler, CompiledCode {
     this.#host.table.set(slot, this.#host.exports.stub);
     this.#entries.set(key, entry);
     this.#byPointer.set(pointer, entry);
+    let inFrame = this.#inFrame.get(frame);
+    if (inFrame === undefined) this.#inFrame.set(frame, (inFrame = []));
+    inFrame.push(entry);
     return entry;
   }
 
@@ -306,6 +319,7 @@ class Jit implements HartCompiler, CompiledCode {
     const found: { entry: Entry; region: Region; pc: number }[] = [];
     for (const { entry, pc } of batch) {
       entry.queued = false;
+      if (entry.released) continue;
       const region = findRegion(this.#reader(entry, pc), entry.offset, this.#maxInstructions, entry.targets);
       if (region === undefined) {
         this.#declined++;
@@ -484,8 +498,23 @@ class Jit implements HartCompiler, CompiledCode {
       for (const entry of [...(this.#byFrame.get(frame) ?? [])]) this.#discard(entry);
       this.#byFrame.delete(frame);
       this.frames[frame] = 0;
+      this.#release(frame);
     }
     return stale;
+  }
+
+  /**
+   * Gives back the slots of the entries in a frame. Their callers depended on the frame and are gone; inline caches
+   * that still name a slot are ended by a new epoch.
+   */
+  #release(frame: number): void {
+    for (const entry of this.#inFrame.get(frame) ?? []) {
+      entry.released = true;
+      this.#entries.delete(frame * 4096 + entry.offset);
+      this.#host.table.set(entry.slot, this.#host.exports.stub);
+      this.#freeSlots.push(entry.slot);
+    }
+    if (this.#inFrame.delete(frame)) this.#host.mmu.newEpochs();
   }
 
   #discard(entry: Entry): void {
