@@ -50,6 +50,12 @@ describe("the embedded root", () => {
     expect(run).toMatchObject({ status: 0, stdout: "SOME TEXT\n", stderr: "oops\n" });
   });
 
+  test("/dev/stdin, /dev/stdout and /dev/stderr lead to them, and they are pipes", async () => {
+    const script = "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; test -p /proc/self/fd/1 && echo pipe";
+    const run = await starry(["run", "--", "/bin/sh", "-c", script], { stdin: "in\n" });
+    expect(run).toMatchObject({ status: 0, stdout: "in\nout\npipe\n", stderr: "err\n" });
+  });
+
   test("a megabyte passes through both ways unharmed", async () => {
     const line = "0123456789abcdefghijklmnopqrstuvwxyz\n";
     const stdin = line.repeat(Math.ceil((1 << 20) / line.length));

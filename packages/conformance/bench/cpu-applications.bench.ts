@@ -1,0 +1,131 @@
+/// <reference types="node" />
+/**
+ * Programs on our machine against the same binaries under qemu-riscv64 (user mode), in the same run: time ÷ qemu's time,
+ * smaller is better. On our side the guest's clock is read around each run inside one machine, three runs each in turn;
+ * qemu's start counts for qemu, program start and page faults count for both.
+ *
+ * The C kernels of rv64-cpu/bench are measured there. Needs qemu-riscv64 and apt-get; says so otherwise.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BASIC_PACKAGES, debianImage, exportedTree } from "../test/support/images.ts";
+import { hasProgram, program, starry } from "../test/support/starry.ts";
+
+const ROUNDS = 3;
+/** tsc-sized nonsense, deterministic: 400 functions in about 2,000 lines. */
+const C_SOURCE = `${Array.from({ length: 400 }, (_, i) => `int f${i}(int n, int *p) {\n  int s = ${i};\n  for (int j = 0; j < n; j++) s += p[j] * (j ^ ${i * 7});\n  return s > ${i} ? s : ${i === 0 ? "n" : `f${i - 1}(n - 1, p)`};\n}`).join("\n")}\n`;
+const PYTHON =
+  "def fib(n):\n    return n if n < 2 else fib(n-1) + fib(n-2)\nd = {}\nfor i in range(60000):\n    d[str(i)] = i * i\nprint(fib(20), sum(d.values()), len(sorted(d)))\n";
+const PERL =
+  'my %h; for my $i (1..80000) { $h{"k$i"} = $i * 2; } my $s = 0; for (sort keys %h) { $s += $h{$_} if /7/; } print "$s\\n";\n';
+const LUA =
+  "local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end\nlocal t = {}\nfor i = 1, 200000 do t[i] = (i * 7919) % 10007 end\ntable.sort(t)\nprint(fib(24), t[1], t[#t], #table.concat(t, ','))\n";
+const SQL =
+  "create table t(a integer primary key, b text);\nwith recursive c(x) as (select 1 union all select x+1 from c where x<30000) insert into t select x, hex(x*x) from c;\ncreate index i on t(b);\nselect count(*), sum(length(b)) from t where b like '3%';\nselect count(*) from t t1 join t t2 on t1.b = t2.b;\n";
+const SHELL = "i=0; s=0; while [ $i -lt 40000 ]; do i=$((i+1)); s=$(((s*31+i)%65521)); done; echo $s\n";
+
+const FILES: Readonly<Record<string, string>> = {
+  "b.py": PYTHON,
+  "b.pl": PERL,
+  "b.lua": LUA,
+  "b.sql": SQL,
+  "b.sh": SHELL,
+  "b.c": C_SOURCE,
+};
+/** Name, program below the root, arguments; the files above are in the working directory. */
+const PROGRAMS: readonly (readonly [name: string, path: string, args: string])[] = [
+  ["python3 script", "/usr/bin/python3", "-S b.py"],
+  ["python3 start: import os, re, threading (cold)", "/usr/bin/python3", "-c 'import os,re,threading'"],
+  ["perl script", "/usr/bin/perl", "b.pl"],
+  ["lua script", "/usr/bin/lua5.4", "b.lua"],
+  ["sqlite3", "/usr/bin/sqlite3", "':memory:' '.read b.sql'"],
+  ["gzip -9 of 4 MB", "/usr/bin/busybox", "gzip -c -9 text"],
+  ["sha256sum of 4 MB", "/usr/bin/sha256sum", "text"],
+  ["busybox sh loop", "/usr/bin/busybox", "sh b.sh"],
+  ["bash loop", "/usr/bin/bash", "b.sh"],
+  ["cc1 -O2 of 2,000 lines (cold)", "CC1", "-quiet -O2 b.c -o b.s"],
+];
+
+const image = await debianImage(BASIC_PACKAGES);
+if ("missing" in image || !hasProgram("qemu-riscv64")) {
+  console.log(`skipped: ${"missing" in image ? image.missing : "no qemu-riscv64"}`);
+  process.exit(0);
+}
+const tree = await exportedTree(image.path);
+const cc1 = (await program("sh", ["-c", `cd ${tree} && ls usr/libexec/gcc/riscv64-linux-gnu/*/cc1`])).stdout.trim();
+const folder = mkdtempSync(join(tmpdir(), "starry-bench-"));
+for (const [name, text] of Object.entries(FILES)) writeFileSync(join(folder, name), text);
+writeFileSync(
+  join(folder, "text"),
+  Array.from(
+    { length: 60_000 },
+    (_, i) => `${i} ${(i * 2654435761) >>> 0} the quick brown fox ${i % 97} jumps over the lazy dog\n`,
+  ).join(""),
+);
+
+const resolved = PROGRAMS.map(([name, path, args]) => ({ name, path: path === "CC1" ? `/${cc1}` : path, args }));
+const lines = resolved.flatMap(({ path, args }, i) => [
+  `s=$EPOCHREALTIME; ${path} ${args} >out 2>&1; r=$?; e=$EPOCHREALTIME; echo "@@ ${i} $s $e $r $(cksum <out | tr ' ' -)"`,
+]);
+writeFileSync(
+  join(folder, "bench.sh"),
+  `cd /bench\nfor round in ${Array.from({ length: ROUNDS }, (_, i) => i).join(" ")}; do\n${lines.join("\n")}\ndone\n`,
+);
+const jit = process.env["STARRY_JIT"] === undefined ? [] : ["--jit", process.env["STARRY_JIT"]];
+const run = await starry(
+  ["run", ...jit, "--image", image.path, "--copy-in", `${folder}:/bench`, "--", "bash", "/bench/bench.sh"],
+  { timeout: 840_000 },
+);
+const ours = resolved.map(() => ({ seconds: [] as number[], status: "", sum: "" }));
+for (const [, index, start, end, status, sum] of run.stdout.matchAll(/^@@ (\d+) ([\d.]+) ([\d.]+) (\d+) (\S+)$/gm)) {
+  const row = ours[Number(index)];
+  row.seconds.push(Number(end) - Number(start));
+  row.status = status;
+  row.sum = sum;
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
+console.log(`${"program".padEnd(48)} ${"ours s".padStart(8)} ${"qemu s".padStart(8)}  ratio: min median max`);
+const logs: number[] = [];
+for (const [i, { name, path, args }] of resolved.entries()) {
+  const qemu: number[] = [];
+  let sum = "";
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = performance.now();
+    await program("sh", ["-c", `qemu-riscv64 -L ${tree} ${tree}${path} ${args} >out 2>&1`], { cwd: folder });
+    qemu.push((performance.now() - start) / 1000);
+    sum = (await program("sh", ["-c", "cksum <out | tr ' ' -"], { cwd: folder })).stdout.trim();
+  }
+  const { seconds, status, sum: ourSum } = ours[i];
+  if (seconds.length < ROUNDS || status !== "0" || sum !== ourSum) {
+    console.log(`${name}: failed (status ${status}, output ${ourSum} against ${sum})\n${run.stderr}`);
+    process.exitCode = 1;
+    continue;
+  }
+  const reference = median(qemu);
+  const ratios = seconds.map((each) => each / reference).sort((a, b) => a - b);
+  logs.push(Math.log(median(ratios)));
+  const shown = [ratios[0], median(ratios), ratios[ratios.length - 1]].map((ratio) => ratio.toFixed(2).padStart(6));
+  console.log(
+    `${name.padEnd(48)} ${median(seconds).toFixed(3).padStart(8)} ${reference.toFixed(3).padStart(8)}  ${shown.join(" ")}`,
+  );
+  console.log(
+    JSON.stringify({
+      name: `${name}, time ÷ qemu-riscv64`,
+      value: median(ratios),
+      unit: "x",
+      low: ratios[0],
+      high: ratios[ratios.length - 1],
+    }),
+  );
+}
+if (logs.length > 0)
+  console.log(
+    JSON.stringify({
+      name: "applications, geometric mean of time ÷ qemu-riscv64",
+      value: Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length),
+      unit: "x",
+    }),
+  );
+rmSync(folder, { recursive: true });
