@@ -32,7 +32,7 @@ export class OverlayDisk implements BlockDevice {
     this.size = base.size;
   }
 
-  /** Re-opens saved changes over the same base. @throws RangeError when the bytes are not a saved overlay for a disk of this size. */
+  /** Re-opens saved changes over the same base, in place: `saved` is kept, and later writes change it. @throws RangeError when the bytes are not a saved overlay for a disk of this size. */
   static load(base: BlockDevice, saved: Uint8Array): OverlayDisk {
     const overlay = new OverlayDisk(base);
     const view = new DataView(saved.buffer, saved.byteOffset, saved.byteLength);
@@ -46,9 +46,12 @@ export class OverlayDisk implements BlockDevice {
     for (let i = 0; i < count; i++) {
       const cluster = view.getUint32(HEADER_SIZE + i * 4, true);
       if (cluster * CLUSTER_SIZE >= base.size) throw new RangeError("saved overlay names a cluster beyond the disk");
-      const at = dataStart + i * CLUSTER_SIZE;
-      overlay.#bytes(overlay.#newSlot(cluster)).set(saved.subarray(at, at + CLUSTER_SIZE));
+      overlay.#slots.set(cluster, i);
     }
+    const slabBytes = SLAB_CLUSTERS * CLUSTER_SIZE;
+    for (let at = dataStart; at < saved.length; at += slabBytes)
+      overlay.#slabs.push(saved.subarray(at, at + slabBytes));
+    overlay.#nextSlot = overlay.#slabs.length * SLAB_CLUSTERS; // the last slab may be short: new slots begin after it
     return overlay;
   }
 

@@ -9,7 +9,6 @@
  */
 import type { BlockDevice } from "blockdev-disk";
 import { MS_RDONLY, SIGKILL } from "linux-abi";
-import { createJit } from "rv64-cpu/jit";
 import {
   type Kernel,
   kernelSignal,
@@ -23,7 +22,16 @@ import {
   type Tty,
 } from "starry-kernel";
 import type { FileSystem } from "vfs-inode";
-import { type Board, createBoard, hostClock, loopHost, type RunningLoop, runLoop, VirtualClock } from "virt-machine";
+import {
+  type Board,
+  type BoardOptions,
+  createBoard,
+  hostClock,
+  loopHost,
+  type RunningLoop,
+  runLoop,
+  VirtualClock,
+} from "virt-machine";
 import { assembleKernel } from "./assemble.ts";
 import { MachineConsole } from "./console.ts";
 import { DebugCpu } from "./gdb/debug-cpu.ts";
@@ -164,10 +172,12 @@ export class Machine {
 
   /** Builds and starts a machine. Rejects with an Error for the user: no root file system, no init program. */
   static async create(options: MachineOptions): Promise<Machine> {
-    return new Machine(options);
+    // Loaded on demand: most programs run without it.
+    const compiler = options.jit ? (await import("rv64-cpu/jit")).createJit() : undefined;
+    return new Machine(options, compiler);
   }
 
-  private constructor(options: MachineOptions) {
+  private constructor(options: MachineOptions, compiler: BoardOptions["compiler"] | undefined) {
     const host = options.host ?? thisHost();
     this.#host = host;
     this.#startMs = host.performance.now();
@@ -184,7 +194,7 @@ export class Machine {
       fillRandom: options.seed === undefined ? hostRandom(host) : seededRandom(options.seed),
       bootArgs: options.commandLine ?? "",
       ...(options.log === undefined ? {} : { log: options.log }),
-      ...(options.jit ? { compiler: createJit() } : {}),
+      ...(compiler === undefined ? {} : { compiler }),
     });
     const debugCpu = options.debug === undefined ? undefined : new DebugCpu(this.board.hart);
     const assembled = assembleKernel(this.board, {

@@ -12,5 +12,6 @@ const SIZE_OFFSET = 16;
 export function embeddedRoot(image: Uint8Array): BlockDevice {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const size = Number(view.getBigUint64(SIZE_OFFSET, true));
-  return OverlayDisk.load(new MemoryDisk(size), image);
+  // Two layers, so that `image` itself stays as it is.
+  return new OverlayDisk(OverlayDisk.load(new MemoryDisk(size), image));
 }
