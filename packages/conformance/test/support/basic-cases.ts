@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the shell's ${}, not ours
 /** What the packages of the issue's own example can do. Without `expect` the answer is qemu-riscv64's. */
 import type { Case } from "./programs.ts";
 
