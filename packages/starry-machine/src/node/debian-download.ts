@@ -89,7 +89,7 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv): string {
     maxBuffer: 1 << 26,
   });
   if (result.error) throw new Error(`Debian packages need the program apt-get: ${result.error.message}`);
-  if (result.status !== 0) throw new Error(`apt-get ${args[args.length - 1]}: ${result.stderr.trim()}`);
+  if (result.status !== 0) throw new Error(`apt-get: ${result.stderr.trim()}`);
   return result.stdout;
 }
 
