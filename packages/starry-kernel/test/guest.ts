@@ -6,7 +6,7 @@
  *     guest.run(["/bin/sh", "-c", "echo hi"]).stdout;        // "hi\n"
  */
 /// <reference types="node" />
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Hart, createGuestRam } from "rv64-cpu";
 import { O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLOUT } from "linux-abi";
@@ -189,8 +189,4 @@ export class Guest {
 /** A machine with our userland; one per program run. */
 export function newGuest(options: GuestOptions = {}): Guest {
   return new Guest(options).addTree();
-}
-
-export function haveUserland(): boolean {
-  return existsSync(`${USERLAND}bin/starrybox`);
 }
