@@ -234,6 +234,15 @@ export class Hart {
     this.#i32[(STATE_PC >> 2) + 1] = Math.floor(address / 0x1_0000_0000);
   }
 
+  /** pc += byteLength (at most 2^31): past an instruction that the caller has executed. */
+  advancePc(byteLength: number): void {
+    const i32 = this.#i32;
+    const lo = i32[STATE_PC >> 2];
+    const sum = (lo + byteLength) | 0;
+    i32[STATE_PC >> 2] = sum;
+    if (sum >>> 0 < lo >>> 0) i32[(STATE_PC >> 2) + 1]++;
+  }
+
   /** The fcsr: rounding mode in bits 7:5, accrued flags in 4:0. */
   get fcsr(): number {
     return (this.#i32[STATE_FRM >> 2] << 5) | this.#i32[STATE_FFLAGS >> 2];
@@ -274,7 +283,8 @@ export class Hart {
     if (!Number.isSafeInteger(rootPpn) || rootPpn < 0)
       throw new RangeError(`"rootPpn" expected page number, got ${rootPpn}`);
     this.#mmu.select(asid % TLB_BANKS, rootPpn * 65536 + asid, rootPpn, true, false, false);
-    this.#i32.fill(-1, STATE_RESERVATION >> 2, (STATE_RESERVATION >> 2) + 2);
+    this.#i32[STATE_RESERVATION >> 2] = -1;
+    this.#i32[(STATE_RESERVATION >> 2) + 1] = -1;
   }
 
   /** sfence.vma: forgets the translation of the page of `va`, or all. `asid` is accepted and may be ignored. */
@@ -414,14 +424,16 @@ export class Hart {
 
   /** False once the same trap has repeated TRAP_LOOP_LIMIT times without a retired instruction. */
   #progress(): boolean {
+    if (this.#instret === this.#lastInstret) return this.#otherTrap();
+    this.#lastInstret = this.#instret;
+    this.#repeats = 0;
+    return true;
+  }
+
+  /** Nothing retired since the last trap: was that one different, or was it not the same too often yet? */
+  #otherTrap(): boolean {
     const { pc, trapCause, trapValue } = this;
-    if (
-      this.#instret !== this.#lastInstret ||
-      pc !== this.#lastPc ||
-      trapCause !== this.#lastCause ||
-      trapValue !== this.#lastValue
-    ) {
-      this.#lastInstret = this.#instret;
+    if (pc !== this.#lastPc || trapCause !== this.#lastCause || trapValue !== this.#lastValue) {
       this.#lastPc = pc;
       this.#lastCause = trapCause;
       this.#lastValue = trapValue;

@@ -17,6 +17,8 @@ import { EFAULT } from "linux-abi";
 import type { UserMemory } from "./user-memory.ts";
 
 const PAGE_MASK = 4095;
+/** Up to here a loop over the bytes is cheaper than two typed array views (about 100 ns). */
+const SMALL_BYTES = 96;
 const $empty = new Uint8Array(0);
 
 export class IoBuffer {
@@ -85,6 +87,16 @@ export class IoBuffer {
 
   /** Transfers to the reader: copies `byteLength` bytes of `src` from `start` into the buffer. Returns the count copied. */
   put(src: Uint8Array, start: number, byteLength: number): number {
+    if (byteLength <= SMALL_BYTES && this.#isPlain(byteLength)) {
+      const memory = this.#memory as UserMemory;
+      const index = memory.resolve(this.#at, true);
+      if (index >= 0) {
+        for (let i = 0; i < byteLength; i++) memory.ram[index + i] = src[start + i] as number;
+        memory.stored(index, byteLength);
+        this.advance(byteLength);
+        return byteLength;
+      }
+    }
     let done = 0;
     while (done < byteLength) {
       const run = this.run(byteLength - done, true);
@@ -98,6 +110,15 @@ export class IoBuffer {
 
   /** Transfers from the writer: copies `byteLength` bytes out of the buffer into `dst` at `start`. Returns the count copied. */
   take(dst: Uint8Array, start: number, byteLength: number): number {
+    if (byteLength <= SMALL_BYTES && this.#isPlain(byteLength)) {
+      const memory = this.#memory as UserMemory;
+      const index = memory.resolve(this.#at, false);
+      if (index >= 0) {
+        for (let i = 0; i < byteLength; i++) dst[start + i] = memory.ram[index + i] as number;
+        this.advance(byteLength);
+        return byteLength;
+      }
+    }
     let done = 0;
     while (done < byteLength) {
       const run = this.run(byteLength - done, false);
@@ -107,6 +128,11 @@ export class IoBuffer {
       done += run.length;
     }
     return done;
+  }
+
+  /** The next `byteLength` bytes lie in one segment and in one page of a program's memory. */
+  #isPlain(byteLength: number): boolean {
+    return this.#memory !== null && byteLength <= this.#left && (this.#at & PAGE_MASK) + byteLength <= PAGE_MASK + 1;
   }
 
   /** Like `put` with zero bytes. */

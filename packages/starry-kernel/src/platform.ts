@@ -36,6 +36,8 @@ export interface UserCpu {
   /** Floating-point control and status, 8 bits. */
   fcsr: number;
   pc: number;
+  /** pc += byteLength, without the detour over a double. */
+  advancePc(byteLength: number): void;
   /** Selects the Sv39 root table at physical page `rootPpn`. */
   setAddressSpace(rootPpn: number, asid: number): void;
   /** Forgets cached translations: of one page, of one address space, or all. */

@@ -17,40 +17,52 @@ export interface PollListener {
 }
 
 export class PollSet {
+  // The oldest listener, and those that came later. Nearly all sets have one listener at most: then nothing is allocated.
+  #first: PollListener | null = null;
   // A removed listener leaves null while a wake is in progress; compacted afterwards.
-  #listeners: (PollListener | null)[] | null = null;
+  #rest: (PollListener | null)[] | null = null;
   #waking = 0;
 
   /** Somebody listens. */
   get active(): boolean {
-    return this.#listeners !== null;
+    return this.#first !== null || this.#rest !== null;
   }
 
   /** Adds a listener. A listener added twice is told twice and must be removed twice. */
   add(listener: PollListener): void {
-    if (this.#listeners === null) this.#listeners = [listener];
-    else this.#listeners.push(listener);
+    if (this.#rest !== null) this.#rest.push(listener);
+    else if (this.#first === null) this.#first = listener;
+    else this.#rest = [listener];
   }
 
   /** Removes one registration of `listener`; unknown listeners are ignored. */
   remove(listener: PollListener): void {
-    const list = this.#listeners;
+    if (this.#first === listener) {
+      this.#first = null;
+      return;
+    }
+    const list = this.#rest;
     if (list === null) return;
     const index = list.indexOf(listener);
     if (index < 0) return;
     if (this.#waking > 0) list[index] = null;
-    else if (list.length === 1) this.#listeners = null;
+    else if (list.length === 1) this.#rest = null;
     else list.splice(index, 1);
   }
 
   /** Tells everyone who listens now, in order of arrival. Listeners added meanwhile are not told. */
   wake(events: number): void {
-    const list = this.#listeners;
-    if (list === null) return;
+    const first = this.#first;
+    const rest = this.#rest;
+    if (rest === null) {
+      if (first !== null) first.pollWake(events);
+      return;
+    }
     this.#waking++;
-    const count = list.length;
-    for (let i = 0; i < count; i++) list[i]?.pollWake(events);
-    if (--this.#waking === 0) this.#compact(list);
+    const count = rest.length;
+    if (first !== null) first.pollWake(events);
+    for (let i = 0; i < count; i++) rest[i]?.pollWake(events);
+    if (--this.#waking === 0) this.#compact(rest);
   }
 
   #compact(list: (PollListener | null)[]): void {
@@ -60,6 +72,6 @@ export class PollSet {
       if (listener !== null) list[kept++] = listener;
     }
     list.length = kept;
-    if (kept === 0) this.#listeners = null;
+    if (kept === 0) this.#rest = null;
   }
 }

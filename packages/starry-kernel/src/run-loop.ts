@@ -19,7 +19,7 @@ import { handleTrap, trapLoop } from "./trap.ts";
 /** System calls a task may make before interrupts and timers are looked at. */
 const TRAPS_PER_POLL = 64;
 /** A power of two. */
-const TRAPS_PER_SAMPLE = 16;
+const TRAPS_PER_SAMPLE = 32;
 /** Instructions per nanosecond by which the time to the next timer is turned into a budget: on the slow side. */
 const INSTRUCTIONS_PER_NS = 0.05;
 const MIN_RUN = 1000;
@@ -153,14 +153,14 @@ export class RunLoop {
   #runTask(task: Task, budget: number): number {
     const kernel = this.#kernel;
     const { cpu, scheduler } = kernel;
+    const start = cpu.instret;
     let used = 0;
     for (let traps = 0; traps < TRAPS_PER_POLL; traps++) {
       if (task.wait !== null && task.state === TASK_RUNNING) resumeSyscall(kernel, task);
       if (task.attention && task.state === TASK_RUNNING && scheduler.current === task) deliverSignals(task);
       if (scheduler.current !== task || task.state !== TASK_RUNNING || kernel.halted !== null) break;
-      const before = cpu.instret;
       const stop = cpu.run(Math.min(task.slice, budget - used));
-      const ran = cpu.instret - before;
+      const ran = cpu.instret - start - used;
       used += ran;
       task.slice -= ran;
       if (stop === STOP_TRAP) {

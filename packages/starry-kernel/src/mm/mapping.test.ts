@@ -20,6 +20,7 @@ const cpu: UserCpu = {
   f: new Int32Array(64),
   fcsr: 0,
   pc: 0,
+  advancePc: () => {},
   setAddressSpace: () => {},
   flushTlb: () => {},
   flushInstructions: () => {},

@@ -153,7 +153,7 @@ function finishInterruptedCall(task: Task, action: SignalAction | null): void {
     (code === ERESTARTSYS && (action.flags & SA_RESTART) === 0);
   if (!interrupted) return;
   setRegister(cpu.x, REG_A0, -EINTR);
-  cpu.pc += 4;
+  cpu.advancePc(4);
 }
 
 /** A fault of the program's own: delivered even if it is blocked or ignored, then with the default action. */

@@ -15,6 +15,8 @@ import { MAX_SYSCALL } from "./table.ts";
 const A0 = 20; // index of x10's low word
 const A7 = 34;
 const TWO_32 = 4294967296;
+/** Widths below this: a3, a4 and a5 are passed as int32, or not used at all. */
+const ALL_NARROW_FROM_3 = 1 << 6;
 
 /** Reads one argument register. `width` is WIDTH_*. */
 export function argument(x: Int32Array, index: number, width: number): number {
@@ -40,15 +42,27 @@ export function enterSyscall(kernel: Kernel, task: Task): void {
   }
   const w = kernel.syscalls.widths[nr] as number;
   const handler = kernel.syscalls.handlers[nr] as (typeof kernel.syscalls.handlers)[0];
-  const result = handler(
-    task,
-    argument(x, 0, w & 3),
-    argument(x, 1, (w >> 2) & 3),
-    argument(x, 2, (w >> 4) & 3),
-    argument(x, 3, (w >> 6) & 3),
-    argument(x, 4, (w >> 8) & 3),
-    argument(x, 5, (w >> 10) & 3),
-  );
+  // Wide arguments come first in nearly all calls: what follows the last one is passed as it is.
+  const result =
+    w < ALL_NARROW_FROM_3
+      ? handler(
+          task,
+          argument(x, 0, w & 3),
+          argument(x, 1, (w >> 2) & 3),
+          argument(x, 2, w >> 4),
+          x[A0 + 6] as number,
+          x[A0 + 8] as number,
+          x[A0 + 10] as number,
+        )
+      : handler(
+          task,
+          argument(x, 0, w & 3),
+          argument(x, 1, (w >> 2) & 3),
+          argument(x, 2, (w >> 4) & 3),
+          argument(x, 3, (w >> 6) & 3),
+          argument(x, 4, (w >> 8) & 3),
+          argument(x, 5, (w >> 10) & 3),
+        );
   if (typeof result === "number") finish(kernel, task, result);
   else wait(kernel, task, result);
 }
@@ -105,7 +119,7 @@ function finish(kernel: Kernel, task: Task, result: number): void {
   const lo = result | 0;
   x[A0] = lo;
   x[A0 + 1] = lo === result ? lo >> 31 : Math.floor(result / TWO_32);
-  kernel.cpu.pc += 4;
+  kernel.cpu.advancePc(4);
 }
 
 const $reported: WeakMap<Kernel, Set<number>> = new WeakMap(); // unknown calls named so far

@@ -28,6 +28,9 @@ export class DebugCpu implements UserCpu {
   set pc(address: number) {
     this.hart.pc = address;
   }
+  advancePc(byteLength: number): void {
+    this.hart.advancePc(byteLength);
+  }
   get fcsr(): number {
     return this.hart.fcsr;
   }
