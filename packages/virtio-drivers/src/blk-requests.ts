@@ -1,5 +1,5 @@
 /**
- * The requests of one block device: slots of DMA memory, submission, completion in any order, waiting, failure.
+ * The requests of one queue of a block device: slots of DMA memory, submission, completion in any order, waiting, failure.
  *
  * Each request in flight owns a slot:   header 16 B | status 1 B | … | small data at 32 (device id, range)
  *
@@ -7,7 +7,7 @@
  * slot and generation, so an old token is recognised; it repeats after 2^18 requests of its slot.
  *
  * When the device misbehaves, asks for a reset or does not answer, it is reset, which ends its access to memory; all
- * pending requests become done with ERR_DEVICE_FAULT, and nothing can be submitted any more.
+ * pending requests of all queues become done with ERR_DEVICE_FAULT, and nothing can be submitted any more.
  */
 import {
   BLK_HEADER_SIZE,
@@ -15,12 +15,12 @@ import {
   BLK_RANGE_SIZE,
   BLK_S_OK,
   BLK_S_UNSUPP,
-  BLK_T_DISCARD,
   BLK_T_GET_ID,
   BLK_T_IN,
-  BLK_T_WRITE_ZEROES,
+  isRangeRequest,
 } from "./blk-spec.ts";
 import {
+  ERR_CANCELLED,
   ERR_DEVICE_FAULT,
   ERR_INVALID_PARAM,
   ERR_IO,
@@ -31,10 +31,9 @@ import {
   ERR_WRONG_TOKEN,
   isVirtioError,
 } from "./error.ts";
+import type { DriverCore } from "./driver-core.ts";
 import { type DmaRegion, type Hal, PAGE_SIZE, type SharedBuffer } from "./hal.ts";
 import { DescriptorList, STATUS_POLL_INTERVAL, type VirtQueue } from "./queue.ts";
-import { STATUS_DEVICE_NEEDS_RESET } from "./spec.ts";
-import { resetDevice, type Transport } from "./transport.ts";
 
 const SLOT_SIZE = 64;
 const SLOT_COUNT: number = PAGE_SIZE / SLOT_SIZE;
@@ -57,22 +56,20 @@ export interface BlkRequestsOptions {
   /** Bytes of a data segment, and data segments of a request, that the device takes. */
   readonly sizeMax: number;
   readonly segMax: number;
-  /** Looks at the ring before a waiting function gives the device up. */
-  readonly maxPolls: number;
   /** Called between the looks; false gives up. */
   readonly waitForInterrupt: () => boolean;
 }
 
 export class BlkRequests {
+  readonly #core: DriverCore;
   readonly #hal: Hal;
-  readonly #transport: Transport;
   readonly #queue: VirtQueue;
   readonly #options: BlkRequestsOptions;
   readonly #page: DmaRegion;
   readonly #view: DataView;
   readonly #list: DescriptorList;
-  /** Slot of each chain head. */
-  readonly #slotOfHead: Int16Array;
+  /** Slot of each chain's token. */
+  readonly #slotOfChain: Int16Array;
 
   // By slot.
   readonly #state: Uint8Array = new Uint8Array(SLOT_COUNT);
@@ -83,22 +80,17 @@ export class BlkRequests {
   readonly #share: SharedBuffer[] = new Array<SharedBuffer>(SLOT_COUNT).fill(NO_SHARE);
   readonly #free: Int32Array = Int32Array.from({ length: SLOT_COUNT }, (_, i) => SLOT_COUNT - 1 - i);
   #freeCount: number = SLOT_COUNT;
-  #isFaulty = false;
 
-  /** `page` is one DMA page, which stays with this object until `release`. */
-  constructor(hal: Hal, transport: Transport, queue: VirtQueue, page: DmaRegion, options: BlkRequestsOptions) {
-    this.#hal = hal;
-    this.#transport = transport;
+  /** `page` is one DMA page for the slots. */
+  constructor(core: DriverCore, queue: VirtQueue, page: DmaRegion, options: BlkRequestsOptions) {
+    this.#core = core;
+    this.#hal = core.hal;
     this.#queue = queue;
     this.#page = page;
     this.#options = options;
     this.#view = new DataView(page.view.buffer, page.view.byteOffset, page.view.byteLength);
     this.#list = new DescriptorList(queue.maxChainLength);
-    this.#slotOfHead = new Int16Array(queue.size);
-  }
-
-  get isFaulty(): boolean {
-    return this.#isFaulty;
+    this.#slotOfChain = new Int16Array(queue.size);
   }
 
   /** Requests that can be submitted before a token has to be completed. */
@@ -111,7 +103,7 @@ export class BlkRequests {
    * is no room even after taking finished requests out of the queue. `count` and `flags`: range requests only.
    */
   submit(type: number, blockId: number, buf: Uint8Array, count: number = 0, flags: number = 0): number {
-    if (this.#isFaulty) return ERR_DEVICE_FAULT;
+    if (this.#core.isFaulty) return ERR_DEVICE_FAULT;
     if (this.#freeCount === 0) return ERR_QUEUE_FULL;
     let shared = NO_SHARE;
     if (buf.length > 0) {
@@ -126,7 +118,7 @@ export class BlkRequests {
       return head;
     }
     this.#freeCount--;
-    this.#slotOfHead[head] = slot;
+    this.#slotOfChain[head] = slot;
     this.#state[slot] = SLOT_PENDING;
     this.#type[slot] = type;
     this.#buffer[slot] = buf;
@@ -134,7 +126,7 @@ export class BlkRequests {
     const generation = (Math.floor(this.#token[slot] / SLOT_COUNT) + 1) % GENERATIONS;
     const token = generation * SLOT_COUNT + slot;
     this.#token[slot] = token;
-    if (this.#queue.shouldNotify()) this.#transport.notify(this.#queue.index);
+    this.#queue.kick(this.#core.transport);
     return token;
   }
 
@@ -142,7 +134,7 @@ export class BlkRequests {
   execute(type: number, blockId: number, buf: Uint8Array, count: number = 0, flags: number = 0): number {
     let token = this.submit(type, blockId, buf, count, flags);
     for (let polls = 0; token === ERR_QUEUE_FULL && this.#freeCount > 0; polls++) {
-      if (!this.#keepWaiting(polls)) return this.#isFaulty ? ERR_DEVICE_FAULT : this.#timeOut();
+      if (!this.#keepWaiting(polls)) return this.#core.isFaulty ? ERR_DEVICE_FAULT : this.#timeOut();
       token = this.submit(type, blockId, buf, count, flags);
     }
     return token < 0 ? token : this.#wait(token);
@@ -172,37 +164,30 @@ export class BlkRequests {
 
   /** Takes finished requests out of the queue; they become done. */
   collect(): void {
-    while (!this.#isFaulty) {
+    while (!this.#core.isFaulty) {
       const head = this.#queue.peekUsed();
       if (head === ERR_NOT_READY) return;
       const written = head < 0 ? head : this.#queue.popUsed(head);
-      if (written < 0) return this.fail();
-      const slot = this.#slotOfHead[head];
+      if (written < 0) return this.#core.fail();
+      const slot = this.#slotOfChain[head];
       this.#settle(slot, this.#judge(slot, written));
     }
   }
 
-  /** Fails everything if the device asks for a reset (§2.1). True if so. */
-  checkNeedsReset(): boolean {
-    if ((this.#transport.getStatus() & STATUS_DEVICE_NEEDS_RESET) === 0) return false;
-    this.fail();
-    return true;
-  }
-
-  /** Resets the device, so that it stops using memory, and settles what is pending. */
-  fail(): void {
-    if (this.#isFaulty) return;
-    this.#isFaulty = true;
-    resetDevice(this.#transport);
+  /** Settles what is pending; the device does not use it any more. */
+  settleAll(error: number): void {
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      if (this.#state[slot] === SLOT_PENDING) this.#settle(slot, ERR_DEVICE_FAULT);
+      if (this.#state[slot] === SLOT_PENDING) this.#settle(slot, error);
     }
   }
 
-  /** Resets the device and frees the DMA page. */
-  release(): void {
-    this.fail();
-    this.#hal.dmaDealloc(this.#page.paddr, 1);
+  /** Takes all pending requests back by a reset of the queue. 0 or an error. */
+  cancel(): number {
+    this.collect();
+    const error = this.#core.isFaulty ? ERR_DEVICE_FAULT : this.#queue.reset(this.#core.transport);
+    if (error === 0) this.settleAll(ERR_CANCELLED);
+    else if (error !== ERR_UNSUPPORTED) this.#core.fail();
+    return error;
   }
 
   /** Writes the slot and adds its chain; once more after `collect` if the queue is full. Head or error. */
@@ -218,7 +203,7 @@ export class BlkRequests {
   #writeSlot(slot: number, type: number, blockId: number, count: number, flags: number): void {
     const view = this.#view;
     const at = slot * SLOT_SIZE;
-    const isRange = type === BLK_T_DISCARD || type === BLK_T_WRITE_ZEROES;
+    const isRange = isRangeRequest(type);
     const sector = isRange ? 0 : blockId; // §5.2.6: zero unless it says where to read or write
     view.setUint32(at, type, true);
     view.setUint32(at + 4, 0, true);
@@ -240,8 +225,7 @@ export class BlkRequests {
     list.clear();
     list.pushReadable(paddr, BLK_HEADER_SIZE);
     if (type === BLK_T_GET_ID) list.pushWritable(paddr + SLOT_DATA, BLK_ID_LENGTH);
-    else if (type === BLK_T_DISCARD || type === BLK_T_WRITE_ZEROES)
-      list.pushReadable(paddr + SLOT_DATA, BLK_RANGE_SIZE);
+    else if (isRangeRequest(type)) list.pushReadable(paddr + SLOT_DATA, BLK_RANGE_SIZE);
     let segments = 0;
     for (let i = 0; i < shared.runCount; i++) {
       const byteLength = shared.byteLengths[i];
@@ -262,7 +246,7 @@ export class BlkRequests {
     // §2.7.8.3: only the first `written` bytes count; the status byte comes after all data. Legacy lengths are no guide.
     const data = type === BLK_T_IN ? this.#buffer[slot].length : type === BLK_T_GET_ID ? BLK_ID_LENGTH : 0;
     if (status === BLK_S_UNSUPP) return ERR_UNSUPPORTED;
-    return status === BLK_S_OK && (written > data || this.#transport.isLegacy) ? 0 : ERR_IO;
+    return status === BLK_S_OK && (written > data || this.#core.transport.isLegacy) ? 0 : ERR_IO;
   }
 
   /** Takes the buffer back; the request is done. */
@@ -289,7 +273,7 @@ export class BlkRequests {
     for (let polls = 0; this.#state[slot] !== SLOT_DONE; polls++) {
       if (this.#keepWaiting(polls)) {
         this.collect();
-      } else if (!this.#isFaulty) {
+      } else if (!this.#core.isFaulty) {
         const error = this.#timeOut();
         this.#release(slot);
         return error;
@@ -300,12 +284,12 @@ export class BlkRequests {
 
   /** One more look? False after the bound, or if the device asks for a reset, which makes everything fail. */
   #keepWaiting(polls: number): boolean {
-    if (polls % STATUS_POLL_INTERVAL === 0 && this.checkNeedsReset()) return false;
-    return polls < this.#options.maxPolls && this.#options.waitForInterrupt();
+    if (polls % STATUS_POLL_INTERVAL === 0 && this.#core.checkNeedsReset()) return false;
+    return polls < this.#core.maxPolls && this.#options.waitForInterrupt();
   }
 
   #timeOut(): number {
-    this.fail();
+    this.#core.fail();
     return ERR_TIMED_OUT;
   }
 }

@@ -14,68 +14,89 @@
  */
 import { BlkRequests, NO_BUFFER } from "./blk-requests.ts";
 import {
+  BLK_CONFIG_ALIGNMENT_OFFSET,
   BLK_CONFIG_BLK_SIZE,
   BLK_CONFIG_CAPACITY,
+  BLK_CONFIG_CYLINDERS,
+  BLK_CONFIG_DISCARD_SECTOR_ALIGNMENT,
+  BLK_CONFIG_HEADS,
   BLK_CONFIG_MAX_DISCARD_SECTORS,
+  BLK_CONFIG_MAX_SECURE_ERASE_SECTORS,
   BLK_CONFIG_MAX_WRITE_ZEROES_SECTORS,
+  BLK_CONFIG_MIN_IO_SIZE,
+  BLK_CONFIG_NUM_QUEUES,
+  BLK_CONFIG_OPT_IO_SIZE,
+  BLK_CONFIG_PHYSICAL_BLOCK_EXP,
+  BLK_CONFIG_SECTORS,
   BLK_CONFIG_SEG_MAX,
   BLK_CONFIG_SIZE_MAX,
+  BLK_CONFIG_WRITEBACK,
   BLK_F_BLK_SIZE,
+  BLK_F_CONFIG_WCE,
   BLK_F_DISCARD,
   BLK_F_FLUSH,
+  BLK_F_GEOMETRY,
+  BLK_F_MQ,
   BLK_F_RO,
+  BLK_F_SECURE_ERASE,
   BLK_F_SEG_MAX,
   BLK_F_SIZE_MAX,
+  BLK_F_TOPOLOGY,
   BLK_F_WRITE_ZEROES,
+  BLK_FEATURES,
   BLK_RANGE_F_UNMAP,
   BLK_T_DISCARD,
   BLK_T_FLUSH,
   BLK_T_GET_ID,
   BLK_T_IN,
   BLK_T_OUT,
+  BLK_T_SECURE_ERASE,
   BLK_T_WRITE_ZEROES,
   SECTOR_SIZE,
 } from "./blk-spec.ts";
 import { BlockDeviceAdapter } from "./block-device-adapter.ts";
+import { DriverCore, type DriverOptions } from "./driver-core.ts";
 import {
   ERR_DEVICE_FAULT,
   ERR_INVALID_PARAM,
+  ERR_QUEUE_FULL,
   ERR_READ_ONLY,
   ERR_UNSUPPORTED,
   isVirtioError,
   type VirtioError,
 } from "./error.ts";
 import { type DmaRegion, type Hal, PAGE_SIZE } from "./hal.ts";
-import { DEFAULT_MAX_POLLS, VirtQueue } from "./queue.ts";
-import { DEVICE_TYPE_BLOCK, F_EVENT_IDX_LO, F_INDIRECT_DESC_LO, INTERRUPT_CONFIG_CHANGE } from "./spec.ts";
-import { beginInit, failInit, finishInit, readConfig64, type Transport } from "./transport.ts";
+import { DEVICE_TYPE_BLOCK, INTERRUPT_CONFIG_CHANGE } from "./spec.ts";
+import { readConfig64, type Transport } from "./transport.ts";
 
-const SUPPORTED_FEATURES: number =
-  BLK_F_SIZE_MAX |
-  BLK_F_SEG_MAX |
-  BLK_F_RO |
-  BLK_F_BLK_SIZE |
-  BLK_F_FLUSH |
-  BLK_F_DISCARD |
-  BLK_F_WRITE_ZEROES |
-  F_INDIRECT_DESC_LO |
-  F_EVENT_IDX_LO;
-
-const QUEUE_INDEX = 0;
+/** Queues that a token can tell apart. */
+const MAX_QUEUES = 16;
 const MAX_UINT32 = 0xffff_ffff;
 /** Bytes of the largest single request, however many segments the device takes. */
 const MAX_TRANSFER: number = 1024 * 1024;
 
-export interface VirtIOBlkOptions {
+export interface VirtIOBlkOptions extends DriverOptions {
   /** Descriptors wanted; the device may allow fewer. Default 128. */
   readonly queueSize?: number;
-  /** How often a blocking function looks for completion before ERR_TIMED_OUT. Default 10 million. */
-  readonly maxPolls?: number;
+  /** Request queues wanted, 1..16; the device may have fewer. Default 1. */
+  readonly queueCount?: number;
   /**
    * Called by blocking functions while a request is not complete, e.g. to let another thread's device run. Return
    * false to give up (ERR_TIMED_OUT).
    */
   readonly waitForInterrupt?: () => boolean;
+  /** Called by `handleInterrupt` when the capacity has changed, in sectors. */
+  readonly onResize?: (capacity: number) => void;
+}
+
+/** §5.2.4 `topology`, in bytes. */
+export interface BlkTopology {
+  readonly physicalBlockSize: number;
+  /** Offset of the first aligned logical block. */
+  readonly alignmentOffset: number;
+  /** Suggested minimum and optimal sizes of a transfer; 0 = no suggestion. */
+  readonly minIoSize: number;
+  readonly optIoSize: number;
 }
 
 export class VirtIOBlk {
@@ -85,41 +106,50 @@ export class VirtIOBlk {
   readonly readOnly: boolean;
   /** Block size the device prefers, in bytes; 512 if it does not say. */
   readonly logicalBlockSize: number;
+  /** What the device says of its storage, or null. */
+  readonly topology: BlkTopology | null;
+  readonly geometry: { readonly cylinders: number; readonly heads: number; readonly sectors: number } | null;
+  /** Request queues in use. */
+  readonly queueCount: number;
+  /** Sectors that discards should be aligned to. */
+  readonly discardAlignment: number;
+  readonly #core: DriverCore;
   readonly #transport: Transport;
-  readonly #queue: VirtQueue;
-  readonly #requests: BlkRequests;
-  readonly #features: number;
+  /** By queue. */
+  readonly #requests: readonly BlkRequests[];
   readonly #maxDiscardSectors: number;
   readonly #maxWriteZeroesSectors: number;
+  readonly #maxSecureEraseSectors: number;
+  readonly #onResize: (capacity: number) => void;
+  #nextQueue = 0;
   #capacity: number;
 
-  private constructor(
-    hal: Hal,
-    transport: Transport,
-    features: number,
-    queue: VirtQueue,
-    page: DmaRegion,
-    capacity: number,
-    options: VirtIOBlkOptions,
-  ) {
-    this.#transport = transport;
-    this.#queue = queue;
-    this.#features = features;
+  private constructor(core: DriverCore, pages: readonly DmaRegion[], capacity: number, options: VirtIOBlkOptions) {
+    this.#core = core;
+    this.#transport = core.transport;
     this.#capacity = capacity;
-    this.readOnly = (features & BLK_F_RO) !== 0;
+    this.#onResize = options.onResize ?? ignore;
+    this.queueCount = core.queues.length;
+    this.readOnly = core.has(BLK_F_RO);
     this.logicalBlockSize = this.#config32(BLK_F_BLK_SIZE, BLK_CONFIG_BLK_SIZE, SECTOR_SIZE);
+    this.topology = core.has(BLK_F_TOPOLOGY) ? readTopology(core.transport, this.logicalBlockSize) : null;
+    this.geometry = core.has(BLK_F_GEOMETRY) ? readGeometry(core.transport) : null;
     this.#maxDiscardSectors = this.#config32(BLK_F_DISCARD, BLK_CONFIG_MAX_DISCARD_SECTORS, MAX_UINT32);
+    this.discardAlignment = this.#config32(BLK_F_DISCARD, BLK_CONFIG_DISCARD_SECTOR_ALIGNMENT, 1);
     this.#maxWriteZeroesSectors = this.#config32(BLK_F_WRITE_ZEROES, BLK_CONFIG_MAX_WRITE_ZEROES_SECTORS, MAX_UINT32);
+    this.#maxSecureEraseSectors = this.#config32(BLK_F_SECURE_ERASE, BLK_CONFIG_MAX_SECURE_ERASE_SECTORS, MAX_UINT32);
     const sizeMax = this.#config32(BLK_F_SIZE_MAX, BLK_CONFIG_SIZE_MAX, MAX_UINT32);
+    const chainLimit = Math.min(...core.queues.map((queue) => queue.maxChainLength));
     // Linux takes a missing or zero seg_max as 1; so do we. Header and status take two descriptors of a chain.
-    const segMax = Math.min(this.#config32(BLK_F_SEG_MAX, BLK_CONFIG_SEG_MAX, 1), queue.maxChainLength - 2);
+    const segMax = Math.min(this.#config32(BLK_F_SEG_MAX, BLK_CONFIG_SEG_MAX, 1), chainLimit - 2);
     this.maxRequestBytes = largestRequest(segMax, sizeMax);
-    this.#requests = new BlkRequests(hal, transport, queue, page, {
-      sizeMax,
-      segMax,
-      maxPolls: options.maxPolls ?? DEFAULT_MAX_POLLS,
-      waitForInterrupt: options.waitForInterrupt ?? alwaysTrue,
-    });
+    const waitForInterrupt = options.waitForInterrupt ?? alwaysTrue;
+    this.#requests = core.queues.map(
+      (queue, i) => new BlkRequests(core, queue, pages[i], { sizeMax, segMax, waitForInterrupt }),
+    );
+    core.onFault = () => {
+      for (const requests of this.#requests) requests.settleAll(ERR_DEVICE_FAULT);
+    };
   }
 
   /**
@@ -127,28 +157,24 @@ export class VirtIOBlk {
    * transfers impossible, or an error of negotiation or DMA.
    */
   static create(hal: Hal, transport: Transport, options: VirtIOBlkOptions = {}): VirtIOBlk | VirtioError {
-    if (transport.deviceType !== DEVICE_TYPE_BLOCK) return ERR_UNSUPPORTED;
-    const features = beginInit(transport, SUPPORTED_FEATURES);
-    if (isVirtioError(features)) return features;
+    const core = DriverCore.open(hal, transport, DEVICE_TYPE_BLOCK, BLK_FEATURES, options);
+    if (isVirtioError(core)) return core;
     const capacity = readConfig64(transport, BLK_CONFIG_CAPACITY);
-    if (capacity < 0) return failInit(transport, capacity as VirtioError);
-    const page = hal.dmaAlloc(1, "both");
-    if (isVirtioError(page)) return failInit(transport, page);
-    const queue = VirtQueue.create(hal, transport, QUEUE_INDEX, options.queueSize ?? 128, {
-      indirect: (features.low & F_INDIRECT_DESC_LO) !== 0,
-      eventIdx: (features.low & F_EVENT_IDX_LO) !== 0,
-    });
-    if (isVirtioError(queue)) {
-      hal.dmaDealloc(page.paddr, 1);
-      return failInit(transport, queue);
+    if (capacity < 0) return core.abandon(capacity as VirtioError);
+    const offered = core.has(BLK_F_MQ) ? transport.readConfig16(BLK_CONFIG_NUM_QUEUES) : 1;
+    const queueCount = Math.max(Math.min(options.queueCount ?? 1, offered, MAX_QUEUES), 1);
+    const pages: DmaRegion[] = [];
+    for (let i = 0; i < queueCount; i++) {
+      const page = core.addPages(1, "both");
+      if (isVirtioError(page)) return core.abandon(page);
+      pages.push(page);
+      const queue = core.addQueue(i, options.queueSize ?? 128, true);
+      if (isVirtioError(queue)) return core.abandon(queue);
     }
-    const blk = new VirtIOBlk(hal, transport, features.low, queue, page, capacity, options);
-    if (blk.maxRequestBytes === 0) {
-      blk.release();
-      return failInit(transport, ERR_UNSUPPORTED);
-    }
-    queue.setDevNotify(false);
-    finishInit(transport);
+    const blk = new VirtIOBlk(core, pages, capacity, options);
+    if (blk.maxRequestBytes === 0) return core.abandon(ERR_UNSUPPORTED);
+    blk.disableInterrupts();
+    core.start();
     return blk;
   }
 
@@ -159,15 +185,27 @@ export class VirtIOBlk {
 
   /** Non-blocking requests that can be started before a token has to be completed. */
   get freeSlots(): number {
-    return this.#requests.freeCount;
+    return this.#requests.reduce((sum, requests) => sum + requests.freeCount, 0);
   }
 
   get canDiscard(): boolean {
-    return (this.#features & BLK_F_DISCARD) !== 0;
+    return this.#core.has(BLK_F_DISCARD);
   }
 
   get canWriteZeroes(): boolean {
-    return (this.#features & BLK_F_WRITE_ZEROES) !== 0;
+    return this.#core.has(BLK_F_WRITE_ZEROES);
+  }
+
+  /** Are writes kept in a volatile cache until `flush`? A device that cannot say so has one if it can flush. */
+  writeCache(): boolean {
+    if (!this.#core.has(BLK_F_CONFIG_WCE)) return this.#core.has(BLK_F_FLUSH);
+    return this.#transport.readConfig8(BLK_CONFIG_WRITEBACK) === 1;
+  }
+
+  /** Turns the volatile cache on, or off: then every write is durable when it completes. 0 or ERR_UNSUPPORTED. */
+  setWriteCache(enable: boolean): number {
+    if (!this.#core.has(BLK_F_CONFIG_WCE)) return ERR_UNSUPPORTED;
+    return this.#transport.writeConfig8(BLK_CONFIG_WRITEBACK, enable ? 1 : 0);
   }
 
   // Blocking. ERR_QUEUE_FULL only if all slots hold tokens that the caller has not completed.
@@ -184,8 +222,8 @@ export class VirtIOBlk {
 
   /** Makes all completed writes durable. Does nothing on a device without a volatile cache. */
   flush(): number {
-    if ((this.#features & BLK_F_FLUSH) === 0) return this.#requests.isFaulty ? ERR_DEVICE_FAULT : 0;
-    return this.#requests.execute(BLK_T_FLUSH, 0, NO_BUFFER);
+    if (!this.#core.has(BLK_F_FLUSH)) return this.#core.isFaulty ? ERR_DEVICE_FAULT : 0;
+    return this.#requests[0].execute(BLK_T_FLUSH, 0, NO_BUFFER);
   }
 
   /** Tells the device that `count` sectors are not needed; what they read as afterwards is undefined. */
@@ -201,11 +239,17 @@ export class VirtIOBlk {
     return this.#ranges(BLK_T_WRITE_ZEROES, blockId, count, this.#maxWriteZeroesSectors, flags);
   }
 
+  /** Makes `count` sectors unreadable for good, whatever copies the device holds. */
+  secureErase(blockId: number, count: number): number {
+    if (!this.#core.has(BLK_F_SECURE_ERASE)) return this.readOnly ? ERR_READ_ONLY : ERR_UNSUPPORTED;
+    return this.#ranges(BLK_T_SECURE_ERASE, blockId, count, this.#maxSecureEraseSectors, 0);
+  }
+
   /** The device's serial number, up to 20 characters. */
   deviceId(): string | VirtioError {
-    const result = this.#requests.execute(BLK_T_GET_ID, 0, NO_BUFFER);
+    const result = this.#requests[0].execute(BLK_T_GET_ID, 0, NO_BUFFER);
     if (result < 0) return result as VirtioError;
-    const bytes = this.#requests.idBytes();
+    const bytes = this.#requests[0].idBytes();
     const end = bytes.indexOf(0);
     return String.fromCharCode(...(end < 0 ? bytes : bytes.subarray(0, end)));
   }
@@ -218,40 +262,52 @@ export class VirtIOBlk {
    */
   readBlocksNb(blockId: number, buf: Uint8Array): number {
     const error = this.#check(blockId, buf.length);
-    return error !== 0 ? error : this.#requests.submit(BLK_T_IN, blockId, buf);
+    return error !== 0 ? error : this.#submit(BLK_T_IN, blockId, buf);
   }
 
   /** Starts a write; see `readBlocksNb`. */
   writeBlocksNb(blockId: number, buf: Uint8Array): number {
     if (this.readOnly) return ERR_READ_ONLY;
     const error = this.#check(blockId, buf.length);
-    return error !== 0 ? error : this.#requests.submit(BLK_T_OUT, blockId, buf);
+    return error !== 0 ? error : this.#submit(BLK_T_OUT, blockId, buf);
   }
 
   /** Has the device finished `token`? Also true if it never will. */
   isComplete(token: number): boolean {
-    return this.#requests.isComplete(token);
+    return this.#requestsOf(token).isComplete(innerToken(token));
   }
 
   /** Ends a read: 0 with the data in its buffer, an error, or ERR_NOT_READY, which keeps the token valid. */
   completeReadBlocks(token: number): number {
-    return this.#requests.complete(token, BLK_T_IN);
+    return this.#requestsOf(token).complete(innerToken(token), BLK_T_IN);
   }
 
   /** Ends a write; see `completeReadBlocks`. */
   completeWriteBlocks(token: number): number {
-    return this.#requests.complete(token, BLK_T_OUT);
+    return this.#requestsOf(token).complete(innerToken(token), BLK_T_OUT);
+  }
+
+  /**
+   * Takes all requests in flight back by queue resets; their tokens complete with ERR_CANCELLED, and the device goes on being
+   * useful. Whether a cancelled write reached the disk is not known. 0; ERR_UNSUPPORTED without VIRTIO_F_RING_RESET.
+   */
+  cancelRequests(): number {
+    for (const requests of this.#requests) {
+      const error = requests.cancel();
+      if (error !== 0) return error;
+    }
+    return 0;
   }
 
   // Interrupts.
 
   /** Lets the device interrupt on completions; off by default, because blocking functions poll. */
   enableInterrupts(): void {
-    this.#queue.setDevNotify(true);
+    for (const queue of this.#core.queues) queue.setDevNotify(true);
   }
 
   disableInterrupts(): void {
-    this.#queue.setDevNotify(false);
+    for (const queue of this.#core.queues) queue.setDevNotify(false);
   }
 
   /**
@@ -259,19 +315,15 @@ export class VirtIOBlk {
    * harmless. Returns the INTERRUPT_* bits that were set.
    */
   handleInterrupt(): number {
-    const events = this.#transport.ackInterrupt();
-    if ((events & INTERRUPT_CONFIG_CHANGE) !== 0 && !this.#requests.checkNeedsReset()) {
-      const capacity = readConfig64(this.#transport, BLK_CONFIG_CAPACITY);
-      if (capacity >= 0) this.#capacity = capacity;
-    }
-    this.#requests.collect();
+    const events = this.#core.handleInterrupt();
+    if ((events & INTERRUPT_CONFIG_CHANGE) !== 0 && !this.#core.isFaulty) this.#updateCapacity();
+    for (const requests of this.#requests) requests.collect();
     return events;
   }
 
   /** Resets the device and frees the DMA memory. Requests in flight fail. */
   release(): void {
-    this.#requests.release();
-    this.#queue.release();
+    this.#core.release();
   }
 
   [Symbol.dispose](): void {
@@ -283,8 +335,31 @@ export class VirtIOBlk {
     return new BlockDeviceAdapter(this);
   }
 
+  #updateCapacity(): void {
+    const capacity = readConfig64(this.#transport, BLK_CONFIG_CAPACITY);
+    if (capacity < 0 || capacity === this.#capacity) return;
+    this.#capacity = capacity;
+    this.#onResize(capacity);
+  }
+
+  /** Submits to the queues in turn; to the next one that has room. */
+  #submit(type: number, blockId: number, buf: Uint8Array): number {
+    let result: number = ERR_QUEUE_FULL;
+    for (let tried = 0; tried < this.queueCount && result === ERR_QUEUE_FULL; tried++) {
+      const queue = this.#nextQueue;
+      this.#nextQueue = (queue + 1) % this.queueCount;
+      result = this.#requests[queue].submit(type, blockId, buf);
+      if (result >= 0) return result * MAX_QUEUES + queue;
+    }
+    return result;
+  }
+
+  #requestsOf(token: number): BlkRequests {
+    return this.#requests[token % MAX_QUEUES] ?? this.#requests[0]; // which knows no such token
+  }
+
   #config32(feature: number, offset: number, absent: number): number {
-    if ((this.#features & feature) === 0) return absent;
+    if (!this.#core.has(feature)) return absent;
     const value = this.#transport.readConfig32(offset);
     return value > 0 ? value : absent; // 0 and an unreadable field mean "no information"
   }
@@ -305,12 +380,12 @@ export class VirtIOBlk {
     if (byteLength === 0) return 0;
     if (byteLength <= this.maxRequestBytes) {
       const error = this.#check(blockId, byteLength);
-      return error !== 0 ? error : this.#requests.execute(type, blockId, buf);
+      return error !== 0 ? error : this.#requests[0].execute(type, blockId, buf);
     }
     if (byteLength % SECTOR_SIZE !== 0 || !this.#inRange(blockId, byteLength / SECTOR_SIZE)) return ERR_INVALID_PARAM;
     for (let at = 0; at < byteLength; at += this.maxRequestBytes) {
       const part = buf.subarray(at, Math.min(at + this.maxRequestBytes, byteLength));
-      const result = this.#requests.execute(type, blockId + at / SECTOR_SIZE, part);
+      const result = this.#requests[0].execute(type, blockId + at / SECTOR_SIZE, part);
       if (result < 0) return result;
     }
     return 0;
@@ -319,7 +394,7 @@ export class VirtIOBlk {
   #ranges(type: number, blockId: number, count: number, maxSectors: number, flags: number): number {
     if (!Number.isInteger(count) || !this.#inRange(blockId, count)) return ERR_INVALID_PARAM;
     for (let at = 0; at < count; at += maxSectors) {
-      const result = this.#requests.execute(type, blockId + at, NO_BUFFER, Math.min(count - at, maxSectors), flags);
+      const result = this.#requests[0].execute(type, blockId + at, NO_BUFFER, Math.min(count - at, maxSectors), flags);
       if (result < 0) return result;
     }
     return 0;
@@ -337,6 +412,30 @@ function largestRequest(segMax: number, sizeMax: number): number {
   return Math.min(bytes - (bytes % SECTOR_SIZE), MAX_TRANSFER);
 }
 
+/** A token is the queue's own token and the queue. */
+function innerToken(token: number): number {
+  return Math.floor(token / MAX_QUEUES);
+}
+
+function readTopology(transport: Transport, logicalBlockSize: number): BlkTopology {
+  return {
+    physicalBlockSize: logicalBlockSize * 2 ** Math.min(transport.readConfig8(BLK_CONFIG_PHYSICAL_BLOCK_EXP), 16),
+    alignmentOffset: transport.readConfig8(BLK_CONFIG_ALIGNMENT_OFFSET) * logicalBlockSize,
+    minIoSize: transport.readConfig16(BLK_CONFIG_MIN_IO_SIZE) * logicalBlockSize,
+    optIoSize: transport.readConfig32(BLK_CONFIG_OPT_IO_SIZE) * logicalBlockSize,
+  };
+}
+
+function readGeometry(transport: Transport): { cylinders: number; heads: number; sectors: number } {
+  return {
+    cylinders: transport.readConfig16(BLK_CONFIG_CYLINDERS),
+    heads: transport.readConfig8(BLK_CONFIG_HEADS),
+    sectors: transport.readConfig8(BLK_CONFIG_SECTORS),
+  };
+}
+
 function alwaysTrue(): boolean {
   return true;
 }
+
+function ignore(): void {}

@@ -1,149 +1,133 @@
 /**
- * virtio console driver, one port.
+ * virtio console driver: port 0 as a console, and with VIRTIO_CONSOLE_F_MULTIPORT further ports, which the device announces by
+ * control messages.
  *
- *   receive   RECEIVE_BUFFERS buffers wait in queue 0; a used one is read out by `read` and goes back to the queue
- *   transmit  `write` copies to a DMA page, one request at a time, and polls until the device took it
+ *   driver                                device
+ *   DEVICE_READY                          DEVICE_ADD for each port
+ *   PORT_READY                            PORT_NAME, CONSOLE_PORT, RESIZE, PORT_OPEN
+ *   PORT_OPEN (`setOpen`)                 …
  *
- * Spec: virtio 1.2 §5.3. MULTIPORT is not negotiated, so there is exactly port 0.
+ * Control messages are read in `handleInterrupt`, and once at the end of `create`. Spec: virtio 1.2 §5.3.
  */
+import { BufferRing } from "./buffer-ring.ts";
+import { ConsolePort } from "./console-port.ts";
 import {
-  ERR_DEVICE_FAULT,
-  ERR_NOT_READY,
-  ERR_TIMED_OUT,
-  ERR_UNSUPPORTED,
-  isVirtioError,
-  type VirtioError,
-} from "./error.ts";
+  CONSOLE_CONFIG_COLS,
+  CONSOLE_CONFIG_EMERG_WR,
+  CONSOLE_CONFIG_MAX_NR_PORTS,
+  CONSOLE_CONFIG_ROWS,
+  CONSOLE_F_EMERG_WRITE,
+  CONSOLE_F_MULTIPORT,
+  CONSOLE_F_SIZE,
+  CONSOLE_FEATURES,
+  CONTROL_CONSOLE_PORT,
+  CONTROL_DEVICE_ADD,
+  CONTROL_DEVICE_READY,
+  CONTROL_DEVICE_REMOVE,
+  CONTROL_PORT_NAME,
+  CONTROL_PORT_OPEN,
+  CONTROL_PORT_READY,
+  CONTROL_RECEIVE_QUEUE,
+  CONTROL_RESIZE,
+  CONTROL_SIZE,
+  CONTROL_TRANSMIT_QUEUE,
+  receiveQueueOf,
+} from "./console-spec.ts";
+import { DriverCore, type DriverOptions } from "./driver-core.ts";
+import { ERR_INVALID_PARAM, ERR_UNSUPPORTED, isVirtioError, type VirtioError } from "./error.ts";
 import { type DmaRegion, type Hal, PAGE_SIZE } from "./hal.ts";
-import { DEFAULT_MAX_POLLS, DescriptorList, VirtQueue } from "./queue.ts";
-import { DEVICE_TYPE_CONSOLE, F_EVENT_IDX_LO, INTERRUPT_CONFIG_CHANGE, STATUS_DEVICE_NEEDS_RESET } from "./spec.ts";
-import { beginInit, failInit, finishInit, readConsistent, resetDevice, type Transport } from "./transport.ts";
+import { DescriptorList, type VirtQueue } from "./queue.ts";
+import { DEVICE_TYPE_CONSOLE } from "./spec.ts";
+import { readConsistent, type Transport } from "./transport.ts";
 
-// §5.3.3 Feature bits
-export const CONSOLE_F_SIZE: number = 1 << 0;
-export const CONSOLE_F_EMERG_WRITE: number = 1 << 2;
-
-// §5.3.4 struct virtio_console_config
-const CONFIG_COLS = 0;
-const CONFIG_ROWS = 2;
-const CONFIG_EMERG_WR = 8;
-
-const RECEIVE_QUEUE = 0;
-const TRANSMIT_QUEUE = 1;
 const QUEUE_SIZE = 16;
-const RECEIVE_BUFFERS = 8;
-const RECEIVE_BUFFER_SIZE: number = PAGE_SIZE / RECEIVE_BUFFERS;
+const CONTROL_BUFFERS = 16;
+const CONTROL_BUFFER_SIZE: number = PAGE_SIZE / CONTROL_BUFFERS;
+/** Control messages taken in one `handleInterrupt`, so that a device that floods them does not keep us there. */
+const CONTROL_BUDGET = 256;
 
-export interface VirtIOConsoleOptions {
-  /** How often `write` looks for completion before ERR_TIMED_OUT. Default 10 million. */
-  readonly maxPolls?: number;
+export interface VirtIOConsoleOptions extends DriverOptions {
+  /** Ports wanted, 1..31; a device without MULTIPORT has one. Default 4. */
+  readonly maxPorts?: number;
+  /** A port was announced, removed, opened, closed, named or resized. */
+  readonly onPortChange?: (port: ConsolePort) => void;
 }
 
 export class VirtIOConsole {
-  readonly #hal: Hal;
-  readonly #transport: Transport;
-  readonly #features: number;
-  readonly #receive: VirtQueue;
-  readonly #transmit: VirtQueue;
-  readonly #receivePage: DmaRegion;
-  readonly #transmitPage: DmaRegion;
-  readonly #maxPolls: number;
+  readonly #core: DriverCore;
+  readonly #ports: readonly ConsolePort[];
+  readonly #control: BufferRing | null;
+  readonly #controlTransmit: VirtQueue | null;
+  readonly #controlPage: DmaRegion | null;
   readonly #list: DescriptorList = new DescriptorList(1);
-  /** Receive buffer of each chain head. */
-  readonly #bufferOfHead: Uint8Array;
-  // The buffer that `read` is taking bytes from; -1 = none.
-  #current = -1;
-  #currentAt = 0;
-  #currentLength = 0;
-  #isFaulty = false;
+  readonly #onPortChange: (port: ConsolePort) => void;
 
   private constructor(
-    hal: Hal,
-    transport: Transport,
-    features: number,
-    queues: readonly [VirtQueue, VirtQueue],
-    pages: readonly DmaRegion[],
+    core: DriverCore,
+    ports: readonly ConsolePort[],
+    control: ControlQueues | null,
     options: VirtIOConsoleOptions,
   ) {
-    this.#hal = hal;
-    this.#transport = transport;
-    this.#features = features;
-    [this.#receive, this.#transmit] = queues;
-    [this.#receivePage, this.#transmitPage] = pages;
-    this.#maxPolls = options.maxPolls ?? DEFAULT_MAX_POLLS;
-    this.#bufferOfHead = new Uint8Array(this.#receive.size);
+    this.#core = core;
+    this.#ports = ports;
+    this.#control = control && new BufferRing(core, control.receive, control.receivePage, CONTROL_BUFFER_SIZE);
+    this.#controlTransmit = control?.transmit ?? null;
+    this.#controlPage = control?.transmitPage ?? null;
+    this.#onPortChange = options.onPortChange ?? ignore;
+    this.#control?.offerAll();
+    this.#controlTransmit?.setDevNotify(false);
+    if (control === null) ports[0].isPresent = ports[0].isConsole = true;
   }
 
   /** Initialises the device behind `transport`. ERR_UNSUPPORTED if it is no console. */
   static create(hal: Hal, transport: Transport, options: VirtIOConsoleOptions = {}): VirtIOConsole | VirtioError {
-    if (transport.deviceType !== DEVICE_TYPE_CONSOLE) return ERR_UNSUPPORTED;
-    const features = beginInit(transport, CONSOLE_F_SIZE | CONSOLE_F_EMERG_WRITE | F_EVENT_IDX_LO);
-    if (isVirtioError(features)) return features;
-    const receivePage = hal.dmaAlloc(1, "deviceToDriver");
-    if (isVirtioError(receivePage)) return failInit(transport, receivePage);
-    const transmitPage = hal.dmaAlloc(1, "driverToDevice");
-    if (isVirtioError(transmitPage)) {
-      hal.dmaDealloc(receivePage.paddr, 1);
-      return failInit(transport, transmitPage);
+    const core = DriverCore.open(hal, transport, DEVICE_TYPE_CONSOLE, CONSOLE_FEATURES, options);
+    if (isVirtioError(core)) return core;
+    const isMultiport = core.has(CONSOLE_F_MULTIPORT);
+    const offered = isMultiport ? transport.readConfig32(CONSOLE_CONFIG_MAX_NR_PORTS) : 1;
+    const portCount = Math.max(Math.min(options.maxPorts ?? 4, offered, 31), 1);
+    const ports: ConsolePort[] = [];
+    for (let id = 0; id < portCount; id++) {
+      const port = addPort(core, id);
+      if (isVirtioError(port)) return core.abandon(port);
+      ports.push(port);
     }
-    const queueOptions = { eventIdx: (features.low & F_EVENT_IDX_LO) !== 0 };
-    const receive = VirtQueue.create(hal, transport, RECEIVE_QUEUE, QUEUE_SIZE, queueOptions);
-    const transmit = VirtQueue.create(hal, transport, TRANSMIT_QUEUE, QUEUE_SIZE, queueOptions);
-    if (isVirtioError(receive) || isVirtioError(transmit)) {
-      resetDevice(transport);
-      if (!isVirtioError(receive)) receive.release();
-      if (!isVirtioError(transmit)) transmit.release();
-      hal.dmaDealloc(receivePage.paddr, 1);
-      hal.dmaDealloc(transmitPage.paddr, 1);
-      return failInit(transport, isVirtioError(receive) ? receive : (transmit as VirtioError));
-    }
-    const pages = [receivePage, transmitPage];
-    const console = new VirtIOConsole(hal, transport, features.low, [receive, transmit], pages, options);
-    for (let buffer = 0; buffer < RECEIVE_BUFFERS; buffer++) console.#offer(buffer);
-    transmit.setDevNotify(false);
-    finishInit(transport);
-    console.#kickReceive();
+    const control = isMultiport ? addControl(core) : null;
+    if (isVirtioError(control)) return core.abandon(control);
+    const console = new VirtIOConsole(core, ports, control, options);
+    core.start();
+    console.#start();
     return console;
   }
 
-  /** Takes received bytes; returns how many, 0 if there are none now, or ERR_DEVICE_FAULT. */
-  read(target: Uint8Array): number {
-    let done = 0;
-    while (done < target.length) {
-      if (this.#current < 0 && !this.#nextBuffer()) break;
-      const page = this.#receivePage.view;
-      const start = this.#current * RECEIVE_BUFFER_SIZE;
-      const end = Math.min(this.#currentLength, this.#currentAt + target.length - done);
-      while (this.#currentAt < end) target[done++] = page[start + this.#currentAt++];
-      if (this.#currentAt === this.#currentLength) this.#returnCurrent();
-    }
-    if (done === 0 && this.#isFaulty) return ERR_DEVICE_FAULT;
-    return done;
+  /** The ports that the device has announced. Without MULTIPORT: port 0. */
+  get ports(): readonly ConsolePort[] {
+    return this.#ports.filter((port) => port.isPresent);
   }
 
-  /** Prints all of `bytes`. Returns their number or an error. */
+  /** Takes bytes received at port 0; returns how many, 0 if there are none now, or ERR_DEVICE_FAULT. */
+  read(target: Uint8Array): number {
+    return this.#ports[0].read(target);
+  }
+
+  /** Prints all of `bytes` at port 0. Returns their number or an error. */
   write(bytes: Uint8Array): number {
-    if (this.#isFaulty) return ERR_DEVICE_FAULT;
-    const page = this.#transmitPage.view;
-    for (let at = 0; at < bytes.length; at += PAGE_SIZE) {
-      const length = Math.min(bytes.length - at, PAGE_SIZE);
-      if (at === 0 && length === bytes.length) page.set(bytes);
-      else page.set(bytes.subarray(at, at + length));
-      this.#list.clear();
-      this.#list.pushReadable(this.#transmitPage.paddr, length);
-      const result = this.#transmit.addNotifyWaitPop(this.#list, this.#transport, this.#maxPolls);
-      if (result === ERR_TIMED_OUT || result === ERR_DEVICE_FAULT) this.#fail();
-      if (result < 0) return result;
-    }
-    return bytes.length;
+    return this.#ports[0].write(bytes);
+  }
+
+  /** Tells the device that a program opened or closed `port`. 0 or an error; ERR_UNSUPPORTED without MULTIPORT. */
+  setOpen(port: ConsolePort, isOpen: boolean): number {
+    if (this.#ports[port.id] !== port) return ERR_INVALID_PARAM;
+    return this.#send(port.id, CONTROL_PORT_OPEN, isOpen ? 1 : 0);
   }
 
   /** Columns and rows as one consistent pair, or ERR_UNSUPPORTED if the device does not know them. */
   size(): { readonly columns: number; readonly rows: number } | VirtioError {
-    if ((this.#features & CONSOLE_F_SIZE) === 0) return ERR_UNSUPPORTED;
-    const packed = readConsistent(this.#transport, () => {
-      const columns = this.#transport.readConfig16(CONFIG_COLS);
-      const rows = this.#transport.readConfig16(CONFIG_ROWS);
+    if (!this.#core.has(CONSOLE_F_SIZE)) return ERR_UNSUPPORTED;
+    const { transport } = this.#core;
+    const packed = readConsistent(transport, () => {
+      const columns = transport.readConfig16(CONSOLE_CONFIG_COLS);
+      const rows = transport.readConfig16(CONSOLE_CONFIG_ROWS);
       return columns < 0 || rows < 0 ? Math.min(columns, rows) : rows * 0x1_0000 + columns;
     });
     return packed < 0 ? (packed as VirtioError) : { columns: packed & 0xffff, rows: packed >>> 16 };
@@ -151,8 +135,8 @@ export class VirtIOConsole {
 
   /** Prints one byte without queues; works on a faulty device too. 0 or ERR_UNSUPPORTED. */
   emergencyWrite(byte: number): number {
-    if ((this.#features & CONSOLE_F_EMERG_WRITE) === 0) return ERR_UNSUPPORTED;
-    return this.#transport.writeConfig32(CONFIG_EMERG_WR, byte & 0xff);
+    if (!this.#core.has(CONSOLE_F_EMERG_WRITE)) return ERR_UNSUPPORTED;
+    return this.#core.transport.writeConfig32(CONSOLE_CONFIG_EMERG_WR, byte & 0xff);
   }
 
   /**
@@ -160,62 +144,119 @@ export class VirtIOConsole {
    * INTERRUPT_CONFIG_CHANGE: ask `size` again. Spurious calls are harmless.
    */
   handleInterrupt(): number {
-    const events = this.#transport.ackInterrupt();
-    const isConfig = (events & INTERRUPT_CONFIG_CHANGE) !== 0;
-    if (isConfig && (this.#transport.getStatus() & STATUS_DEVICE_NEEDS_RESET) !== 0) this.#fail();
+    const events = this.#core.handleInterrupt();
+    this.#readControl();
     return events;
   }
 
   /** Resets the device and frees the DMA memory. */
   release(): void {
-    this.#fail();
-    this.#receive.release();
-    this.#transmit.release();
-    this.#hal.dmaDealloc(this.#receivePage.paddr, 1);
-    this.#hal.dmaDealloc(this.#transmitPage.paddr, 1);
+    this.#core.release();
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
 
-  /** Makes the next used receive buffer the current one. False if there is none. */
-  #nextBuffer(): boolean {
-    if (this.#isFaulty) return false;
-    const token = this.#receive.peekUsed();
-    const length = token < 0 ? token : this.#receive.popUsed(token);
-    if (length < 0) {
-      if (length !== ERR_NOT_READY) this.#fail();
-      return false;
-    }
-    this.#current = this.#bufferOfHead[token];
-    this.#currentAt = 0;
-    this.#currentLength = length;
-    if (length > 0) return true;
-    this.#returnCurrent(); // an empty answer is no input; a device that keeps sending them must not keep us here
-    return false;
+  #start(): void {
+    for (const port of this.#ports) port.start();
+    if (this.#control === null) return;
+    this.#control.kick();
+    this.#send(0, CONTROL_DEVICE_READY, 1);
+    this.#readControl();
   }
 
-  #returnCurrent(): void {
-    this.#offer(this.#current);
-    this.#current = -1;
-    this.#kickReceive();
-  }
-
-  #offer(buffer: number): void {
+  /** Sends one control message. */
+  #send(id: number, event: number, value: number): number {
+    if (this.#controlPage === null || this.#controlTransmit === null) return ERR_UNSUPPORTED;
+    const { view, paddr } = this.#controlPage;
+    view.set([id & 0xff, id >> 8, 0, 0, event, 0, value, 0]);
     this.#list.clear();
-    this.#list.pushWritable(this.#receivePage.paddr + buffer * RECEIVE_BUFFER_SIZE, RECEIVE_BUFFER_SIZE);
-    const token = this.#receive.add(this.#list);
-    if (token >= 0) this.#bufferOfHead[token] = buffer;
+    this.#list.pushReadable(paddr, CONTROL_SIZE);
+    return Math.min(this.#core.execute(this.#controlTransmit, this.#list), 0);
   }
 
-  #kickReceive(): void {
-    if (this.#receive.shouldNotify()) this.#transport.notify(RECEIVE_QUEUE);
+  #readControl(): void {
+    const ring = this.#control;
+    if (ring === null) return;
+    for (let budget = CONTROL_BUDGET; budget > 0; budget--) {
+      const buffer = ring.take();
+      if (buffer < 0) return;
+      if (ring.length >= CONTROL_SIZE) this.#handleControl(ring, ring.start(buffer));
+      ring.giveBack(buffer);
+    }
   }
 
-  #fail(): void {
-    if (this.#isFaulty) return;
-    this.#isFaulty = true;
-    resetDevice(this.#transport);
+  /** What the device says is checked: a port that we have no queues for is none of ours. */
+  #handleControl(ring: BufferRing, at: number): void {
+    const port = this.#ports[ring.view.getUint32(at, true)];
+    if (port === undefined) return;
+    const value = ring.view.getUint16(at + 6, true);
+    switch (ring.view.getUint16(at + 4, true)) {
+      case CONTROL_DEVICE_ADD:
+        port.isPresent = true;
+        this.#send(port.id, CONTROL_PORT_READY, 1);
+        break;
+      case CONTROL_DEVICE_REMOVE:
+        port.isPresent = port.isHostOpen = false;
+        break;
+      case CONTROL_CONSOLE_PORT:
+        port.isConsole = value !== 0;
+        this.#send(port.id, CONTROL_PORT_OPEN, 1); // a console is always open
+        break;
+      case CONTROL_RESIZE:
+        if (ring.length < CONTROL_SIZE + 4) return;
+        port.columns = ring.view.getUint16(at + CONTROL_SIZE, true);
+        port.rows = ring.view.getUint16(at + CONTROL_SIZE + 2, true);
+        break;
+      case CONTROL_PORT_OPEN:
+        port.isHostOpen = value !== 0;
+        break;
+      case CONTROL_PORT_NAME:
+        port.name = textOf(ring.bytes, at + CONTROL_SIZE, at + ring.length);
+        break;
+      default:
+        return;
+    }
+    this.#onPortChange(port);
   }
 }
+
+interface ControlQueues {
+  readonly receive: VirtQueue;
+  readonly transmit: VirtQueue;
+  readonly receivePage: DmaRegion;
+  readonly transmitPage: DmaRegion;
+}
+
+function addControl(core: DriverCore): ControlQueues | VirtioError {
+  const receivePage = core.addPages(1, "deviceToDriver");
+  if (isVirtioError(receivePage)) return receivePage;
+  const transmitPage = core.addPages(1, "driverToDevice");
+  if (isVirtioError(transmitPage)) return transmitPage;
+  const receive = core.addQueue(CONTROL_RECEIVE_QUEUE, CONTROL_BUFFERS);
+  if (isVirtioError(receive)) return receive;
+  const transmit = core.addQueue(CONTROL_TRANSMIT_QUEUE, QUEUE_SIZE);
+  return isVirtioError(transmit) ? transmit : { receive, transmit, receivePage, transmitPage };
+}
+
+function addPort(core: DriverCore, id: number): ConsolePort | VirtioError {
+  const receivePage = core.addPages(1, "deviceToDriver");
+  if (isVirtioError(receivePage)) return receivePage;
+  const transmitPage = core.addPages(1, "driverToDevice");
+  if (isVirtioError(transmitPage)) return transmitPage;
+  const receive = core.addQueue(receiveQueueOf(id), QUEUE_SIZE);
+  if (isVirtioError(receive)) return receive;
+  const transmit = core.addQueue(receiveQueueOf(id) + 1, QUEUE_SIZE);
+  if (isVirtioError(transmit)) return transmit;
+  return new ConsolePort(core, id, [receive, transmit], [receivePage, transmitPage]);
+}
+
+/** Bytes as text, up to a NUL. */
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end && bytes[i] !== 0; i++) text += String.fromCharCode(bytes[i]);
+  return text;
+}
+
+function ignore(): void {}

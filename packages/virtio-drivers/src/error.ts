@@ -36,6 +36,8 @@ export const ERR_DEVICE_FAULT = -10013;
 export const ERR_TIMED_OUT = -10014;
 /** (ours) A write to a device that offers VIRTIO_BLK_F_RO. */
 export const ERR_READ_ONLY = -10015;
+/** (ours) A queue reset took the request back before the device answered it. */
+export const ERR_CANCELLED = -10016;
 
 export type VirtioError =
   | typeof ERR_QUEUE_FULL
@@ -52,7 +54,8 @@ export type VirtioError =
   | typeof ERR_FEATURES_REFUSED
   | typeof ERR_DEVICE_FAULT
   | typeof ERR_TIMED_OUT
-  | typeof ERR_READ_ONLY;
+  | typeof ERR_READ_ONLY
+  | typeof ERR_CANCELLED;
 
 const FIRST = -ERR_QUEUE_FULL;
 
@@ -73,6 +76,7 @@ const TABLE: readonly (readonly [name: string, sentence: string, errno: number])
   ["DeviceFault", "the device broke the protocol or needs a reset", 5 /* EIO */],
   ["TimedOut", "the device did not answer in time", 110 /* ETIMEDOUT */],
   ["ReadOnly", "the device is read-only", 30 /* EROFS */],
+  ["Cancelled", "a queue reset took the request back", 125 /* ECANCELED */],
 ];
 
 /** Is this result of a driver function an error? */

@@ -3,7 +3,7 @@ export * from "./error.ts";
 export { VirtIOConsole, type VirtIOConsoleOptions } from "./console.ts";
 export { VirtIORng, type VirtIORngOptions } from "./rng.ts";
 export { BlockDeviceAdapter } from "./block-device-adapter.ts";
-export { VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
+export { type BlkTopology, VirtIOBlk, type VirtIOBlkOptions } from "./blk.ts";
 export {
   type BufferDirection,
   type DmaRegion,
@@ -13,7 +13,10 @@ export {
   type SharedBuffer,
 } from "./hal.ts";
 export { MmioTransport, type MmioTransportOptions } from "./mmio-transport.ts";
-export { DescriptorList, VirtQueue, type VirtQueueOptions, vringNeedEvent } from "./queue.ts";
+export { DescriptorList, ringOptions, VirtQueue, type VirtQueueOptions, vringNeedEvent } from "./queue.ts";
+export { type Feature, RING_FEATURES } from "./features.ts";
+export type { DriverOptions } from "./driver-core.ts";
+export type { ConsolePort } from "./console-port.ts";
 export { RamHal, type RamHalOptions } from "./ram-hal.ts";
 export {
   beginInit,

@@ -4,7 +4,13 @@
  * Spec: virtio 1.2 §4.2.2. Registers are accessed with aligned 32-bit accesses, configuration fields with accesses of
  * their own width. Version 1 devices (§4.2.4, QEMU's default) are driven if the `legacy` option says so.
  */
-import { ERR_CONFIG_SPACE_MISSING, ERR_CONFIG_SPACE_TOO_SMALL, ERR_NO_DEVICE, type VirtioError } from "./error.ts";
+import {
+  ERR_CONFIG_SPACE_MISSING,
+  ERR_CONFIG_SPACE_TOO_SMALL,
+  ERR_NO_DEVICE,
+  ERR_TIMED_OUT,
+  type VirtioError,
+} from "./error.ts";
 import { type MmioRegion, PAGE_SIZE } from "./hal.ts";
 import {
   INTERRUPT_CONFIG_CHANGE,
@@ -31,6 +37,7 @@ import {
   MMIO_QUEUE_DRIVER_LOW,
   MMIO_QUEUE_NOTIFY,
   MMIO_QUEUE_READY,
+  MMIO_QUEUE_RESET,
   MMIO_QUEUE_SEL,
   MMIO_QUEUE_SIZE,
   MMIO_QUEUE_SIZE_MAX,
@@ -95,8 +102,9 @@ export class MmioTransport implements Transport {
     return this.#region.read32(MMIO_QUEUE_SIZE_MAX);
   }
 
-  notify(queue: number): void {
-    this.#region.write32(MMIO_QUEUE_NOTIFY, queue);
+  /** §4.2.3.3 */
+  notify(queue: number, nextPosition: number = 0): void {
+    this.#region.write32(MMIO_QUEUE_NOTIFY, (queue | (nextPosition << 16)) >>> 0);
   }
 
   getStatus(): number {
@@ -130,6 +138,15 @@ export class MmioTransport implements Transport {
     region.write32(MMIO_QUEUE_READY, 0);
     // §4.2.2.2: read the value back to ensure synchronization.
     for (let i = 0; i < UNSET_POLLS && region.read32(MMIO_QUEUE_READY) !== 0; i++) {}
+  }
+
+  queueReset(queue: number): number {
+    const region = this.#region;
+    region.write32(MMIO_QUEUE_SEL, queue);
+    region.write32(MMIO_QUEUE_RESET, 1);
+    // §4.2.2.2: not reset before it reads 0.
+    for (let i = 0; i < UNSET_POLLS; i++) if (region.read32(MMIO_QUEUE_RESET) === 0) return 0;
+    return ERR_TIMED_OUT;
   }
 
   queueUsed(queue: number): boolean {

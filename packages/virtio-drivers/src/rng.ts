@@ -3,64 +3,50 @@
  *
  * Spec: virtio 1.2 §5.4. The length that the device reports decides how many bytes count (§5.4.6.1).
  */
-import { ERR_DEVICE_FAULT, ERR_IO, ERR_TIMED_OUT, ERR_UNSUPPORTED, isVirtioError, type VirtioError } from "./error.ts";
+import { DriverCore, type DriverOptions } from "./driver-core.ts";
+import { ERR_DEVICE_FAULT, ERR_IO, isVirtioError, type VirtioError } from "./error.ts";
 import { type DmaRegion, type Hal, PAGE_SIZE } from "./hal.ts";
-import { DEFAULT_MAX_POLLS, DescriptorList, VirtQueue } from "./queue.ts";
-import { DEVICE_TYPE_ENTROPY, F_EVENT_IDX_LO } from "./spec.ts";
-import { beginInit, failInit, finishInit, resetDevice, type Transport } from "./transport.ts";
+import { DescriptorList, type VirtQueue } from "./queue.ts";
+import { DEVICE_TYPE_ENTROPY } from "./spec.ts";
+import type { Transport } from "./transport.ts";
 
 const QUEUE_INDEX = 0;
 const QUEUE_SIZE = 8;
 
-export interface VirtIORngOptions {
-  /** How often to look for completion before ERR_TIMED_OUT. Default 10 million. */
-  readonly maxPolls?: number;
-}
+export interface VirtIORngOptions extends DriverOptions {}
 
 export class VirtIORng {
-  readonly #hal: Hal;
-  readonly #transport: Transport;
+  readonly #core: DriverCore;
   readonly #queue: VirtQueue;
   readonly #page: DmaRegion;
-  readonly #maxPolls: number;
   readonly #list: DescriptorList = new DescriptorList(1);
-  #isFaulty = false;
 
-  private constructor(hal: Hal, transport: Transport, queue: VirtQueue, page: DmaRegion, options: VirtIORngOptions) {
-    this.#hal = hal;
-    this.#transport = transport;
+  private constructor(core: DriverCore, queue: VirtQueue, page: DmaRegion) {
+    this.#core = core;
     this.#queue = queue;
     this.#page = page;
-    this.#maxPolls = options.maxPolls ?? DEFAULT_MAX_POLLS;
   }
 
   /** Initialises the device behind `transport`. ERR_UNSUPPORTED if it is no entropy source. */
   static create(hal: Hal, transport: Transport, options: VirtIORngOptions = {}): VirtIORng | VirtioError {
-    if (transport.deviceType !== DEVICE_TYPE_ENTROPY) return ERR_UNSUPPORTED;
-    const features = beginInit(transport, F_EVENT_IDX_LO);
-    if (isVirtioError(features)) return features;
-    const page = hal.dmaAlloc(1, "deviceToDriver");
-    if (isVirtioError(page)) return failInit(transport, page);
-    const eventIdx = (features.low & F_EVENT_IDX_LO) !== 0;
-    const queue = VirtQueue.create(hal, transport, QUEUE_INDEX, QUEUE_SIZE, { eventIdx });
-    if (isVirtioError(queue)) {
-      hal.dmaDealloc(page.paddr, 1);
-      return failInit(transport, queue);
-    }
+    const core = DriverCore.open(hal, transport, DEVICE_TYPE_ENTROPY, [], options);
+    if (isVirtioError(core)) return core;
+    const page = core.addPages(1, "deviceToDriver");
+    if (isVirtioError(page)) return core.abandon(page);
+    const queue = core.addQueue(QUEUE_INDEX, QUEUE_SIZE);
+    if (isVirtioError(queue)) return core.abandon(queue);
     queue.setDevNotify(false);
-    finishInit(transport);
-    return new VirtIORng(hal, transport, queue, page, options);
+    core.start();
+    return new VirtIORng(core, queue, page);
   }
 
   /** Puts up to 4096 random bytes at the start of `target`. Returns how many (≥ 1), or an error. */
   requestEntropy(target: Uint8Array): number {
-    if (this.#isFaulty) return ERR_DEVICE_FAULT;
+    if (this.#core.isFaulty) return ERR_DEVICE_FAULT;
     if (target.length === 0) return 0;
-    const wanted = Math.min(target.length, PAGE_SIZE);
     this.#list.clear();
-    this.#list.pushWritable(this.#page.paddr, wanted);
-    const length = this.#queue.addNotifyWaitPop(this.#list, this.#transport, this.#maxPolls);
-    if (length === ERR_TIMED_OUT || length === ERR_DEVICE_FAULT) this.#fail();
+    this.#list.pushWritable(this.#page.paddr, Math.min(target.length, PAGE_SIZE));
+    const length = this.#core.execute(this.#queue, this.#list);
     if (length < 0) return length;
     if (length === 0) return ERR_IO; // §5.4.6.2: at least one byte
     const bytes = this.#page.view;
@@ -83,18 +69,10 @@ export class VirtIORng {
 
   /** Resets the device and frees the DMA memory. */
   release(): void {
-    this.#fail();
-    this.#queue.release();
-    this.#hal.dmaDealloc(this.#page.paddr, 1);
+    this.#core.release();
   }
 
   [Symbol.dispose](): void {
     this.release();
-  }
-
-  #fail(): void {
-    if (this.#isFaulty) return;
-    this.#isFaulty = true;
-    resetDevice(this.#transport);
   }
 }

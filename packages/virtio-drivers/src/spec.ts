@@ -13,11 +13,20 @@ export const DEVICE_TYPE_NETWORK = 1;
 export const DEVICE_TYPE_BLOCK = 2;
 export const DEVICE_TYPE_CONSOLE = 3;
 export const DEVICE_TYPE_ENTROPY = 4;
+export const DEVICE_TYPE_BALLOON = 5;
+export const DEVICE_TYPE_9P = 9;
+export const DEVICE_TYPE_GPU = 16;
+export const DEVICE_TYPE_INPUT = 18;
+export const DEVICE_TYPE_VSOCK = 19;
 
 // §6 Reserved Feature Bits; HI constants are in the second 32-bit word
 export const F_INDIRECT_DESC_LO: number = 1 << 28;
 export const F_EVENT_IDX_LO: number = 1 << 29;
 export const F_VERSION_1_HI: number = 1 << 0; // bit 32
+export const F_RING_PACKED_HI: number = 1 << 2; // bit 34
+export const F_IN_ORDER_HI: number = 1 << 3; // bit 35
+export const F_NOTIFICATION_DATA_HI: number = 1 << 6; // bit 38
+export const F_RING_RESET_HI: number = 1 << 8; // bit 40
 
 // §2.7.5 The Virtqueue Descriptor Table
 export const DESC_SIZE = 16;
@@ -37,6 +46,20 @@ export const RING_ENTRIES = 4;
 export const AVAIL_F_NO_INTERRUPT = 1;
 export const USED_F_NO_NOTIFY = 1;
 export const USED_ELEM_SIZE = 8;
+
+// §2.8 Packed virtqueues: another layout of the descriptor, with the ring's state in its flags
+export const PACKED_LEN = 8;
+export const PACKED_ID = 12;
+export const PACKED_FLAGS = 14;
+export const PACKED_F_AVAIL: number = 1 << 7;
+export const PACKED_F_USED: number = 1 << 15;
+// §2.8.14 struct pvirtq_event_suppress
+export const EVENT_DESC = 0; // le16, offset in the ring; bit 15 is the wrap counter
+export const EVENT_FLAGS = 2; // le16
+export const EVENT_SIZE = 4;
+export const EVENT_FLAGS_ENABLE = 0;
+export const EVENT_FLAGS_DISABLE = 1;
+export const EVENT_FLAGS_DESC = 2;
 
 // §4.2.2 MMIO Device Register Layout
 export const MMIO_MAGIC_VALUE = 0x000;
@@ -61,6 +84,7 @@ export const MMIO_QUEUE_DRIVER_LOW = 0x090;
 export const MMIO_QUEUE_DRIVER_HIGH = 0x094;
 export const MMIO_QUEUE_DEVICE_LOW = 0x0a0;
 export const MMIO_QUEUE_DEVICE_HIGH = 0x0a4;
+export const MMIO_QUEUE_RESET = 0x0c0;
 export const MMIO_CONFIG_GENERATION = 0x0fc;
 export const MMIO_CONFIG = 0x100;
 export const MMIO_MAGIC = 0x7472_6976; // "virt"

@@ -5,6 +5,7 @@
  *   …queues, configuration…                                                                       step 7
  *   finishInit(transport)        DRIVER_OK                                                        step 8
  */
+import { acceptedMask, RING_FEATURES } from "./features.ts";
 import { ERR_FEATURES_REFUSED, ERR_IO, ERR_TIMED_OUT, ERR_UNSUPPORTED, type VirtioError } from "./error.ts";
 import {
   F_VERSION_1_HI,
@@ -25,14 +26,16 @@ export interface Transport {
   writeDriverFeatures(word: number, features: number): void;
   /** Largest size of queue `queue`; 0 if it does not exist. */
   maxQueueSize(queue: number): number;
-  /** Tells the device that queue `queue` has new buffers. */
-  notify(queue: number): void;
+  /** Tells the device that queue `queue` has new buffers; with NOTIFICATION_DATA also where the next one will go (§2.9). */
+  notify(queue: number, nextPosition?: number): void;
   getStatus(): number;
   setStatus(status: number): void;
   /** Sets up and enables a queue. The areas are physical addresses; for a legacy device laid out as §2.7.2 says. */
   queueSet(queue: number, size: number, descriptors: number, driverArea: number, deviceArea: number): void;
   /** Disables a queue; on return the device does not access it any more. */
   queueUnset(queue: number): void;
+  /** VIRTIO_F_RING_RESET: resets one queue, which is disabled afterwards. 0, or ERR_TIMED_OUT. */
+  queueReset(queue: number): number;
   /** Is the queue enabled already? */
   queueUsed(queue: number): boolean;
   /** Reads and acknowledges the interrupt status: INTERRUPT_USED_BUFFER, INTERRUPT_CONFIG_CHANGE, or 0. */
@@ -65,20 +68,25 @@ export function resetDevice(transport: Transport): number {
   return ERR_TIMED_OUT;
 }
 
+/** Words 0 and 1 of what every driver accepts. */
+const RING_LOW: number = acceptedMask(RING_FEATURES, 0);
+const RING_HIGH: number = acceptedMask(RING_FEATURES, 1);
+
 /**
- * Steps 1 to 6 of §3.1.1: on success FEATURES_OK is set (legacy devices do not have it, §3.1.2) and the result holds the accepted features. On failure the
- * device is left with FAILED set.
+ * Steps 1 to 6 of §3.1.1 with the device's own features `supportedLow` (word 0) and those of the rings: on success FEATURES_OK is
+ * set (legacy devices do not have it, §3.1.2) and the result holds the accepted features. On failure the device is left with
+ * FAILED set.
  */
 export function beginInit(transport: Transport, supportedLow: number): Features | VirtioError {
   if (resetDevice(transport) !== 0) return ERR_TIMED_OUT;
   transport.setStatus(STATUS_ACKNOWLEDGE);
   transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-  const low = transport.readDeviceFeatures(0) & supportedLow;
+  const low = transport.readDeviceFeatures(0) & (supportedLow | RING_LOW);
   if (transport.isLegacy) {
     transport.writeDriverFeatures(0, low);
     return { low, high: 0 };
   }
-  const high = transport.readDeviceFeatures(1) & F_VERSION_1_HI;
+  const high = transport.readDeviceFeatures(1) & RING_HIGH;
   if ((high & F_VERSION_1_HI) === 0) {
     transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FAILED);
     return ERR_UNSUPPORTED;

@@ -87,6 +87,9 @@ class ScriptedTransport implements Transport {
     this.queues[queue] = { size, desc: desc - RAM_BASE, avail: avail - RAM_BASE, used: used - RAM_BASE };
   }
   queueUnset(): void {}
+  queueReset(): number {
+    return ERR_TIMED_OUT;
+  }
   queueUsed(): boolean {
     return false;
   }

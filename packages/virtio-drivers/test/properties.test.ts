@@ -2,7 +2,7 @@
 import { BlockDevice } from "virt-devices";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ERR_INVALID_PARAM, ERR_NOT_READY, ERR_QUEUE_FULL, VirtIOBlk } from "../src/index.ts";
+import { ERR_INVALID_PARAM, ERR_NOT_READY, ERR_QUEUE_FULL, MmioTransport, VirtIOBlk } from "../src/index.ts";
 import { createRig, firstDifference, ok, pattern, TestDisk } from "./rig.ts";
 
 const SECTORS = 512;
@@ -10,9 +10,13 @@ const SECTORS = 512;
 const configuration = fc.record({
   indirect: fc.boolean(),
   eventIdx: fc.boolean(),
+  packed: fc.boolean(),
+  inOrder: fc.boolean(),
+  notificationData: fc.boolean(),
+  queueCount: fc.constantFrom(1, 1, 3),
   scattered: fc.boolean(),
   deviceQueue: fc.constantFrom(4, 8, 16, 128),
-  driverQueue: fc.constantFrom(4, 16, 64, 256),
+  driverQueue: fc.constantFrom(4, 7, 16, 64, 256),
   sizeMax: fc.constantFrom(0, 512, 1536, 4096, 65_536),
 });
 
@@ -31,14 +35,20 @@ test("any requests do to the disk what they do to an array", () => {
       const disk = new TestDisk(SECTORS);
       const expected = new Uint8Array(SECTORS * 512);
       const rig = createRig(
-        new BlockDevice({ backend: disk, queueSize: config.deviceQueue, sizeMax: config.sizeMax }),
+        new BlockDevice({
+          backend: disk,
+          queueSize: config.deviceQueue,
+          sizeMax: config.sizeMax,
+          queueCount: config.queueCount,
+        }),
         {
           pages: 2048,
           scattered: config.scattered,
-          mmio: { indirect: config.indirect, eventIdx: config.eventIdx },
+          mmio: config,
         },
       );
-      const blk = ok(VirtIOBlk.create(rig.hal, rig.transport, { queueSize: config.driverQueue }));
+      const { driverQueue: queueSize, queueCount } = config;
+      const blk = ok(VirtIOBlk.create(rig.hal, rig.transport, { queueSize, queueCount }));
       /** `wanted`: what the disk held when a read was started; the device answers at once. */
       const pending: { token: number; isRead: boolean; buffer: Uint8Array; wanted: Uint8Array }[] = [];
       const buffer = (byteLength: number, ramOffset: number): Uint8Array =>
@@ -106,32 +116,27 @@ test("a device that answers late and in any order loses nothing", () => {
     delays: fc.array(fc.nat(3), { minLength: 30, maxLength: 30 }),
     completions: fc.array(fc.nat(29), { minLength: 60, maxLength: 60 }),
     eventIdx: fc.boolean(),
+    packed: fc.boolean(),
+    inOrder: fc.boolean(),
+    queueCount: fc.constantFrom(1, 2),
   });
   fc.assert(
-    fc.property(late, ({ delays, completions, eventIdx }) => {
+    fc.property(late, ({ delays, completions, eventIdx, packed, inOrder, queueCount }) => {
       const disk = new TestDisk(64);
       disk.bytes.set(pattern(64 * 512, 4));
-      const rig = createRig(new BlockDevice({ backend: disk }), { mmio: { eventIdx } });
+      const rig = createRig(new BlockDevice({ backend: disk, queueCount }), { mmio: { eventIdx, packed, inOrder } });
       // Notifications reach the device only when the test says so.
-      let held = 0;
+      const held = new Set<number>();
       const region = { ...rig.region };
       region.write32 = (offset, value) => {
-        if (offset === 0x50) held++;
+        if (offset === 0x50) held.add(value);
         else rig.region.write32(offset, value);
       };
       const deliver = (): void => {
-        if (held > 0) rig.region.write32(0x50, 0);
-        held = 0;
+        for (const queue of held) rig.region.write32(0x50, queue);
+        held.clear();
       };
-      const transport = Object.create(rig.transport, { notify: { value: () => region.write32(0x50, 0) } });
-      const bound = new Proxy(rig.transport, {
-        get: (target, name) => {
-          if (name === "notify") return transport.notify;
-          const member = Reflect.get(target, name, target);
-          return typeof member === "function" ? member.bind(target) : member;
-        },
-      });
-      const blk = ok(VirtIOBlk.create(rig.hal, bound));
+      const blk = ok(VirtIOBlk.create(rig.hal, ok(MmioTransport.create(region)), { queueCount }));
       const buffers = delays.map(() => new Uint8Array(512));
       const tokens = delays.map((delay, i) => {
         const token = blk.readBlocksNb(i, buffers[i]);

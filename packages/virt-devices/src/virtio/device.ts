@@ -47,13 +47,16 @@ export interface VirtioModel {
 
 /**
  * Serves every available chain of `queue` with `serve(chain) → bytes written, or -1 for a protocol violation`,
- * then notifies. The loop ends: a guest cannot add chains while the device runs.
+ * then notifies. A guest adds no chains while the device runs, unless it aims a device-writable buffer at the ring itself:
+ * so no more chains are taken than a ring holds.
  */
 export function drain(port: VirtioPort, queue: DeviceQueue, server: ChainServer): void {
   let more = true;
+  let left = queue.size;
   while (more) {
     let result = queue.pop();
     while (result === POP_CHAIN) {
+      if (left-- === 0) return port.needsReset("the ring grew while it was served");
       const head = queue.chain.head;
       const written = server.serve(queue);
       if (written < 0) {

@@ -18,7 +18,10 @@ import type { VirtioModel, VirtioPort } from "./device.ts";
 import { DeviceQueue } from "./queue.ts";
 import {
   F_EVENT_IDX_LO,
+  F_IN_ORDER_HI,
   F_INDIRECT_DESC_LO,
+  F_NOTIFICATION_DATA_HI,
+  F_RING_PACKED_HI,
   F_RING_RESET_HI,
   F_VERSION_1_HI,
   INTERRUPT_CONFIG_CHANGE,
@@ -66,6 +69,14 @@ export interface VirtioMmioOptions {
   readonly indirect?: boolean;
   /** Offer VIRTIO_F_EVENT_IDX. Default true. */
   readonly eventIdx?: boolean;
+  /** Offer VIRTIO_F_RING_PACKED. Default false, as QEMU does. */
+  readonly packed?: boolean;
+  /** Offer VIRTIO_F_IN_ORDER: buffers are used in the order in which they became available. Default false. */
+  readonly inOrder?: boolean;
+  /** Offer VIRTIO_F_NOTIFICATION_DATA. Default false. */
+  readonly notificationData?: boolean;
+  /** Offer VIRTIO_F_RING_RESET. Default true. */
+  readonly ringReset?: boolean;
   /** Receives one line per violation. Default: dropped. */
   readonly onGuestError?: GuestErrorLog;
 }
@@ -80,7 +91,7 @@ export class VirtioMmio implements MmioDevice, VirtioPort {
   readonly #irq: IrqLine;
   readonly #onGuestError: GuestErrorLog;
   readonly #featuresLow: number;
-  readonly #featuresHigh: number = F_VERSION_1_HI | F_RING_RESET_HI;
+  readonly #featuresHigh: number;
 
   #status = 0;
   #deviceFeaturesSel = 0;
@@ -100,6 +111,12 @@ export class VirtioMmio implements MmioDevice, VirtioPort {
     if (options.indirect ?? true) features |= F_INDIRECT_DESC_LO;
     if (options.eventIdx ?? true) features |= F_EVENT_IDX_LO;
     this.#featuresLow = features;
+    let high = F_VERSION_1_HI;
+    if (options.packed ?? false) high |= F_RING_PACKED_HI;
+    if (options.inOrder ?? false) high |= F_IN_ORDER_HI;
+    if (options.notificationData ?? false) high |= F_NOTIFICATION_DATA_HI;
+    if (options.ringReset ?? true) high |= F_RING_RESET_HI;
+    this.#featuresHigh = high;
     this.queues = model.queueSizes.map((size) => {
       if (size < 1 || size > 32768 || (size & (size - 1)) !== 0) {
         throw new RangeError(`"queueSizes" expected powers of two up to 32768, got ${size}`);
@@ -201,7 +218,7 @@ export class VirtioMmio implements MmioDevice, VirtioPort {
         this.#queueSel = word;
         return;
       case MMIO_QUEUE_NOTIFY:
-        return this.#notify(word);
+        return this.#notifyRegister(word);
       case MMIO_INTERRUPT_ACK:
         this.#interruptStatus &= ~word;
         if (this.#interruptStatus === 0) this.#irq.lower();
@@ -331,10 +348,22 @@ export class VirtioMmio implements MmioDevice, VirtioPort {
     if (word === 0) return queue.stop();
     if (word !== 1 || queue.ready) return;
     const low = this.driverFeaturesLow;
-    if (!queue.start((low & F_INDIRECT_DESC_LO) !== 0, (low & F_EVENT_IDX_LO) !== 0)) {
+    const indirect = (low & F_INDIRECT_DESC_LO) !== 0;
+    const eventIdx = (low & F_EVENT_IDX_LO) !== 0;
+    if (!queue.start({ indirect, eventIdx, packed: this.#hasHigh(F_RING_PACKED_HI) })) {
       queue.ready = true; // reads back what was written; nothing is mapped
       this.needsReset(queue.fault);
     }
+  }
+
+  /** Was the feature of word 1 accepted? */
+  #hasHigh(feature: number): boolean {
+    return (this.#status & STATUS_FEATURES_OK) !== 0 && (this.#driverFeaturesHigh & feature) !== 0;
+  }
+
+  /** §4.2.3.3: with NOTIFICATION_DATA the upper half says how far the driver got; the ring itself says so too. */
+  #notifyRegister(word: number): void {
+    this.#notify(this.#hasHigh(F_NOTIFICATION_DATA_HI) ? word & 0xffff : word);
   }
 
   #notify(index: number): void {
