@@ -1,2 +1,3 @@
 /** Backends that need Node.js. */
 export * from "./file-disk.ts";
+export * from "./host-file.ts";
