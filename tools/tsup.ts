@@ -2,7 +2,7 @@
 import { defineConfig, type Options } from "tsup";
 
 export function packageConfig(
-  options: Pick<Options, "entry" | "noExternal" | "minify" | "clean">,
+  options: Pick<Options, "entry" | "format" | "splitting" | "noExternal" | "minify" | "clean" | "esbuildOptions">,
 ): ReturnType<typeof defineConfig> {
   return defineConfig({
     format: ["esm"],

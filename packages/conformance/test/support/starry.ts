@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 export const CACHE: string = fileURLToPath(new URL("../../../../.cache/conformance/", import.meta.url));
 
 const CLI = new URL("../../../starry-machine/src/node/cli/main.ts", import.meta.url).href;
-/** What bin/starry.js does, on the source file. */
+/** What bin/starry.cjs does, on the source file. */
 const LAUNCH = `import(${JSON.stringify(CLI)}).then(async (cli) => { process.exitCode = await cli.main(process.argv.slice(1)); })`;
 
 /** Arguments for `node` that make it the starry command; the command's own words follow. */

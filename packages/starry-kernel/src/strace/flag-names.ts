@@ -12,25 +12,42 @@ export interface FlagSet {
   readonly values: ReadonlyMap<number, string>;
 }
 
-const constants: readonly (readonly [string, number])[] = Object.entries(
-  abi as Readonly<Record<string, unknown>>,
-).flatMap(([name, value]) => (typeof value === "number" ? [[name, value] as const] : []));
+/** Computed on first use: a machine that is not traced pays nothing for these tables. */
+function lazily<T>(compute: () => T): () => T {
+  let value: T | undefined;
+  return () => {
+    value ??= compute();
+    return value;
+  };
+}
+
+const constants = lazily(() =>
+  Object.entries(abi as Readonly<Record<string, unknown>>).flatMap(([name, value]) =>
+    typeof value === "number" ? [[name, value] as const] : [],
+  ),
+);
+
+/** Which names of a prefix are left out: a list of them, or a pattern. */
+type Except = readonly string[] | RegExp;
+
+const isExcepted = (name: string, except: Except): boolean =>
+  except instanceof RegExp ? except.test(name) : except.includes(name);
 
 /** Constants with a prefix, without the names in `except`; the first name of a value wins. */
-function named(prefix: string, except: readonly string[] = []): Map<number, string> {
+function named(prefix: string, except: Except = []): Map<number, string> {
   const map = new Map<number, string>();
-  for (const [name, value] of constants) {
-    if (!name.startsWith(prefix) || except.includes(name)) continue;
+  for (const [name, value] of constants()) {
+    if (!name.startsWith(prefix) || isExcepted(name, except)) continue;
     if (!map.has(value | 0)) map.set(value | 0, name);
   }
   return map;
 }
 
-function flags(prefix: string, except: readonly string[], field = 0, fieldNames: readonly string[] = []): FlagSet {
+function flags(prefix: string, except: Except, field = 0, fieldNames: readonly string[] = []): FlagSet {
   const values = new Map<number, string>();
-  for (const [name, value] of constants) if (fieldNames.includes(name)) values.set(value, name);
-  const bits = [...named(prefix, [...except, ...fieldNames])]
-    .filter(([value]) => value !== 0)
+  for (const [name, value] of constants()) if (fieldNames.includes(name)) values.set(value, name);
+  const bits = [...named(prefix, except)]
+    .filter(([value, name]) => value !== 0 && !fieldNames.includes(name))
     .map(([value, name]) => [name, value] as const)
     .sort((a, b) => bitCount(b[1]) - bitCount(a[1]) || (a[1] >>> 0) - (b[1] >>> 0));
   return { bits, field, values };
@@ -43,74 +60,51 @@ function bitCount(value: number): number {
 }
 
 /** Argument types that are unions of flags. */
-export const FLAG_SETS: Readonly<Record<string, FlagSet>> = {
-  open_flags: flags("O_", ["O_ACCMODE", "O_NDELAY", "O_LARGEFILE"], abi.O_ACCMODE, ["O_RDONLY", "O_WRONLY", "O_RDWR"]),
-  at_flags: flags(
-    "AT_",
-    constants
-      .map(([name]) => name)
-      .filter((n) => n.startsWith("AT_") && !/^AT_(SYMLINK|REMOVEDIR|EACCESS|EMPTY|NO_AUTO)/.test(n)),
-  ),
-  prot: flags("PROT_", ["PROT_NONE", "PROT_SEM"]),
-  mmap_flags: flags(
-    "MAP_",
-    ["MAP_FILE", "MAP_TYPE", "MAP_HUGE_SHIFT", "MAP_HUGE_MASK", "MAP_UNINITIALIZED"],
-    abi.MAP_TYPE,
-    ["MAP_SHARED", "MAP_PRIVATE", "MAP_SHARED_VALIDATE"],
-  ),
-  wait_options: flags(
-    "W",
-    constants
-      .map(([name]) => name)
-      .filter((n) => n.startsWith("W") && !/^W(NOHANG|UNTRACED|CONTINUED|EXITED|NOWAIT)$/.test(n)),
-  ),
-  clone_flags: flags(
-    "CLONE_",
-    constants.map(([name]) => name).filter((n) => n.startsWith("CLONE_ARGS")),
-  ),
-  access_mode: flags(
-    "",
-    constants.map(([name]) => name).filter((n) => !/^[RWX]_OK$/.test(n)),
-  ),
-  sa_flags: flags("SA_", ["SA_NOMASK", "SA_ONESHOT"]),
-  poll_events: flags(
-    "POLL",
-    constants.map(([name]) => name).filter((n) => n.startsWith("POLL_")),
-  ),
+const FLAG_SETS: Readonly<Record<string, () => FlagSet>> = {
+  open_flags: () =>
+    flags("O_", ["O_ACCMODE", "O_NDELAY", "O_LARGEFILE"], abi.O_ACCMODE, ["O_RDONLY", "O_WRONLY", "O_RDWR"]),
+  at_flags: () => flags("AT_", /^AT_(?!SYMLINK|REMOVEDIR|EACCESS|EMPTY|NO_AUTO)/),
+  prot: () => flags("PROT_", ["PROT_NONE", "PROT_SEM"]),
+  mmap_flags: () =>
+    flags("MAP_", ["MAP_FILE", "MAP_TYPE", "MAP_HUGE_SHIFT", "MAP_HUGE_MASK", "MAP_UNINITIALIZED"], abi.MAP_TYPE, [
+      "MAP_SHARED",
+      "MAP_PRIVATE",
+      "MAP_SHARED_VALIDATE",
+    ]),
+  wait_options: () => flags("W", /^W(?!(NOHANG|UNTRACED|CONTINUED|EXITED|NOWAIT)$)/),
+  clone_flags: () => flags("CLONE_", /^CLONE_ARGS/),
+  access_mode: () => flags("", /^(?![RWX]_OK$)/),
+  sa_flags: () => flags("SA_", ["SA_NOMASK", "SA_ONESHOT"]),
+  poll_events: () => flags("POLL", /^POLL_/),
 };
 
 /** Argument types that are one value of a list. */
-export const VALUE_NAMES: Readonly<Record<string, ReadonlyMap<number, string>>> = {
-  whence: named("SEEK_"),
-  clockid: named("CLOCK_"),
-  resource: named("RLIMIT_"),
-  madvice: named("MADV_"),
-  fcntl_cmd: fcntlCommands(),
-  prctl_op: named(
-    "PR_",
-    constants.map(([name]) => name).filter((n) => !/^PR_([SG]ET_|CAPBSET|CAP_AMBIENT$|TASK|MCE_KILL$)/.test(n)),
-  ),
-  epoll_op: named("EPOLL_CTL_"),
-  ptrace_request: named(
-    "PTRACE_",
-    constants.map(([name]) => name).filter((n) => /^PTRACE_(O_|EVENT_|SYSCALL_INFO)/.test(n)),
-  ),
-  family: named("AF_"),
-  sigmask_how: new Map([
-    [abi.SIG_BLOCK, "SIG_BLOCK"],
-    [abi.SIG_UNBLOCK, "SIG_UNBLOCK"],
-    [abi.SIG_SETMASK, "SIG_SETMASK"],
-  ]),
-  socket_type: named("SOCK_", ["SOCK_NONBLOCK", "SOCK_CLOEXEC"]),
-  ioctl: new Map([...named("TC"), ...named("TIOC"), ...named("FIO"), ...named("BLK"), ...named("FS_IOC")]),
+const VALUE_NAMES: Readonly<Record<string, () => ReadonlyMap<number, string>>> = {
+  whence: () => named("SEEK_"),
+  clockid: () => named("CLOCK_"),
+  resource: () => named("RLIMIT_"),
+  madvice: () => named("MADV_"),
+  fcntl_cmd: () => named("F_", /^F_(RDLCK|WRLCK|UNLCK|EXLCK|SHLCK|OWNER|SEAL_|OK|LINUX)/),
+  prctl_op: () => named("PR_", /^PR_(?![SG]ET_|CAPBSET|CAP_AMBIENT$|TASK|MCE_KILL$)/),
+  epoll_op: () => named("EPOLL_CTL_"),
+  ptrace_request: () => named("PTRACE_", /^PTRACE_(O_|EVENT_|SYSCALL_INFO)/),
+  family: () => named("AF_"),
+  sigmask_how: () => named("SIG_", /^SIG_(?!BLOCK$|UNBLOCK$|SETMASK$)/),
+  socket_type: () => named("SOCK_", ["SOCK_NONBLOCK", "SOCK_CLOEXEC"]),
+  ioctl: () => new Map([...named("TC"), ...named("TIOC"), ...named("FIO"), ...named("BLK"), ...named("FS_IOC")]),
 };
 
-function fcntlCommands(): Map<number, string> {
-  const skip = /^F_(RDLCK|WRLCK|UNLCK|EXLCK|SHLCK|OWNER|SEAL_|OK|LINUX)/;
-  return named(
-    "F_",
-    constants.map(([name]) => name).filter((n) => skip.test(n)),
-  );
+const flagSets = new Map(Object.entries(FLAG_SETS).map(([type, compute]) => [type, lazily(compute)]));
+const valueNames = new Map(Object.entries(VALUE_NAMES).map(([type, compute]) => [type, lazily(compute)]));
+
+/** The flags an argument of this type is a union of; undefined for other types. */
+export function flagSet(type: string): FlagSet | undefined {
+  return flagSets.get(type)?.();
+}
+
+/** The names of the values of this argument type; undefined for types that are not a list. */
+export function valueNamesOf(type: string): ReadonlyMap<number, string> | undefined {
+  return valueNames.get(type)?.();
 }
 
 const FUTEX_COMMANDS =
@@ -122,19 +116,15 @@ export function futexOp(op: number): string {
   return `${name}${(op & abi.FUTEX_PRIVATE_FLAG) !== 0 ? "_PRIVATE" : ""}${(op & abi.FUTEX_CLOCK_REALTIME) !== 0 ? "|FUTEX_CLOCK_REALTIME" : ""}`;
 }
 
-const SIGNALS: ReadonlyMap<number, string> = new Map(
-  [
-    ...named(
-      "SIG",
-      constants
-        .map(([name]) => name)
-        .filter((n) => /^SIG(_|EV_|INFO_|ACTION_|NALFD|RT|STKSZ)/.test(n) || n === "SIGIOT"),
+const signals = lazily(
+  () =>
+    new Map(
+      [...named("SIG", /^SIG(_|EV_|INFO_|ACTION_|NALFD|RT|STKSZ|IOT$)/)].filter(([value]) => value >= 1 && value <= 31),
     ),
-  ].filter(([value]) => value >= 1 && value <= 31),
 );
 
 export function signalName(signal: number): string {
-  return SIGNALS.get(signal) ?? (signal >= 32 && signal <= 64 ? `SIGRT_${signal - 32}` : `${signal}`);
+  return signals().get(signal) ?? (signal >= 32 && signal <= 64 ? `SIGRT_${signal - 32}` : `${signal}`);
 }
 
 /** A union of flags, what is left over in hex. */

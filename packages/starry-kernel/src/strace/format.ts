@@ -17,7 +17,7 @@ import {
 } from "linux-abi";
 import { inSet } from "../signal/sigset.ts";
 import type { UserMemory } from "../user-memory.ts";
-import { FLAG_SETS, formatFlags, formatMode, futexOp, signalName, VALUE_NAMES } from "./flag-names.ts";
+import { flagSet, formatFlags, formatMode, futexOp, signalName, valueNamesOf } from "./flag-names.ts";
 
 /** Bytes of a string that are shown (strace -s). */
 const STRING_BYTES = 32;
@@ -50,7 +50,7 @@ export interface FormatContext {
 }
 
 export function formatArgument(type: string, value: number, context: FormatContext): string {
-  const flags = FLAG_SETS[type];
+  const flags = flagSet(type);
   if (type === "clone_flags") return cloneFlags(value);
   if (flags !== undefined)
     return type === "prot" && value === 0
@@ -58,14 +58,14 @@ export function formatArgument(type: string, value: number, context: FormatConte
       : type === "access_mode" && value === 0
         ? "F_OK"
         : formatFlags(flags, value);
-  const names = VALUE_NAMES[type];
+  const names = valueNamesOf(type);
   if (names !== undefined) return names.get(value | 0) ?? hex(value);
   return FORMATTERS[type]?.(value, context) ?? hex(value);
 }
 
 /** The low byte is the signal of the child's end. */
 function cloneFlags(value: number): string {
-  const set = FLAG_SETS.clone_flags;
+  const set = flagSet("clone_flags");
   const signal = value & 0xff;
   const flags = value - signal;
   const text = set === undefined || flags === 0 ? "" : formatFlags(set, flags);
@@ -237,7 +237,7 @@ function sigaction(value: number, { memory }: FormatContext): string {
   const handler = i64(scratch, 0);
   const name = handler === SIG_DFL ? "SIG_DFL" : handler === SIG_IGN ? "SIG_IGN" : pointer(handler);
   const mask = setText(scratch.getInt32(16, true), scratch.getInt32(20, true));
-  const set = FLAG_SETS.sa_flags;
+  const set = flagSet("sa_flags");
   return `{sa_handler=${name}, sa_mask=${mask}, sa_flags=${set === undefined ? "" : formatFlags(set, scratch.getInt32(8, true))}}`;
 }
 
@@ -254,7 +254,7 @@ function stat(value: number, { memory }: FormatContext): string {
 
 function pollfds(value: number, { memory, values, index }: FormatContext): string {
   const count = Math.min(values[index + 1] ?? 0, ARRAY_ITEMS);
-  const set = FLAG_SETS.poll_events;
+  const set = flagSet("poll_events");
   const items: string[] = [];
   for (let i = 0; i < count; i++) {
     const fd = memory.readU32(value + 8 * i);
@@ -283,7 +283,7 @@ function sockaddr(value: number, { memory, values, index }: FormatContext): stri
     const address = [4, 5, 6, 7].map((i) => scratchBytes[i]).join(".");
     return `{sa_family=AF_INET, sin_port=htons(${scratch.getUint16(2, false)}), sin_addr=inet_addr("${address}")}`;
   }
-  return `{sa_family=${VALUE_NAMES.family?.get(family) ?? family}, ...}`;
+  return `{sa_family=${valueNamesOf("family")?.get(family) ?? family}, ...}`;
 }
 
 function integers(memory: UserMemory, va: number, count: number): string {

@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+/**
+ * Runs the bundled command, with V8's compiled code for it kept between runs: that halves the time to start.
+ *
+ * The code is kept in the user's cache folder under the name of V8's version and of the bundle's size and time of change,
+ * unless NODE_DISABLE_COMPILE_CACHE is set.
+ * It is written at the end of the first run, when V8 has compiled all that a run needs. It is only ever an optimisation:
+ * no error with it becomes an error of the command.
+ */
+const { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } = require("node:fs");
+const { createRequire } = require("node:module");
+const { homedir } = require("node:os");
+const { join } = require("node:path");
+const { cachedDataVersionTag } = require("node:v8");
+const { Script } = require("node:vm");
+
+const KEPT_MAX = 8; // builds of the command times versions of Node
+
+const bundle = join(__dirname, "..", "dist", "node", "cli.cjs");
+const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "starry", "compiled");
+const { size, ctimeMs } = statSync(bundle);
+const cache = join(folder, `${cachedDataVersionTag()}-${size}-${ctimeMs}`);
+
+const isKept = !process.env.NODE_DISABLE_COMPILE_CACHE;
+const cachedData = isKept ? attempt(() => readFileSync(cache)) : undefined;
+// The bundle is ASCII, and V8 reads a Latin-1 string faster than one it has to decode.
+const script = new Script(`(function (module, require) {${readFileSync(bundle, "latin1")}\n})`, {
+  filename: bundle,
+  cachedData,
+});
+const command = { exports: {} };
+script.runInThisContext()(command, createRequire(bundle));
+command.exports.main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+  if (isKept && (cachedData === undefined || script.cachedDataRejected)) attempt(keepCompiledCode);
+});
+
+function keepCompiledCode() {
+  // Not `recursive`: that never returns where a file system answers ENOENT to mkdir, as /proc does.
+  for (const path of [join(folder, "..", ".."), join(folder, ".."), folder]) attempt(() => mkdirSync(path, 0o700));
+  const kept = readdirSync(folder);
+  if (kept.length >= KEPT_MAX) for (const name of kept) rmSync(join(folder, name));
+  writeFileSync(`${cache}.${process.pid}`, script.createCachedData(), { mode: 0o600 });
+  renameSync(`${cache}.${process.pid}`, cache);
+}
+
+function attempt(action) {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}
