@@ -2,7 +2,7 @@
  * Changing an inode's attributes: mode, owner, times.
  */
 import { EPERM, ESTALE } from "linux-abi";
-import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
+import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_NOATIME_FL } from "./inode.ts";
 import type { Time, Volume } from "./volume.ts";
 import { aclWithMode } from "./xattr/acl.ts";
 import { XATTR_INDEX_ACL_ACCESS } from "./xattr/layout.ts";
@@ -34,6 +34,22 @@ export function changeAttributes(volume: Volume, inode: CoreInode, changes: Inod
   if (changes.mtime !== undefined) inode.writeTime("mtime", changes.mtime.sec, changes.mtime.nsec);
   inode.writeTime("ctime", volume.time.sec, volume.time.nsec);
   return volume.end(error);
+}
+
+/**
+ * Notes a read at this time. With lazytime it stays in memory until the inode changes for another reason, or a sync. 0 or -errno.
+ */
+export function touchAccessTime(volume: Volume, inode: CoreInode, sec: number, nsec: number): number {
+  if (volume.readOnly || inode.deleted || inode.hasFlag(EXT4_NOATIME_FL | EXT4_IMMUTABLE_FL)) return 0;
+  if (volume.options.lazyTime === true) {
+    inode.writeTime("atime", sec, nsec);
+    volume.keepLazily(inode);
+    return 0;
+  }
+  const started = volume.begin();
+  if (started < 0) return started;
+  inode.writeTime("atime", sec, nsec);
+  return volume.end(volume.dirtyInode(inode));
 }
 
 /** chmod changes the access ACL too, where there is one. */

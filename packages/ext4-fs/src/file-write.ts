@@ -1,5 +1,5 @@
 /**
- * Writing file data, truncation, fallocate.
+ * Writing file data, truncation.
  *
  * Data goes straight from the caller's buffer to the device, one call per contiguous run, before the metadata that makes it
  * visible commits (ordered mode): after a crash a file never shows blocks that were not written. Only partial blocks
@@ -7,31 +7,19 @@
  *
  * Invariant: bytes between the end of the file and the end of its last block are zero on disk.
  */
-import {
-  EFBIG,
-  EINVAL,
-  EISDIR,
-  ENOSPC,
-  EOPNOTSUPP,
-  EPERM,
-  ESTALE,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
-  FALLOC_FL_ZERO_RANGE,
-} from "linux-abi";
-import { allocateBlocks, freeBlocks, heldSpace } from "./allocator/blocks.ts";
-import { insertExtent, setWritten } from "./extents/insert.ts";
+import { EFBIG, EINVAL, EISDIR, ENOSPC, EPERM, ESTALE } from "linux-abi";
+import { setWritten } from "./extents/insert.ts";
 import { mapBlocks } from "./extents/map.ts";
 import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
-import { removeExtents } from "./extents/remove.ts";
+import { allocateRunOrCommit, insertRun, mostFileBlocks, releaseRun, removeRuns } from "./file-map.ts";
 import { groupStart } from "./geometry.ts";
 import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
 import { addOrphan, removeOrphan } from "./orphan.ts";
 import type { Volume } from "./volume.ts";
 
-/** Largest file: 2^32 − 1 blocks, and what a double holds exactly. */
-export function maxFileSize(volume: Volume): number {
-  return Math.min(EXT_MAX_BLOCKS * volume.blockSize, Number.MAX_SAFE_INTEGER);
+/** Largest size of this file: what its map can address (2^32 − 1 blocks with extents), and what a double holds exactly. */
+export function maxFileSize(volume: Volume, inode: CoreInode): number {
+  return Math.min(mostFileBlocks(volume, inode) * volume.blockSize, Number.MAX_SAFE_INTEGER);
 }
 
 /** Writes buf at `offset`, extending the file: the count (short when the volume fills up), or -ENOSPC, -EFBIG, -EROFS, -EIO ... */
@@ -39,7 +27,7 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
   if (inode.isDirectory) return -EISDIR;
   if (inode.deleted) return -ESTALE;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
-  const limit = maxFileSize(volume);
+  const limit = maxFileSize(volume, inode);
   if (offset >= limit && buf.length > 0) return -EFBIG;
   const length = Math.min(buf.length, limit - offset);
   if (length === 0) return 0;
@@ -124,31 +112,20 @@ function writeNew(
   at: number,
   end: number,
 ): number {
-  const error = allocateForFile(volume, inode, fileBlock, count);
+  const run = volume.work.writeRun;
+  const goal = allocationGoal(volume, inode, fileBlock);
+  const error = allocateRunOrCommit(volume, inode, fileBlock, count, goal, run);
   if (error < 0) return error;
-  const { start, count: got } = volume.work.writeRun;
-  const byteLength = Math.min(end - at, got * volume.blockSize - within);
-  let failed = writeBytes(volume, start, within, buf, at, byteLength, true);
+  const byteLength = Math.min(end - at, run.count * volume.blockSize - within);
+  let failed = writeBytes(volume, run.start, within, buf, at, byteLength, true);
   volume.work.dataFailed = failed < 0;
-  if (failed === 0) failed = insertExtent(volume, inode, fileBlock, start, got, false);
+  if (failed === 0) failed = insertRun(volume, inode, fileBlock, run, false);
   if (failed < 0) {
-    const undone = freeBlocks(volume, start, got, false);
+    const undone = releaseRun(volume, run);
     if (undone < 0) volume.work.dataFailed = false;
     return failed;
   }
-  inode.addBlocks(got, volume.blockSize);
-  inode.allocationGoal = start + got;
   return byteLength;
-}
-
-/** Allocates up to `count` blocks for `fileBlock` into `volume.work.writeRun`; commits once when only freed-but-held space is left. */
-function allocateForFile(volume: Volume, inode: CoreInode, fileBlock: number, count: number): number {
-  const run = volume.work.writeRun;
-  const goal = allocationGoal(volume, inode, fileBlock);
-  const error = allocateBlocks(volume, goal, count, run);
-  if (error !== -ENOSPC || !heldSpace(volume)) return error;
-  const committed = volume.commit();
-  return committed < 0 ? committed : allocateBlocks(volume, goal, count, run);
 }
 
 /** Behind the block before it; else in the inode's group. */
@@ -220,7 +197,7 @@ function writePartial(
 }
 
 /** Zeroes [within, end) of a block that holds written data; holes and unwritten blocks are zero already. */
-function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within: number, end: number): number {
+export function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within: number, end: number): number {
   const map = volume.work.writeMap;
   const scratch = volume.work.block;
   const error = mapBlocks(volume, inode, fileBlock, 1, map);
@@ -233,7 +210,7 @@ function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number, within
 }
 
 /** Makes sure that what lies behind the end in the last block is zero, before the file grows over it. */
-function clearTail(volume: Volume, inode: CoreInode): number {
+export function clearTail(volume: Volume, inode: CoreInode): number {
   const within = inode.size % volume.blockSize;
   return within === 0
     ? 0
@@ -247,7 +224,7 @@ export function truncateFile(volume: Volume, inode: CoreInode, size: number): nu
   if (inode.deleted) return -ESTALE;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
   if (!Number.isSafeInteger(size) || size < 0) return -EINVAL;
-  if (size > maxFileSize(volume)) return -EFBIG;
+  if (size > maxFileSize(volume, inode)) return -EFBIG;
   const started = volume.begin();
   if (started < 0) return started;
   return volume.end(changeSize(volume, inode, size));
@@ -282,93 +259,5 @@ function changeSize(volume: Volume, inode: CoreInode, size: number): number {
 
 /** Frees all blocks from file block `from` on. */
 export function freeFrom(volume: Volume, inode: CoreInode, from: number, metadata: boolean): number {
-  inode.allocationGoal = 0;
-  return removeExtents(volume, inode, from, EXT_MAX_BLOCKS, metadata);
-}
-
-/** fallocate(2): default and KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; -EOPNOTSUPP for the rest. */
-export function allocateRange(
-  volume: Volume,
-  inode: CoreInode,
-  mode: number,
-  offset: number,
-  byteLength: number,
-): number {
-  if (offset < 0 || byteLength <= 0) return -EINVAL;
-  if (!inode.isRegular) return inode.isDirectory ? -EISDIR : -EOPNOTSUPP;
-  if (inode.deleted) return -ESTALE;
-  if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
-  if (offset + byteLength > maxFileSize(volume)) return -EFBIG;
-  const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
-  const what = mode & ~FALLOC_FL_KEEP_SIZE;
-  if (what !== 0 && what !== FALLOC_FL_PUNCH_HOLE && what !== FALLOC_FL_ZERO_RANGE) return -EOPNOTSUPP;
-  if (what === FALLOC_FL_PUNCH_HOLE && !keep) return -EOPNOTSUPP;
-  const started = volume.begin();
-  if (started < 0) return started;
-  let error: number;
-  if (what === FALLOC_FL_PUNCH_HOLE) error = punch(volume, inode, offset, Math.min(offset + byteLength, inode.size));
-  else {
-    error = what === FALLOC_FL_ZERO_RANGE ? punch(volume, inode, offset, Math.min(offset + byteLength, inode.size)) : 0;
-    if (error === 0) error = reserve(volume, inode, offset, offset + byteLength, keep);
-  }
-  if (error === 0) error = touchTimes(volume, inode);
-  return volume.end(error);
-}
-
-/** Makes [from, to) read as zeros; whole blocks are freed. */
-function punch(volume: Volume, inode: CoreInode, from: number, to: number): number {
-  if (to <= from) return 0;
-  const blockSize = volume.blockSize;
-  const firstWhole = Math.ceil(from / blockSize);
-  // A last block that the file does not fill counts as whole.
-  const endWhole = to === inode.size ? Math.ceil(to / blockSize) : Math.floor(to / blockSize);
-  if (firstWhole > endWhole || (firstWhole === endWhole && firstWhole * blockSize > to)) {
-    return zeroInBlock(
-      volume,
-      inode,
-      Math.floor(from / blockSize),
-      from % blockSize,
-      to - Math.floor(from / blockSize) * blockSize,
-    );
-  }
-  let error = from % blockSize === 0 ? 0 : zeroInBlock(volume, inode, firstWhole - 1, from % blockSize, blockSize);
-  if (error === 0 && endWhole * blockSize < to)
-    error = zeroInBlock(volume, inode, endWhole, 0, to - endWhole * blockSize);
-  if (error === 0 && endWhole > firstWhole) {
-    inode.allocationGoal = 0;
-    error = removeExtents(volume, inode, firstWhole, endWhole, false);
-  }
-  return error;
-}
-
-/** Allocates unwritten blocks for every hole in [from, to). */
-function reserve(volume: Volume, inode: CoreInode, from: number, to: number, keepSize: boolean): number {
-  const map = volume.work.writeMap;
-  const blockSize = volume.blockSize;
-  let error = !keepSize && to > inode.size ? clearTail(volume, inode) : 0;
-  const end = Math.ceil(to / blockSize);
-  let fileBlock = Math.floor(from / blockSize);
-  while (error === 0 && fileBlock < end) {
-    error = mapBlocks(volume, inode, fileBlock, Math.min(end - fileBlock, EXT_UNWRITTEN_MAX_LEN), map);
-    if (error < 0) break;
-    let count = map.count;
-    if (map.block === 0) {
-      error = allocateForFile(volume, inode, fileBlock, count);
-      if (error < 0) break;
-      const { start, count: got } = volume.work.writeRun;
-      error = insertExtent(volume, inode, fileBlock, start, got, true);
-      if (error < 0) {
-        freeBlocks(volume, start, got, false);
-        break;
-      }
-      inode.addBlocks(got, blockSize);
-      inode.allocationGoal = start + got;
-      count = got;
-      error = volume.dirtyInode(inode);
-      if (error === 0) error = volume.breathe();
-    }
-    fileBlock += count;
-  }
-  if (!keepSize && error === 0 && to > inode.size) inode.size = to;
-  return error;
+  return removeRuns(volume, inode, from, EXT_MAX_BLOCKS, metadata);
 }

@@ -228,14 +228,16 @@ export class GroupTable {
     const start = groupStart(g, group);
     const count = groupBlocks(g, group);
     const gd = this.descriptors[group];
+    const ratio = g.clusterSize / g.blockSize;
     const mark = (block: number, blocks: number): void => {
       for (let b = Math.max(block, start); b < Math.min(block + blocks, start + count); b++)
-        setBits(bits, b - start, 1);
+        setBits(bits, Math.floor((b - start) / ratio), 1);
     };
-    setBits(bits, 0, groupSuperBlocks(sb, g, group));
+    setBits(bits, 0, Math.ceil(groupSuperBlocks(sb, g, group) / ratio));
     mark(gd.blockBitmap, 1);
     mark(gd.inodeBitmap, 1);
     mark(gd.inodeTable, g.itableBlocks);
-    setBits(bits, count, g.blockSize * 8 - count);
+    const used = Math.ceil(count / ratio);
+    setBits(bits, used, g.blockSize * 8 - used);
   }
 }

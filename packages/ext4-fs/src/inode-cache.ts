@@ -116,7 +116,7 @@ export class InodeCache {
     const slack = this.#limit >> 3;
     for (const [ino, inode] of this.#inodes) {
       if (this.#inodes.size <= this.#limit - slack) break;
-      if (inode.dirty || inode.refs > 0 || inode.orphan) continue;
+      if (inode.dirty || inode.refs > 0 || inode.orphan || inode.lazy) continue;
       if (inode.touched) inode.touched = false;
       else this.#inodes.delete(ino);
     }

@@ -19,6 +19,8 @@ export const I_GID_LO = 0x18;
 export const I_LINKS_COUNT = 0x1a;
 export const I_BLOCKS_LO = 0x1c;
 export const I_FLAGS = 0x20;
+/** l_i_version: the low half of a change counter; in inodes that hold an attribute's value the reference count. */
+export const I_VERSION_LO = 0x24;
 export const I_BLOCK = 0x28;
 export const I_GENERATION = 0x64;
 export const I_FILE_ACL_LO = 0x68;
@@ -35,6 +37,8 @@ export const I_MTIME_EXTRA = 0x88;
 export const I_ATIME_EXTRA = 0x8c;
 export const I_CRTIME = 0x90;
 export const I_CRTIME_EXTRA = 0x94;
+export const I_VERSION_HI = 0x98;
+export const I_PROJID = 0x9c;
 export const GOOD_OLD_INODE_SIZE = 128;
 /** Bytes of i_block: extent root, block map or fast symlink target. */
 export const I_BLOCK_SIZE = 60;
@@ -42,14 +46,23 @@ export const I_BLOCK_SIZE = 60;
 // i_flags
 export const EXT4_IMMUTABLE_FL = 0x10;
 export const EXT4_APPEND_FL = 0x20;
+export const EXT4_NODUMP_FL = 0x40;
+export const EXT4_NOATIME_FL = 0x80;
+export const EXT4_ENCRYPT_FL = 0x800;
 export const EXT4_INDEX_FL = 0x1000;
+export const EXT4_JOURNAL_DATA_FL = 0x4000;
+export const EXT4_DIRSYNC_FL = 0x10000;
 export const EXT4_TOPDIR_FL = 0x20000;
 export const EXT4_HUGE_FILE_FL = 0x40000;
 export const EXT4_EXTENTS_FL = 0x80000;
+export const EXT4_VERITY_FL = 0x100000;
 export const EXT4_EA_INODE_FL = 0x200000;
 export const EXT4_INLINE_DATA_FL = 0x10000000;
+export const EXT4_PROJINHERIT_FL = 0x20000000;
+export const EXT4_CASEFOLD_FL = 0x40000000;
 /** Flags that a new file inherits from its directory (EXT4_FL_INHERITED without compression). */
-export const EXT4_FL_INHERITED: number = 0x1 | 0x2 | 0x8 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 | 0x10000;
+export const EXT4_FL_INHERITED: number =
+  0x1 | 0x2 | 0x8 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 | EXT4_DIRSYNC_FL | EXT4_PROJINHERIT_FL | EXT4_CASEFOLD_FL;
 
 export type TimeField = "atime" | "mtime" | "ctime" | "crtime";
 
@@ -82,6 +95,10 @@ export class CoreInode {
   allocationGoal = 0;
   /** Set for directories: the block in which the last insertion found room. */
   insertHint = 0;
+  /** Made without a name (O_TMPFILE): `linkInode` may give it its first one. */
+  linkable = false;
+  /** Times changed in memory only (lazytime); they are written with the inode's next change, or by a sync. */
+  lazy = false;
   /** The object that represents this inode at a higher layer. */
   face: object | null = null;
 

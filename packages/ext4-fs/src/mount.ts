@@ -124,7 +124,7 @@ function readSuperblock(device: BlockDevice): { superblock: Superblock; bytes: U
 
 /** Whether the volume may only be read; or which features refuse it. */
 function checkFeatures(sb: Superblock, options: VolumeOptions): boolean | Ext4Error {
-  const refused = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "full")) >>> 0;
+  const refused = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "ro")) >>> 0;
   if (refused !== 0) {
     const features = featureNames("incompat", refused);
     return new Ext4Error("incompatible", `unsupported features: ${features.join(", ")}`, { features });
@@ -134,10 +134,11 @@ function checkFeatures(sb: Superblock, options: VolumeOptions): boolean | Ext4Er
     return new Ext4Error("incompatible", "bigalloc needs the extent feature", { features: ["bigalloc"] });
   }
   const readOnlyBits = (sb.u32(S_FEATURE_RO_COMPAT) & ~supportedBits("roCompat", "full")) >>> 0;
-  if (readOnlyBits === 0 && extents) return false;
+  const readOnlyIncompat = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "full")) >>> 0;
+  if (readOnlyBits === 0 && readOnlyIncompat === 0) return false;
   if (options.readOnly !== true) {
-    const names = readOnlyBits !== 0 ? featureNames("roCompat", readOnlyBits).join(", ") : "files without extents";
-    options.log?.(`ext4: mounted read-only because of ${names}`);
+    const names = [...featureNames("incompat", readOnlyIncompat), ...featureNames("roCompat", readOnlyBits)];
+    options.log?.(`ext4: mounted read-only because of ${names.join(", ")}`);
   }
   return true;
 }
@@ -215,7 +216,7 @@ function recount(volume: Volume): void {
   let blocks = 0;
   let inodes = 0;
   for (const gd of volume.groups.descriptors) {
-    blocks += gd.freeBlocks;
+    blocks += gd.freeBlocks * volume.clusterBlocks;
     inodes += gd.freeInodes;
   }
   volume.freeBlocks = blocks;

@@ -13,6 +13,7 @@ import {
   ENOTDIR,
   ENOTEMPTY,
   EPERM,
+  EXDEV,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   S_IFBLK,
@@ -27,20 +28,22 @@ import { allocateInode, freeInode } from "./allocator/inodes.ts";
 import { EXT4_NAME_LEN, fileTypeOfMode } from "./directory/entry.ts";
 import { addName, initDirectory, removeName, retargetName } from "./directory/insert.ts";
 import { findName, isEmptyDirectory } from "./directory/lookup.ts";
-import { initExtentRoot } from "./extents/node.ts";
 import { EXT4_FEATURE_INCOMPAT_FILETYPE, EXT4_FEATURE_RO_COMPAT_DIR_NLINK } from "./features.ts";
+import { hasFileMap, initFileMap } from "./file-map.ts";
 import { freeFrom, writeFile } from "./file-write.ts";
 import {
   type CoreInode,
   EXT4_APPEND_FL,
-  EXT4_EXTENTS_FL,
   EXT4_FL_INHERITED,
   EXT4_IMMUTABLE_FL,
   EXT4_INDEX_FL,
+  EXT4_PROJINHERIT_FL,
   I_BLOCK,
   I_BLOCK_SIZE,
+  I_PROJID,
 } from "./inode.ts";
-import { addOrphan, deleteInode } from "./orphan.ts";
+import { flagsForMode, projectOf, sameProject } from "./inode-flags.ts";
+import { addOrphan, deleteInode, removeOrphan } from "./orphan.ts";
 import type { Volume } from "./volume.ts";
 import { inheritAcl } from "./xattr/acl.ts";
 
@@ -137,22 +140,44 @@ function newInode(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | n
   inode.links = 1;
   for (const which of ["atime", "ctime", "mtime", "crtime"] as const)
     inode.writeTime(which, volume.time.sec, volume.time.nsec);
-  let flags = dir.flags & EXT4_FL_INHERITED;
+  const flags = dir.flags & EXT4_FL_INHERITED;
   if (type === S_IFREG || type === S_IFDIR) {
-    flags |= EXT4_EXTENTS_FL;
-    initExtentRoot(inode);
+    initFileMap(volume, inode);
   } else if (type === S_IFCHR || type === S_IFBLK) {
     writeDevice(inode, init.rdev);
   }
-  if (type !== S_IFDIR) flags &= ~0x10000; // DIRSYNC_FL is for directories
-  inode.flags = flags;
+  inode.flags |= flagsForMode(inode, flags);
+  if ((flags & EXT4_PROJINHERIT_FL) !== 0 && inode.fits(I_PROJID, 4))
+    inode.view.setUint32(I_PROJID, projectOf(volume, dir), true);
   return inode;
+}
+
+/**
+ * Creates a regular file without a name (O_TMPFILE), on the orphan list from the start: it goes when its last user leaves, unless
+ * `linkInode` names it before.
+ */
+export function createTemporary(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | number {
+  if (!dir.isDirectory) return -ENOTDIR;
+  if (dir.links === 0) return -ENOENT;
+  return withRetry(volume, () => {
+    const inode = newInode(volume, dir, { ...init, mode: (init.mode & ~S_IFMT) | S_IFREG });
+    if (typeof inode === "number") return inode;
+    inode.links = 0;
+    inode.linkable = true;
+    let error = inheritAcl(volume, dir, inode);
+    if (error === 0) error = addOrphan(volume, inode);
+    if (error < 0) {
+      undoNode(volume, inode);
+      return error;
+    }
+    return inode;
+  });
 }
 
 /** Takes back an inode that got no name. */
 function undoNode(volume: Volume, inode: CoreInode): void {
   const isDirectory = inode.isDirectory;
-  if (inode.hasFlag(EXT4_EXTENTS_FL)) freeFrom(volume, inode, 0, isDirectory);
+  if (hasFileMap(volume, inode)) freeFrom(volume, inode, 0, isDirectory);
   inode.links = 0;
   inode.dtime = volume.deletionTime;
   volume.dirtyInode(inode);
@@ -194,8 +219,7 @@ export function createSymlink(
       inode.raw.set(target, I_BLOCK);
       inode.size = target.length;
     } else {
-      inode.flags |= EXT4_EXTENTS_FL;
-      initExtentRoot(inode);
+      initFileMap(volume, inode);
       const written = writeFile(volume, inode, 0, target);
       error = written < 0 ? written : written < target.length ? -ENOSPC : 0;
     }
@@ -214,14 +238,17 @@ export function linkInode(volume: Volume, dir: CoreInode, name: Uint8Array, inod
   if (inode.isDirectory) return -EPERM;
   if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
   if (inode.links >= EXT4_LINK_MAX) return -EMLINK;
-  if (inode.links === 0) return -ENOENT;
+  if (inode.links === 0 && !inode.linkable) return -ENOENT;
+  if (!sameProject(volume, dir, inode)) return -EXDEV;
   return withRetry(volume, () => {
     let error = checkFree(volume, dir, name);
     if (error === 0) error = addName(volume, dir, name, inode.ino, fileTypeFor(volume, inode.mode));
     if (error < 0) return error;
     inode.links++;
+    inode.linkable = false;
     inode.writeTime("ctime", volume.time.sec, volume.time.nsec);
-    error = volume.dirtyInode(inode);
+    error = inode.orphan ? removeOrphan(volume, inode) : 0;
+    if (error === 0) error = volume.dirtyInode(inode);
     return error < 0 ? error : touchDirectory(volume, dir);
   });
 }
@@ -321,10 +348,12 @@ export function renameName(
     const source = resolveForRemoval(volume, dir, name);
     if (typeof source === "number") return source;
     if (newDir.links === 0) return -ENOENT;
+    if (!sameProject(volume, newDir, source)) return -EXDEV;
     const target = lookupName(volume, newDir, newName);
     if (typeof target === "number" && target !== -ENOENT) return target;
     if ((flags & RENAME_EXCHANGE) !== 0) {
       if (typeof target === "number") return target;
+      if (!sameProject(volume, dir, target)) return -EXDEV;
       return source === target ? 0 : exchange(volume, dir, name, source, newDir, newName, target);
     }
     if (typeof target === "number") return moveName(volume, dir, name, source, newDir, newName);

@@ -12,8 +12,9 @@ import { type Buffer, KIND_ORPHANS } from "./buffer-cache.ts";
 import { blockChecksumIsValid, ORPHAN_BLOCK_MAGIC } from "./checksum/metadata-checksum.ts";
 import { type Mapping, mapBlocks } from "./extents/map.ts";
 import { EXT4_FEATURE_COMPAT_ORPHAN_FILE, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT } from "./features.ts";
+import { hasFileMap } from "./file-map.ts";
 import { freeFrom } from "./file-write.ts";
-import { type CoreInode, EXT4_EXTENTS_FL } from "./inode.ts";
+import type { CoreInode } from "./inode.ts";
 import { S_LAST_ORPHAN, S_ORPHAN_FILE_INUM } from "./superblock.ts";
 import type { Volume } from "./volume.ts";
 import { releaseXattrBlock } from "./xattr/store.ts";
@@ -155,7 +156,7 @@ export function deleteInode(volume: Volume, inode: CoreInode): number {
 function deleteContent(volume: Volume, inode: CoreInode): number {
   let error = 0;
   const isDirectory = inode.isDirectory;
-  if (inode.hasFlag(EXT4_EXTENTS_FL)) {
+  if (hasFileMap(volume, inode)) {
     // Blocks may take several transactions to free: a crash in between must find the inode again.
     if (!inode.orphan) error = addOrphan(volume, inode);
     if (error === 0) {

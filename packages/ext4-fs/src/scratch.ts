@@ -11,7 +11,7 @@ import type { Mapping } from "./extents/map.ts";
 import { ExtentPath } from "./extents/node.ts";
 
 const newMapping = (): Mapping => ({ block: 0, count: 0, unwritten: false });
-const newRun = (): Run => ({ start: 0, count: 0 });
+const newRun = (): Run => ({ start: 0, count: 0, charged: 0 });
 const newFound = (): FoundEntry => ({ buffer: null, at: 0, ino: 0, fileType: 0 });
 const newHtreePath = (): HtreePath => ({ frames: [], hashVersion: 0 });
 
@@ -24,6 +24,7 @@ export class Scratch {
   readonly writeMap: Mapping = newMapping();
   readonly blockMap: Mapping = newMapping();
   readonly lookupMap: Mapping = newMapping();
+  readonly clusterMap: Mapping = newMapping();
   readonly bestRun: Run = newRun();
   readonly nodeRun: Run = newRun();
   readonly writeRun: Run = newRun();

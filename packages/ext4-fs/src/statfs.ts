@@ -40,7 +40,7 @@ export function volumeStatus(volume: Volume): VolumeStatus {
 /** Blocks that no file can have: superblocks, descriptors, bitmaps, inode tables, journal. */
 export function overheadBlocks(volume: Volume): number {
   const { superblock: sb, geometry: g } = volume;
-  const stored = sb.u32(S_OVERHEAD_CLUSTERS);
+  const stored = sb.u32(S_OVERHEAD_CLUSTERS) * volume.clusterBlocks;
   if (stored > 0 && stored < g.blocksCount) return stored;
   let blocks = g.firstDataBlock;
   for (let group = 0; group < g.groupCount; group++) blocks += groupSuperBlocks(sb, g, group) + 2 + g.itableBlocks;

@@ -145,6 +145,10 @@ export class Superblock {
   hasRoCompat(bit: number): boolean {
     return (this.u32(S_FEATURE_RO_COMPAT) & bit) !== 0;
   }
+  setCompat(bit: number, on: boolean): void {
+    const bits = this.u32(S_FEATURE_COMPAT);
+    this.setU32(S_FEATURE_COMPAT, on ? bits | bit : bits & ~bit);
+  }
   setIncompat(bit: number, on: boolean): void {
     const bits = this.u32(S_FEATURE_INCOMPAT);
     this.setU32(S_FEATURE_INCOMPAT, on ? bits | bit : bits & ~bit);

@@ -14,16 +14,18 @@
  */
 import type { BlockDevice } from "blockdev-disk";
 import { EIO, EROFS, EUCLEAN } from "linux-abi";
+import { nextOne, nextZero } from "./bitmap.ts";
 import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_SUPERBLOCK } from "./buffer-cache.ts";
 import { updateBlockChecksum } from "./checksum/metadata-checksum.ts";
-import { EXT4_FEATURE_COMPAT_DIR_INDEX } from "./features.ts";
-import type { Geometry } from "./geometry.ts";
+import { EXT4_FEATURE_COMPAT_DIR_INDEX, EXT4_FEATURE_RO_COMPAT_LARGE_FILE } from "./features.ts";
+import { type Geometry, groupStart } from "./geometry.ts";
 import { GroupTable } from "./groups.ts";
 import type { CoreInode } from "./inode.ts";
 import { InodeCache } from "./inode-cache.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { OrphanFile } from "./orphan.ts";
 import { Scratch } from "./scratch.ts";
+import { discardBlocks } from "./trim.ts";
 import {
   EXT2_FLAGS_UNSIGNED_HASH,
   EXT4_ERROR_FS,
@@ -68,6 +70,10 @@ export interface VolumeOptions {
    * image that nobody else sees yet; a crash leaves it inconsistent. Default false.
    */
   readonly unjournaled?: boolean;
+  /** Times of reads stay in memory until the inode is written anyway, or a sync (mount option lazytime). Default false. */
+  readonly lazyTime?: boolean;
+  /** Discard blocks on the device once the transaction that freed them has committed (mount option discard). Default false. */
+  readonly discard?: boolean;
   /** Receives one line per problem found on the medium. */
   readonly log?: (message: string) => void;
 }
@@ -83,6 +89,8 @@ export class Volume {
   readonly device: BlockDevice;
   readonly geometry: Geometry;
   readonly blockSize: number;
+  /** Blocks per allocation unit: 1 without bigalloc. */
+  readonly clusterBlocks: number;
   readonly superblock: Superblock;
   readonly cache: BufferCache;
   readonly groups: GroupTable;
@@ -119,6 +127,7 @@ export class Volume {
   #changed: Buffer[] = [];
   #changedInodes: CoreInode[] = [];
   #revoked = new Set<number>();
+  readonly #lazy = new Set<CoreInode>();
   readonly #pending = new Set<Buffer>();
   #transactionStart = 0;
   #countsChanged = false;
@@ -129,6 +138,7 @@ export class Volume {
     this.geometry = geometry;
     this.options = options;
     this.blockSize = geometry.blockSize;
+    this.clusterBlocks = geometry.clusterSize / geometry.blockSize;
     this.#unit = geometry.blockSize / device.blockSize;
     const at = geometry.blockSize === 1024 ? 0 : SUPERBLOCK_OFFSET;
     this.#superblockBuffer = new Buffer(geometry.blockSize === 1024 ? 1 : 0, superblockBlock);
@@ -291,6 +301,27 @@ export class Volume {
     return 0;
   }
 
+  /** The times of `inode` have changed in memory only: they are written with its next change, or by `sync`. */
+  keepLazily(inode: CoreInode): void {
+    if (inode.dirty) return;
+    inode.lazy = true;
+    this.#lazy.add(inode);
+  }
+
+  /** Brings times that were kept in memory into the running transaction. */
+  #writeLazyTimes(): number {
+    if (this.#lazy.size === 0) return 0;
+    const error = this.begin();
+    if (error < 0) return error;
+    for (const inode of this.#lazy) {
+      inode.lazy = false;
+      const failed = inode.deleted ? 0 : this.dirtyInode(inode);
+      if (failed < 0) return this.end(failed);
+    }
+    this.#lazy.clear();
+    return this.end(0);
+  }
+
   /** A metadata block has been freed: no older copy of it may ever be written to its home again. */
   forgetBlock(block: number): void {
     const buffer = this.cache.peek(block);
@@ -334,10 +365,24 @@ export class Volume {
     }
     this.#changed = [];
     this.#revoked = new Set();
+    if (this.options.discard === true) this.#discardFreed();
     this.groups.held.clear();
     if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom()))
       return this.checkpoint();
     return 0;
+  }
+
+  /** What the committed transaction freed holds nothing any more. A device that fails at this loses nothing. */
+  #discardFreed(): void {
+    for (const [group, bits] of this.groups.held) {
+      const base = groupStart(this.geometry, group);
+      const count = bits.length * 8;
+      for (let bit = nextOne(bits, undefined, 0, count); bit < count; ) {
+        const stop = nextZero(bits, undefined, bit, count);
+        discardBlocks(this, base + bit * this.clusterBlocks, (stop - bit) * this.clusterBlocks);
+        bit = nextOne(bits, undefined, stop, count);
+      }
+    }
   }
 
   /** Writes all committed blocks home and empties the journal. Must not be called with a running transaction. */
@@ -356,8 +401,9 @@ export class Volume {
   sync(home: boolean = false): number {
     if (this.readOnly) return 0;
     if (this.aborted) return -EIO;
+    let error = home ? this.#writeLazyTimes() : 0;
     const hadChanges = this.hasChanges;
-    let error = this.commit();
+    if (error === 0) error = this.commit();
     if (error === 0 && home) error = this.checkpoint();
     if (error === 0 && (!hadChanges || home)) error = this.flushDevice();
     return error;
@@ -418,6 +464,14 @@ export class Volume {
   #storeInode(inode: CoreInode): void {
     const buffer = inode.buffer;
     if (buffer === null) return;
+    if (
+      inode.isRegular &&
+      inode.size > 0x7fff_ffff &&
+      !this.superblock.hasRoCompat(EXT4_FEATURE_RO_COMPAT_LARGE_FILE)
+    ) {
+      this.superblock.setRoCompat(EXT4_FEATURE_RO_COMPAT_LARGE_FILE, true);
+      this.dirtySuperblock();
+    }
     if (this.hasMetadataCsum) inode.updateChecksum();
     buffer.data.set(inode.raw, this.inodes.offsetOf(inode.ino));
     inode.dirty = false;

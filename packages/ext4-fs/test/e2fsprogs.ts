@@ -45,7 +45,7 @@ export function makeImage(path: string, byteLength: number, args: readonly strin
   const fd = openSync(path, "w");
   ftruncateSync(fd, byteLength);
   closeSync(fd);
-  const made = run("mke2fs", ["-q", "-F", "-t", "ext4", ...args, path]);
+  const made = run("mke2fs", ["-q", "-F", ...(args.includes("-t") ? [] : ["-t", "ext4"]), ...args, path]);
   if (made.status !== 0) throw new Error(`mke2fs failed: ${made.output}`);
 }
 

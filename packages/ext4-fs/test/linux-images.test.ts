@@ -69,6 +69,13 @@ const KINDS: readonly [string, number, readonly string[]][] = [
   ["meta_bg", 48 << 20, ["-b", "1024", "-O", "meta_bg,^resize_inode"]],
   ["large_dir, sparse_super2", 48 << 20, ["-b", "1024", "-O", "large_dir,sparse_super2"]],
   ["128-byte inodes", 48 << 20, ["-b", "1024", "-I", "128"]],
+  ["ext2, 1 KiB blocks", 48 << 20, ["-t", "ext2", "-b", "1024"]],
+  ["ext2 as of 1995: revision 0", 48 << 20, ["-t", "ext2", "-b", "1024", "-r", "0", "-O", "none"]],
+  ["ext3, 4 KiB blocks", 48 << 20, ["-t", "ext3", "-b", "4096"]],
+  ["ext3 with uninit_bg and dir_index", 48 << 20, ["-t", "ext3", "-b", "1024", "-O", "uninit_bg,dir_index"]],
+  ["ext4 without extents", 48 << 20, ["-b", "1024", "-O", "^extent,^64bit"]],
+  ["bigalloc, 16 KiB clusters", 48 << 20, ["-b", "1024", "-C", "16384", "-O", "bigalloc"]],
+  ["bigalloc, 64 KiB clusters of 4 KiB blocks", 96 << 20, ["-b", "4096", "-C", "65536", "-O", "bigalloc"]],
 ];
 
 test.skipIf(!hasE2fsprogs).each(KINDS)(
@@ -91,6 +98,7 @@ test.skipIf(!hasE2fsprogs).each(KINDS)(
   (kind, size, args) => {
     const image = workspace.file("work.img");
     makeImage(image, size, args);
+    const reserves = args[1] !== "ext2" && args[1] !== "ext3" && !args.at(-1)?.includes("^extent");
     const problems: string[] = [];
     const disk = new OverlayDisk(new FileDisk(image, { readOnly: true }));
     let now = 1_700_000_000;
@@ -100,7 +108,7 @@ test.skipIf(!hasE2fsprogs).each(KINDS)(
       cacheBlocks: 256,
       cacheInodes: 64,
     });
-    const workload = new Workload(fs, kind.length);
+    const workload = new Workload(fs, kind.length, { reserves });
     for (let i = 0; i < 1500; i++) workload.next();
     workload.finish();
     expect(fs.unmount()).toBe(0);

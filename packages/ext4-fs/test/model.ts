@@ -1,6 +1,7 @@
 /**
  * A random workload on a file system, with a model of what must be there: a tree of maps, applied step by step to both.
  */
+import { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE } from "linux-abi";
 import type { Inode } from "vfs-inode";
 import type { Ext4FileSystem } from "../src/index.ts";
 
@@ -15,6 +16,7 @@ export interface ModelNode {
 
 const EEXIST = 17;
 const EISDIR = 21;
+const EINVAL = 22;
 const NODE = { uid: 1000, gid: 100, rdev: 0 };
 
 /** Numbers that are the same on every run. */
@@ -47,11 +49,16 @@ export class Workload {
   #files: { place: Place; name: string }[] = [];
   #open: Inode[] = [];
   readonly #maxData: number;
+  readonly #reserves: boolean;
+  /** Unit of COLLAPSE_RANGE and INSERT_RANGE. */
+  readonly #unit: number;
 
   /** Works below /work, which it makes. */
-  constructor(fs: Ext4FileSystem, seed: number, options: { maxData?: number } = {}) {
+  constructor(fs: Ext4FileSystem, seed: number, options: { maxData?: number; reserves?: boolean } = {}) {
     this.#random = new Random(seed);
     this.#maxData = options.maxData ?? 20000;
+    this.#reserves = options.reserves ?? true;
+    this.#unit = fs.volume.geometry.clusterSize;
     const made = fs.root().mkdir("work", { ...NODE, mode: 0o755 });
     const work = check(made, "mkdir /work");
     work.ref();
@@ -74,9 +81,11 @@ export class Workload {
       if (kind < 60) this.#write(file);
       else if (kind < 68) this.#truncate(file);
       else if (kind < 72) this.#punch(file);
-      else if (kind < 76) this.#reserve(file);
+      else if (kind < 74 && this.#reserves) this.#reserve(file);
+      else if (kind < 76 && this.#reserves) this.#shift(file);
       else if (kind < 86) this.#unlink(at, file);
-      else if (kind < 96) this.#rename(at, file, place, name);
+      else if (kind < 95) this.#rename(at, file, place, name);
+      else if (kind < 96) this.#temporary(place, name);
       else this.#xattr(file);
     }
   }
@@ -149,17 +158,61 @@ export class Workload {
     node.changedAt = this.step;
   }
 
+  /** Reserve, or zero a range; either may keep the size. */
   #reserve(file: { place: Place; name: string }): void {
     const node = this.#node(file);
     const from = this.#random.below(this.#maxData * 2);
     const end = from + 1 + this.#random.below(this.#maxData);
-    expectEqual(this.#inode(file).fallocate(0, from, end - from), 0, "fallocate");
-    if (end > node.data.length) {
-      const data = new Uint8Array(end);
-      data.set(node.data);
-      node.data = data;
-    }
+    const keep = this.#random.below(3) === 0;
+    const zero = this.#random.below(2) === 0;
+    const mode = (keep ? FALLOC_FL_KEEP_SIZE : 0) | (zero ? FALLOC_FL_ZERO_RANGE : 0);
+    expectEqual(this.#inode(file).fallocate(mode, from, end - from), 0, "fallocate");
+    const data = new Uint8Array(keep ? node.data.length : Math.max(end, node.data.length));
+    data.set(node.data);
+    if (zero) data.fill(0, from, end);
+    node.data = data;
     node.changedAt = this.step;
+  }
+
+  /** Takes a range out of the file, or opens one. */
+  #shift(file: { place: Place; name: string }): void {
+    const node = this.#node(file);
+    const unit = this.#unit;
+    const length = node.data.length;
+    const from = this.#random.below(Math.ceil(length / unit) + 1) * unit;
+    const count = (1 + this.#random.below(Math.max(1, Math.floor(this.#maxData / unit / 2)))) * unit;
+    const inode = this.#inode(file);
+    const collapses = this.#random.below(2) === 0;
+    const result = inode.fallocate(collapses ? FALLOC_FL_COLLAPSE_RANGE : FALLOC_FL_INSERT_RANGE, from, count);
+    const fits = collapses ? from + count < length : from < length;
+    if (!fits) return expectEqual(result, -EINVAL, "a range that is not inside the file");
+    expectEqual(result, 0, collapses ? "collapse" : "insert");
+    const data = new Uint8Array(length + (collapses ? -count : count));
+    data.set(node.data.subarray(0, from));
+    if (collapses) data.set(node.data.subarray(from + count), from);
+    else data.set(node.data.subarray(from), from + count);
+    node.data = data;
+    node.changedAt = this.step;
+  }
+
+  /** A file without a name that gets content, and then perhaps a name. */
+  #temporary(place: Place, name: string): void {
+    if (place.inode.tmpfile === undefined) throw new Error("no tmpfile");
+    const inode = check(place.inode.tmpfile({ ...NODE, mode: 0o100600 }), "tmpfile");
+    inode.ref();
+    const data = new Uint8Array(this.#random.below(this.#maxData)).fill(9);
+    expectEqual(inode.writeAt(0, data), data.length, "write to a temporary file");
+    const fate = this.#random.below(3);
+    if (fate === 0) {
+      this.#open.push(inode);
+      return;
+    }
+    if (fate === 1 && !place.dir.children.has(name)) {
+      expectEqual(place.inode.link(name, inode), 0, "link of a temporary file");
+      place.dir.children.set(name, { ...newNode("file", this.step), data });
+      this.#files.push({ place, name });
+    }
+    inode.unref();
   }
 
   /** Every other time the file is still open, and closed some steps later. */

@@ -3,9 +3,8 @@
  * nodes, adding a level.
  */
 import { EFBIG, ENOSPC, EUCLEAN } from "linux-abi";
-import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_DIRECTORY, KIND_HTREE } from "../buffer-cache.ts";
-import { insertExtent } from "../extents/insert.ts";
+import { allocateRun, insertRun, releaseRun } from "../file-map.ts";
 import { allocationGoal } from "../file-write.ts";
 import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
@@ -98,19 +97,16 @@ export function appendBlock(volume: Volume, dir: CoreInode): Buffer | number {
   const fileBlock = dir.size / volume.blockSize;
   if (fileBlock >= 0x0fffffff) return -EFBIG;
   const goal = allocationGoal(volume, dir, fileBlock);
-  let error = allocateBlocks(volume, goal, 1, run);
+  let error = allocateRun(volume, dir, fileBlock, 1, goal, run);
   if (error < 0) return error;
-  const { start } = run;
-  error = insertExtent(volume, dir, fileBlock, start, 1, false);
+  error = insertRun(volume, dir, fileBlock, run, false);
   if (error < 0) {
-    freeBlocks(volume, start, 1, false);
+    releaseRun(volume, run);
     return error;
   }
-  dir.addBlocks(1, volume.blockSize);
-  dir.allocationGoal = start + 1;
   dir.size = dir.size + volume.blockSize;
   error = volume.dirtyInode(dir);
-  return error < 0 ? error : volume.cache.create(start);
+  return error < 0 ? error : volume.cache.create(run.start);
 }
 
 // ---- htree ----

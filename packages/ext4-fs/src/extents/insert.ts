@@ -195,14 +195,14 @@ function newNode(volume: Volume, inode: CoreInode): Buffer | number {
   if (error < 0) return error;
   const buffer = volume.cache.create(run.start);
   volume.dirtyBuffer(buffer, KIND_EXTENTS, inode.csumSeed);
-  inode.addBlocks(1, volume.blockSize);
+  inode.addBlocks(run.charged, volume.blockSize);
   const failed = volume.dirtyInode(inode);
   return failed < 0 ? failed : buffer;
 }
 
 /** Frees a node that holds nothing any more. */
 export function freeNode(volume: Volume, inode: CoreInode, block: number): number {
-  inode.addBlocks(-1, volume.blockSize);
+  inode.addBlocks(-volume.clusterBlocks, volume.blockSize);
   return freeBlocks(volume, block, 1, true);
 }
 

@@ -5,9 +5,9 @@
  * transaction may be committed in between (`Volume.breathe`). The caller has put a file that is being truncated on the orphan
  * list, so a crash half-way is finished at the next mount.
  */
-import { freeBlocks } from "../allocator/blocks.ts";
+import { freeFileBlocks } from "../allocator/clusters.ts";
 import type { Buffer } from "../buffer-cache.ts";
-import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
+import { type CoreInode, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { dirtyNode, freeNode, updateKeys, makeRoom } from "./insert.ts";
 import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, findExtent, HEADER_SIZE } from "./node.ts";
@@ -17,7 +17,6 @@ import { EH_DEPTH, EH_ENTRIES, ENTRY_SIZE, findExtent, HEADER_SIZE } from "./nod
  * 0, -EUCLEAN, -EIO; punching into the middle of an extent may need a block for the tree: -ENOSPC.
  */
 export function removeExtents(volume: Volume, inode: CoreInode, from: number, to: number, metadata: boolean): number {
-  if (!inode.hasFlag(EXT4_EXTENTS_FL)) return volume.corrupt("file without extents cannot be changed", inode.ino, 0);
   const error = removeBackward(volume, inode, from, to, metadata);
   return error < 0 ? error : pullUp(volume, inode);
 }
@@ -96,9 +95,6 @@ function removePart(
   }
   let error = dirtyNode(volume, inode, path, leaf);
   if (error < 0) return error;
-  error = freeBlocks(volume, start + before, cutTo - cutFrom, metadata);
-  if (error < 0) return error;
-  inode.addBlocks(-(cutTo - cutFrom), volume.blockSize);
   if (before > 0) {
     path.setExtent(at, first, start, before, unwritten);
     if (after > 0) {
@@ -117,6 +113,7 @@ function removePart(
           ? updateKeys(volume, inode, path, path.key(leaf, 0))
           : 0;
   }
+  if (error === 0) error = freeFileBlocks(volume, inode, cutFrom, cutTo - cutFrom, start + before, metadata);
   return error < 0 ? error : volume.dirtyInode(inode);
 }
 

@@ -185,6 +185,7 @@ const NOT_FOR_MKFS: ReadonlySet<string> = new Set([
   "sparse_super2",
   "fast_commit",
   "uninit_bg",
+  "bigalloc",
 ]);
 
 function chooseFeatures(changes: readonly string[]): FeatureBits {

@@ -45,7 +45,7 @@ import {
 } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
 
-const $run: Run = { start: 0, count: 0 }; // scratch
+const $run: Run = { start: 0, count: 0, charged: 0 }; // scratch
 const LOST_FOUND_SIZE = 16384;
 
 /** A reserved inode (its bitmap bit is set already), with times and the extra part. */

@@ -12,6 +12,7 @@ import { closeVolume, openVolume, setReadOnly } from "../mount.ts";
 import { PathInode } from "../path-inode.ts";
 import { volumeStatus } from "../statfs.ts";
 import { EXT4_ROOT_INO } from "../superblock.ts";
+import { trimVolume } from "../trim.ts";
 import { Volume, type VolumeOptions } from "../volume.ts";
 import { Ext4Inode } from "./inode.ts";
 
@@ -72,7 +73,13 @@ export class Ext4FileSystem implements FileSystem {
   }
 
   mountOptions(): string {
-    return "";
+    const { lazyTime, discard } = this.volume.options;
+    return [lazyTime === true ? "lazytime" : "", discard === true ? "discard" : ""].filter((o) => o !== "").join(",");
+  }
+
+  /** fstrim(8): discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. */
+  trim(start: number = 0, byteLength: number = Number.MAX_SAFE_INTEGER, minByteLength: number = 0): number {
+    return this.volume.mounted ? trimVolume(this.volume, start, byteLength, minByteLength) : -EIO;
   }
 
   remount(readOnly: boolean): number {

@@ -3,14 +3,18 @@
  */
 import { decodeName, EIO, EISDIR, encodeName, EXDEV, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from "linux-abi";
 import type { AttributeChanges, Attributes, DirectoryEmit, Inode, NewNode } from "vfs-inode";
-import { changeAttributes } from "../attributes.ts";
+import { changeAttributes, touchAccessTime } from "../attributes.ts";
 import { readDirectory } from "../directory/lookup.ts";
+import { type EmitExtent, listExtents } from "../fiemap.ts";
 import { readFile, seekData } from "../file-read.ts";
-import { allocateRange, truncateFile, writeFile } from "../file-write.ts";
+import { allocateRange } from "../fallocate.ts";
+import { truncateFile, writeFile } from "../file-write.ts";
 import type { CoreInode } from "../inode.ts";
+import { projectOf, setProject, setUserFlags, userFlags } from "../inode-flags.ts";
 import {
   createNode,
   createSymlink,
+  createTemporary,
   linkInode,
   lookupName,
   readDevice,
@@ -164,6 +168,32 @@ export class Ext4Inode implements Inode {
   seekData(offset: number, data: boolean): number {
     if (this.#core.isDirectory) return -EISDIR;
     return seekData(this.#volume, this.#core, offset, data);
+  }
+
+  touchAtime(sec: number, nsec: number): void {
+    touchAccessTime(this.#volume, this.#core, sec, nsec);
+  }
+
+  tmpfile(node: NewNode): Ext4Inode | number {
+    return this.#wrap(createTemporary(this.#volume, this.#core, node));
+  }
+
+  inodeFlags(): number {
+    return userFlags(this.#core);
+  }
+  setInodeFlags(flags: number): number {
+    return setUserFlags(this.#volume, this.#core, flags);
+  }
+
+  projectId(): number {
+    return projectOf(this.#volume, this.#core);
+  }
+  setProjectId(project: number): number {
+    return setProject(this.#volume, this.#core, project);
+  }
+
+  mapExtents(start: number, byteLength: number, xattr: boolean, emit: EmitExtent): number {
+    return listExtents(this.#volume, this.#core, start, byteLength, xattr, emit);
   }
 
   /** Data is on the device once written; what waits is the transaction that the inode's changes are in. */

@@ -5,6 +5,7 @@ import { ENOSPC, EOPNOTSUPP } from "linux-abi";
 import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_XATTR } from "../buffer-cache.ts";
 import { blockChecksumIsValid } from "../checksum/metadata-checksum.ts";
+import { EXT4_FEATURE_COMPAT_EXT_ATTR } from "../features.ts";
 import { groupStart } from "../geometry.ts";
 import { type CoreInode, GOOD_OLD_INODE_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
@@ -110,9 +111,13 @@ function storeBlock(volume: Volume, inode: CoreInode, list: readonly StoredXattr
     if (error < 0) return error;
     buffer = volume.cache.create(run.start);
     inode.fileAcl = run.start;
-    inode.addBlocks(1, volume.blockSize);
+    inode.addBlocks(run.charged, volume.blockSize);
     const failed = volume.dirtyInode(inode);
     if (failed < 0) return failed;
+  }
+  if (!volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_EXT_ATTR)) {
+    volume.superblock.setCompat(EXT4_FEATURE_COMPAT_EXT_ATTR, true);
+    volume.dirtySuperblock();
   }
   volume.dirtyBuffer(buffer, KIND_XATTR, 0);
   buffer.data.fill(0);
@@ -132,7 +137,7 @@ export function releaseXattrBlock(volume: Volume, inode: CoreInode): number {
   const references = buffer.view.getUint32(XATTR_REFCOUNT, true);
   const block = inode.fileAcl;
   inode.fileAcl = 0;
-  inode.addBlocks(-1, volume.blockSize);
+  inode.addBlocks(-volume.clusterBlocks, volume.blockSize);
   const error = volume.dirtyInode(inode);
   if (error < 0) return error;
   if (references <= 1) return freeBlocks(volume, block, 1, true);
