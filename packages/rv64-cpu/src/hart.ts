@@ -105,8 +105,6 @@ export interface HartCompiler {
   attach(host: CompilerHost): void;
   /** The address was jumped to often. 1: compilePending should be called soon. */
   hot(pcLo: number, pcHi: number): number;
-  /** Compiled code called STATE_PC, which has no compiled code. */
-  cold(): void;
   /** Called between slices, when nothing compiled is on the stack. */
   compilePending(instret: number): void;
 }
@@ -183,7 +181,6 @@ export class Hart {
         this.#illegal(mmu.instructionBits(lo, hi));
       },
       hot: (lo, hi) => compiler?.hot(lo, hi) ?? 0,
-      cold: () => compiler?.cold(),
     };
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);

@@ -3,7 +3,7 @@
  *
  * The memory is reserved once and never grown: growing detaches every view. Untouched pages cost the host nothing.
  */
-import { CACHE_BYTES, CACHE_COUNT, DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT } from "./state.ts";
+import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT, EXIT_COUNTERS } from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
 export const PAGE_SIZE = 4096;
@@ -34,6 +34,8 @@ export interface HartRam extends GuestRam {
   readonly compiledFramesOffset: number;
   /** Memory offset of the entry descriptors of compiled code. */
   readonly entriesOffset: number;
+  /** Memory offset of the counters of exits from compiled code. */
+  readonly exitCountersOffset: number;
 }
 
 export interface GuestRamOptions {
@@ -60,8 +62,8 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   const codeMapOffset = DECODED_BASE + decodedPages * DECODED_STRIDE;
   const compiledFramesOffset = codeMapOffset + (size / PAGE_SIZE) * 2;
   const entriesOffset = Math.ceil((compiledFramesOffset + size / PAGE_SIZE) / ENTRY_BYTES) * ENTRY_BYTES;
-  const offset =
-    Math.ceil((entriesOffset + ENTRY_COUNT * ENTRY_BYTES + CACHE_COUNT * CACHE_BYTES) / WASM_PAGE) * WASM_PAGE;
+  const exitCountersOffset = entriesOffset + ENTRY_COUNT * ENTRY_BYTES;
+  const offset = Math.ceil((exitCountersOffset + EXIT_COUNTERS * 2) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -74,6 +76,7 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
     codeMapOffset,
     compiledFramesOffset,
     entriesOffset,
+    exitCountersOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

@@ -59,8 +59,10 @@ export const STATE_WALK_WRITE_VALUE = 0x278;
 export const STATE_USED = 0x27c;
 /** i64: instructions retired by compiled code. */
 export const STATE_COMPILED = 0x280;
-/** saveState covers [0, STATE_END). */
-export const STATE_END = 0x288;
+/** Indirect jumps out of compiled code. */
+export const STATE_MISSES = 0x288;
+/** Up to here the state is cleared for a new hart. */
+export const STATE_END = 0x290;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;
@@ -97,8 +99,5 @@ export const ENTRY_EPOCH = 48;
 export const ENTRY_SLOT = 52;
 export const ENTRY_COUNT = 16384;
 
-/** Inline caches of indirect calls in compiled code: { i64 pc; i32 epoch; i32 table slot }, behind the entries. */
-export const CACHE_BYTES = 16;
-export const CACHE_EPOCH = 8;
-export const CACHE_SLOT = 12;
-export const CACHE_COUNT = 8192;
+/** Counters (u16) of the places at which compiled code was left, by pc / 2 modulo their number; behind the entries. */
+export const EXIT_COUNTERS = 8192;

@@ -104,9 +104,13 @@ for (const { id, syntax } of INSTRUCTIONS) {
   floatFields[id] = (syntax.includes("D") ? 1 : 0) | (syntax.includes("S") ? 2 : 0) | (syntax.includes("T") ? 4 : 0);
 }
 
+/** Record fields of a conditional branch, which has no use for them: how often it went each way, modulo 65536. */
+export const EDGE_TAKEN: number = RECORD_RD;
+export const EDGE_NOT_TAKEN: number = RECORD_RS3;
+
 /** The record field that a jump does not use and that counts how often it was taken: branch, jal, jalr. */
 export function counterField(row: Instruction): number {
-  return row.imm === IMM_B ? RECORD_RD : row.imm === IMM_J ? RECORD_RS1 : RECORD_RS2;
+  return row.imm === IMM_B ? EDGE_TAKEN : row.imm === IMM_J ? RECORD_RS1 : RECORD_RS2;
 }
 
 /** Writes records into the hart's memory. */
@@ -160,7 +164,7 @@ export class RecordWriter {
     u16[half + (RECORD_RS1 >> 1)] = row.imm === IMM_J ? 0 : ((float & 2) !== 0 ? STATE_F : 0) + rs1 * 8;
     u16[half + (RECORD_RS2 >> 1)] = row.imm === IMM_I ? 0 : ((float & 4) !== 0 ? STATE_F : 0) + rs2 * 8;
     this.#i32[(record + RECORD_IMM) >> 2] = imm;
-    u16[half + (RECORD_RS3 >> 1)] = STATE_F + (full >>> 27) * 8;
+    u16[half + (RECORD_RS3 >> 1)] = row.imm === IMM_B ? 0 : STATE_F + (full >>> 27) * 8;
     this.#u8[record + RECORD_RM] = (full >> 12) & 7;
     this.#u8[record + RECORD_LENGTH] = length;
     u16[half] = opNumbers[row.id * 8 + (length === 4 ? 4 : 0) + reach];

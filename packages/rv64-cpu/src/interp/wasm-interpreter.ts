@@ -33,6 +33,7 @@ import { SEMANTICS } from "../isa/semantics.ts";
 import {
   CROSS_PAGE,
   ENTRY_SLOT,
+  EXIT_COUNTERS,
   RECORD_BYTES,
   RECORD_IMM,
   RECORD_RD,
@@ -69,6 +70,8 @@ import {
   DISPATCH_FIRST,
   DISPATCH_OPS,
   type DispatchOp,
+  EDGE_NOT_TAKEN,
+  EDGE_TAKEN,
   REACH_FAR,
   REACH_LOCAL,
   REACH_LOOP,
@@ -100,8 +103,6 @@ export interface InterpreterImports {
   off(pcLo: number, pcHi: number): void;
   /** A jump target is hot. 1: leave soon, so that it can be compiled. */
   hot(pcLo: number, pcHi: number): number;
-  /** Compiled code called STATE_PC, which is not compiled. */
-  cold(): void;
 }
 
 // What a compiled region returns.
@@ -113,6 +114,9 @@ export const REGION_TRAP = 1;
 export const REGION_LEAVE = 2;
 /** Nothing was done: fuel too low, pages not as compiled, or not compiled at all. */
 export const REGION_DECLINED = 3;
+
+/** An exit from compiled code counts as so many jumps: its target keeps the code around it from running compiled. */
+const EXIT_WEIGHT = 4;
 
 // Locals of run(); 0 is the parameter.
 const FUEL = 0;
@@ -317,10 +321,13 @@ class InterpreterLowering extends Lowering {
     const op = this.op as DispatchOp;
     if (op.reach === REACH_LOCAL || (op.reach === REACH_LOOP && this.hotCount === 0)) {
       // A select, not a branch: the dispatch that follows is the one unpredictable jump.
+      this.expr(cond);
+      code.set(STATUS);
+      if (this.hotCount > 0) this.#countEdge();
       code.get(RP);
       this.getImm32();
       code.i32Const((op.length * RECORD_BYTES) / 2);
-      this.expr(cond);
+      code.get(STATUS);
       code.byte(w.SELECT);
       code.byte(w.I32_ADD);
       code.set(RP);
@@ -330,6 +337,28 @@ class InterpreterLowering extends Lowering {
     this.block(w.IF);
     this.#relative();
     this.end();
+    if (this.hotCount === 0) return;
+    code.get(RP);
+    this.field16(EDGE_NOT_TAKEN);
+    code.i32Const(1);
+    code.byte(w.I32_ADD);
+    code.memory(w.I32_STORE16, EDGE_NOT_TAKEN);
+  }
+  /** Profiling: counts which way the branch goes, STATUS, in its record. */
+  #countEdge(): void {
+    const { code } = this;
+    code.i32Const(EDGE_TAKEN);
+    code.i32Const(EDGE_NOT_TAKEN);
+    code.get(STATUS);
+    code.byte(w.SELECT);
+    code.get(RP);
+    code.byte(w.I32_ADD);
+    code.tee(ENTRY);
+    code.get(ENTRY);
+    code.memory(w.I32_LOAD16_U, 0);
+    code.i32Const(1);
+    code.byte(w.I32_ADD);
+    code.memory(w.I32_STORE16, 0);
   }
   /** To pc + imm. */
   #relative(): void {
@@ -377,16 +406,21 @@ class InterpreterLowering extends Lowering {
     code.byte(w.I32_ADD);
     code.tee(STATUS);
     code.memory(w.I32_STORE16, field);
+    pushTarget();
+    code.set(VA);
+    this.reportHot(this.hotCount, VA);
+  }
+  /** Tells the host about the pc in local `target` if the count in STATUS is a multiple of `every`. */
+  reportHot(every: number, target: number): void {
+    const { code } = this;
     code.get(STATUS);
-    code.i32Const(this.hotCount - 1);
+    code.i32Const(every - 1);
     code.byte(w.I32_AND);
     code.byte(w.I32_EQZ);
     this.block(w.IF);
-    pushTarget();
-    code.set(VA);
-    code.get(VA);
+    code.get(target);
     code.byte(w.I32_WRAP_I64);
-    code.get(VA);
+    code.get(target);
     code.i64Const(32);
     code.byte(w.I64_SHR_U);
     code.byte(w.I32_WRAP_I64);
@@ -542,7 +576,6 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
     system: builder.importFunction("system", [I32], [I32]),
     off: builder.importFunction("off", two, []),
     hot: builder.importFunction("hot", two, [I32]),
-    cold: builder.importFunction("cold", [], []),
   };
   const profile = hotCount > 0;
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
@@ -552,6 +585,7 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
   const code = new Code();
   const e = new InterpreterLowering(code, functions, internal, addMemoryFunctions(builder, ram, functions));
 
+  e.hotCount = hotCount;
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_PC);
   code.set(PC);
@@ -604,10 +638,9 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
   code.memory(w.I64_STORE, STATE_TRAP_VALUE);
   e.br(e.FAULT);
   e.end(); // DISPATCH_COMPILED
-  if (profile) emitCompiled(e, region);
+  if (profile) emitCompiled(e, region, ram);
   else code.byte(w.UNREACHABLE);
   e.floatGate = floatGate;
-  e.hotCount = hotCount;
   for (const op of DISPATCH_OPS) {
     e.end();
     e.instruction(op);
@@ -639,7 +672,6 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
     stub.i32Const(0);
     stub.get(0);
     stub.memory(w.I64_STORE, STATE_PC);
-    stub.call(functions.cold);
     stub.i32Const(REGION_DECLINED);
     builder.addFunction([I64, I32], [I32], [], stub, "stub");
   }
@@ -683,8 +715,11 @@ function emitFetch(e: InterpreterLowering): void {
   code.set(RP);
 }
 
-/** Calls the compiled region of the record's entry; if it declines, runs the instruction from the entry's own record. */
-function emitCompiled(e: InterpreterLowering, region: number): void {
+/**
+ * Calls the compiled region of the record's entry. If that declines at once, runs the instruction from the entry's own
+ * record. Where compiled code was left for good is counted: it may be worth compiling.
+ */
+function emitCompiled(e: InterpreterLowering, region: number, { exitCountersOffset }: HartRam): void {
   const { code } = e;
   const ENTRY_POINTER = STATUS;
   e.refund();
@@ -694,26 +729,14 @@ function emitCompiled(e: InterpreterLowering, region: number): void {
   code.get(FUEL);
   code.memory(w.I32_STORE, STATE_FUEL);
   e.getPc();
+  code.tee(PC);
   code.i32Const(0); // nothing compiled on the stack yet
   code.get(ENTRY_POINTER);
   code.memory(w.I32_LOAD, ENTRY_SLOT);
   code.byte(w.CALL_INDIRECT);
   code.u32(region);
   code.u32(0);
-  code.tee(VA32);
-  code.i32Const(REGION_DECLINED);
-  code.byte(w.I32_EQ);
-  e.block(w.IF);
-  code.get(ENTRY_POINTER);
-  code.get(RP);
-  code.get(REC_BASE);
-  code.byte(w.I32_SUB);
-  code.byte(w.I32_SUB);
-  code.set(REC_BASE);
-  code.get(ENTRY_POINTER);
-  code.set(RP);
-  e.br(e.NEXT);
-  e.end();
+  code.set(VA32);
   // STATE_COMPILED += fuel before - fuel after
   code.i32Const(0);
   code.i32Const(0);
@@ -726,11 +749,46 @@ function emitCompiled(e: InterpreterLowering, region: number): void {
   code.byte(w.I64_EXTEND_I32_U);
   code.byte(w.I64_ADD);
   code.memory(w.I64_STORE, STATE_COMPILED);
+  code.get(VA32);
+  code.i32Const(REGION_DECLINED);
+  code.byte(w.I32_EQ);
+  code.get(PC);
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_PC);
-  code.set(PC);
+  code.tee(PC);
+  code.byte(w.I64_EQ);
+  code.byte(w.I32_AND);
+  e.block(w.IF);
+  code.get(ENTRY_POINTER);
+  code.get(RP);
+  code.get(REC_BASE);
+  code.byte(w.I32_SUB);
+  code.byte(w.I32_SUB);
+  code.set(REC_BASE);
+  code.get(ENTRY_POINTER);
+  code.set(RP);
+  e.br(e.NEXT);
+  e.end();
   code.get(VA32);
   code.byte(w.I32_EQZ);
+  e.block(w.IF);
+  code.get(PC);
+  code.byte(w.I32_WRAP_I64);
+  code.i32Const((EXIT_COUNTERS - 1) << 1);
+  code.byte(w.I32_AND);
+  code.tee(ENTRY);
+  code.get(ENTRY);
+  code.memory(w.I32_LOAD16_U, exitCountersOffset);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(STATUS);
+  code.memory(w.I32_STORE16, exitCountersOffset);
+  e.reportHot(Math.max(e.hotCount / EXIT_WEIGHT, 2), PC);
+  e.br(e.FETCH);
+  e.end();
+  code.get(VA32);
+  code.i32Const(REGION_DECLINED);
+  code.byte(w.I32_EQ);
   e.brIf(e.FETCH);
   code.get(VA32);
   code.i32Const(REGION_TRAP);

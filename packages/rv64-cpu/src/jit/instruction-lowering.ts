@@ -52,6 +52,8 @@ export interface RegionImports {
   readonly lookup: number;
   /** (return pc, status of the call, depth) -> REGION_*, or FOLLOW_ELSEWHERE. */
   readonly follow: number;
+  /** (pc, depth) -> REGION_*: on to the compiled code at pc, if there is any; -1: the engine has no tail calls. */
+  readonly chain: number;
   /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
   readonly miss: number;
   /** By FN_*. */

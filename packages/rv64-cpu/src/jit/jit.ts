@@ -10,11 +10,16 @@
  */
 import type { CompiledCode } from "../code-cache.ts";
 import type { CompilerHost, HartCompiler } from "../hart.ts";
-import { DISPATCH_COMPILED, DISPATCH_PAGE_END, RecordWriter } from "../interp/dispatch.ts";
+import {
+  DISPATCH_COMPILED,
+  DISPATCH_DECODE,
+  DISPATCH_PAGE_END,
+  EDGE_NOT_TAKEN,
+  EDGE_TAKEN,
+  RecordWriter,
+} from "../interp/dispatch.ts";
 import { I32, I64 } from "../isa/ir.ts";
 import {
-  CACHE_BYTES,
-  CACHE_COUNT,
   ENTRY_BYTES,
   ENTRY_COUNT,
   ENTRY_EPOCH,
@@ -24,6 +29,7 @@ import {
   RECORD_OP,
   STATE_COMPILED,
   STATE_EPOCH,
+  STATE_MISSES,
   STATE_PC,
 } from "../state.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
@@ -31,8 +37,16 @@ import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { FOLLOW_ELSEWHERE, MAX_REGION, REGION_PARAMETERS, type RegionImports } from "./instruction-lowering.ts";
 import { RegionLowering } from "./lowering.ts";
-import { type CodeReader, END_CALL, END_INDIRECT, findRegion, type Region } from "./region.ts";
-import { REGION_DECLINED } from "../interp/wasm-interpreter.ts";
+import {
+  type CodeReader,
+  EDGE_NOT_TAKEN_HOT,
+  EDGE_TAKEN_HOT,
+  END_CALL,
+  END_INDIRECT,
+  findRegion,
+  type Region,
+} from "./region.ts";
+import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 
 export interface JitOptions {
   /** Entries of the function table: one per compiled or called entry, at most 16384. Default 16384. */
@@ -55,12 +69,12 @@ export interface JitStatistics {
   readonly retired: number;
 }
 
-/** Calls of an uncompiled entry from compiled code after which it is compiled too. */
-const COLD_CALLS = 256;
-/** Indirect jumps out of a region at one site between two looks at their targets. */
+/** One of so many indirect jumps out of compiled code is looked at. */
 const MISS_SAMPLE = 64;
+/** Jumps of one site to be looked at before its region is compiled again with their targets inside. */
+const RECOMPILE_SAMPLES = 64;
 /** Recompilations for newly seen targets of indirect jumps, per region. */
-const MAX_RECOMPILES = 6;
+const MAX_RECOMPILES = 3;
 const MAX_TARGETS = 64;
 /** Regions per module. */
 const BATCH = 32;
@@ -68,6 +82,8 @@ const BATCH = 32;
 const MAX_WAIT = 2_000_000;
 /** Times an entry may go stale before it is left to the interpreter. */
 const MAX_STALE = 8;
+/** A way of a branch is cold if it was taken less than 2^-COLD_SHIFT times as often as the other way... */
+const COLD_SHIFT = 5;
 
 interface Entry {
   readonly frame: number;
@@ -79,7 +95,6 @@ interface Entry {
   queued: boolean;
   /** Its frame got another use, and its slot another owner. */
   released: boolean;
-  coldCalls: number;
   staleCount: number;
   recompiles: number;
   /** Frames of the code on other pages, by page distance from the entry's page. */
@@ -102,6 +117,8 @@ class Jit implements HartCompiler, CompiledCode {
   frames: Uint8Array = new Uint8Array(0);
   readonly #maxInstructions: number;
   readonly #minBatch: number;
+  readonly #coldCount: number = 256;
+  readonly #hasTailCalls = hasTailCalls();
   #host: CompilerHost = null as unknown as CompilerHost;
   #i32: Int32Array = new Int32Array(0);
   #u16: Uint16Array = new Uint16Array(0);
@@ -120,7 +137,6 @@ class Jit implements HartCompiler, CompiledCode {
   #slots = 0;
   /** Retired instructions when the last batch was compiled. */
   #queuedAt = 0;
-  #caches = 0;
   #modules = 0;
   #regions = 0;
   #instructions = 0;
@@ -166,6 +182,7 @@ class Jit implements HartCompiler, CompiledCode {
   #buildSupport(): WebAssembly.Exports {
     const builder = new ModuleBuilder();
     const lookup = builder.importFunction("lookup", [I64], [I32]);
+    const sample = builder.importFunction("sample", [I32, I32], []);
     builder.importMemory(this.#host.ram.memory.buffer.byteLength / 65536);
     builder.importTable();
     const region = builder.type(REGION_PARAMETERS, [I32]);
@@ -220,9 +237,14 @@ class Jit implements HartCompiler, CompiledCode {
     code.byte(w.END);
     code.byte(w.UNREACHABLE);
     builder.addFunction([I64, I32, I32], [I32], [I32], code, "follow");
+    builder.addFunction([I32, I32], [], [I32], missCode(sample), "miss");
+    if (this.#hasTailCalls) builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region), "chain");
     const { ram, table, exports } = this.#host;
     const module = new WebAssembly.Module(builder.build());
-    return new WebAssembly.Instance(module, { e: { lookup: exports.lookup, memory: ram.memory, table } }).exports;
+    const sampled = (site: number, delta: number): void => this.#miss(site, delta);
+    return new WebAssembly.Instance(module, {
+      e: { lookup: exports.lookup, sample: sampled, memory: ram.memory, table },
+    }).exports;
   }
 
   // --- finding hot code --------------------------------------------------------------------------------------------------
@@ -259,7 +281,6 @@ class Jit implements HartCompiler, CompiledCode {
       compiled: false,
       queued: false,
       released: false,
-      coldCalls: 0,
       staleCount: 0,
       recompiles: 0,
       pages: new Map(),
@@ -276,15 +297,6 @@ class Jit implements HartCompiler, CompiledCode {
     return entry;
   }
 
-  cold(): void {
-    const pc = STATE_PC >> 2;
-    const [lo, hi] = [this.#i32[pc], this.#i32[pc + 1]];
-    const frame = this.#host.mmu.codeFrame(lo, hi);
-    const entry = frame < 0 ? undefined : this.#entries.get(frame * 4096 + (lo & 0xfff));
-    if (entry !== undefined && ++entry.coldCalls % COLD_CALLS === 0)
-      this.#enqueue(entry, hi * 0x1_0000_0000 + (lo >>> 0));
-  }
-
   #miss(site: number, delta: number): void {
     const { entry, delta: jump } = this.#sites[site];
     const known = entry.targets.get(jump) ?? [];
@@ -293,7 +305,7 @@ class Jit implements HartCompiler, CompiledCode {
       entry.targets.set(jump, known);
     }
     if (
-      ++this.#sites[site].count % MISS_SAMPLE !== 0 ||
+      ++this.#sites[site].count % RECOMPILE_SAMPLES !== 0 ||
       entry.recompiles >= MAX_RECOMPILES ||
       entry.queued ||
       !entry.compiled
@@ -336,6 +348,7 @@ class Jit implements HartCompiler, CompiledCode {
       validate: builder.importFunction("validate", [I32], [I32]),
       lookup: builder.importFunction("lookup", [I64], [I32]),
       follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
+      chain: this.#hasTailCalls ? builder.importFunction("chain", REGION_PARAMETERS, [I32]) : -1,
       miss: builder.importFunction("miss", [I32, I32], []),
       internal: FLOAT_SIGNATURES.map(({ count, type }, n) =>
         builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type]),
@@ -355,7 +368,6 @@ class Jit implements HartCompiler, CompiledCode {
           entry: entry.pointer,
           checksPages: region.pages.size > 1,
           slotOf: (delta) => slots.get(delta) ?? -1,
-          cacheOf: () => this.#newCache(),
           siteOf: (delta) => this.#siteFor(entry, region, delta),
         },
         indices,
@@ -370,8 +382,9 @@ class Jit implements HartCompiler, CompiledCode {
       fp: imports.fp,
       lookup: exports.lookup,
       follow: this.#support.follow,
+      chain: this.#support.chain,
+      miss: this.#support.miss,
       validate: (pointer: number) => this.#validate(pointer),
-      miss: (site: number, delta: number) => this.#miss(site, delta),
     };
     for (let n = 0; n < FLOAT_SIGNATURES.length; n++) functions[`fn${n}`] = exports[`fn${n}`];
     const module = new WebAssembly.Module(builder.build());
@@ -394,7 +407,18 @@ class Jit implements HartCompiler, CompiledCode {
         return mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0);
       },
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
+      edges: (frame, offset) => this.#hotEdges(this.#host.code.recordAt(frame, offset)),
     };
+  }
+
+  /** By the counts of tier 0, which are modulo 65536: a way that is wrongly taken for cold is an exit that gets hot. */
+  #hotEdges(record: number): number {
+    if (record === 0) return EDGE_TAKEN_HOT | EDGE_NOT_TAKEN_HOT; // no longer known
+    if (this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_DECODE) return 0;
+    const taken = this.#u16[(record + EDGE_TAKEN) >>> 1];
+    const notTaken = this.#u16[(record + EDGE_NOT_TAKEN) >>> 1];
+    const enough = Math.min(this.#coldCount, Math.max(taken, notTaken) >> COLD_SHIFT);
+    return (taken > enough ? EDGE_TAKEN_HOT : 0) | (notTaken > enough ? EDGE_NOT_TAKEN_HOT : 0);
   }
 
   /** The slot of the callee at distance `delta`, if its page is part of what the region depends on. */
@@ -408,12 +432,6 @@ class Jit implements HartCompiler, CompiledCode {
       (region.pages as Map<number, number>).set(page, frame);
     }
     return this.#entryAt(frame, at - page * 4096)?.slot ?? -1;
-  }
-
-  /** Memory for one inline cache. Round robin: sharing one with dead code is harmless. */
-  #newCache(): number {
-    const { entriesOffset } = this.#host.ram;
-    return entriesOffset + ENTRY_COUNT * ENTRY_BYTES + (this.#caches++ % CACHE_COUNT) * CACHE_BYTES;
   }
 
   #siteFor(entry: Entry, region: Region, delta: number): number {
@@ -504,8 +522,7 @@ class Jit implements HartCompiler, CompiledCode {
   }
 
   /**
-   * Gives back the slots of the entries in a frame. Their callers depended on the frame and are gone; inline caches
-   * that still name a slot are ended by a new epoch.
+   * Gives back the slots of the entries in a frame. Their callers depended on the frame and are gone.
    */
   #release(frame: number): void {
     for (const entry of this.#inFrame.get(frame) ?? []) {
@@ -529,6 +546,63 @@ class Jit implements HartCompiler, CompiledCode {
     if (record !== 0 && this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_COMPILED)
       this.#u16[(record + RECORD_OP) >>> 1] = 0;
   }
+}
+
+/** `chain(pc, depth)`: on to the compiled code at pc, if there is any; everything is in memory. */
+function chainCode(lookup: number, region: number): Code {
+  const code = new Code();
+  const [pc, depth, slot] = [0, 1, 2];
+  code.get(pc);
+  code.call(lookup);
+  code.tee(slot);
+  code.i32Const(0);
+  code.byte(w.I32_LT_S);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(REGION_NEXT);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.get(pc);
+  code.get(depth);
+  code.get(slot);
+  code.byte(w.RETURN_CALL_INDIRECT);
+  code.u32(region);
+  code.u32(0);
+  return code;
+}
+
+/** `miss(site, distance)`: every MISS_SAMPLE-th indirect jump out of compiled code is looked at. */
+function missCode(sample: number): Code {
+  const code = new Code();
+  const [site, distance, count] = [0, 1, 2];
+  code.i32Const(0);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_MISSES);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(count);
+  code.memory(w.I32_STORE, STATE_MISSES);
+  code.get(count);
+  code.i32Const(MISS_SAMPLE - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(site);
+  code.get(distance);
+  code.call(sample);
+  code.byte(w.END);
+  return code;
+}
+
+/** Tail calls came with Chrome 112, Firefox 121 and Safari 18.2; without them every exit goes through the interpreter. */
+function hasTailCalls(): boolean {
+  const builder = new ModuleBuilder();
+  const code = new Code();
+  code.byte(w.RETURN_CALL);
+  code.u32(0);
+  builder.addFunction([], [], [], code, "f");
+  return WebAssembly.validate(builder.build());
 }
 
 function codeRanges(entry: Entry, region: Region): Map<number, readonly [number, number]> {

@@ -16,16 +16,7 @@
  */
 import { type Expr, FIELD_RS1, I32, I64 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import {
-  CACHE_EPOCH,
-  CACHE_SLOT,
-  ENTRY_EPOCH,
-  STATE_EPOCH,
-  STATE_F,
-  STATE_FUEL,
-  STATE_PC,
-  STATE_TLB,
-} from "../state.ts";
+import { ENTRY_EPOCH, STATE_EPOCH, STATE_F, STATE_FUEL, STATE_PC, STATE_TLB } from "../state.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -42,6 +33,7 @@ import {
   END_INDIRECT,
   END_JUMP,
   type Insn,
+  isReturn,
   type Region,
 } from "./region.ts";
 import {
@@ -62,6 +54,9 @@ import {
 } from "./instruction-lowering.ts";
 /** Regions nested on the host's stack at most; V8 has about 1 MB for it. */
 const MAX_DEPTH = 200;
+/** Bits of a status; what is above them only keeps the exit from going on by itself. */
+const STATUS_BITS = 3;
+const STATUS_MASK: number = (1 << STATUS_BITS) - 1;
 /** A jump table spans at most this many halfwords. */
 const MAX_TABLE = 2048;
 
@@ -80,8 +75,6 @@ export interface RegionSpec {
   readonly checksPages: boolean;
   /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
   slotOf(delta: number): number;
-  /** Memory offset of the 16-byte inline cache of the indirect call at this distance. */
-  cacheOf(delta: number): number;
   /** Number of an indirect jump, for {@link RegionImports.miss}; -1: do not report. */
   siteOf(delta: number): number;
 }
@@ -161,10 +154,31 @@ export class RegionLowering extends InstructionLowering {
       code.i32Const(0);
       code.get(FUEL);
       code.memory(w.I32_STORE, STATE_FUEL);
-      code.get(STATUS);
-      code.byte(w.RETURN);
+      this.#finish();
     }
     code.byte(w.UNREACHABLE);
+  }
+
+  /** Everything is in memory: on to the compiled code at PC_OUT, if there is any, without growing the host's stack. */
+  #finish(): void {
+    const { code } = this;
+    code.get(STATUS);
+    if (this.imports.chain >= 0) {
+      this.block(w.IF);
+      code.get(STATUS);
+      code.i32Const(STATUS_MASK);
+      code.byte(w.I32_AND);
+      code.byte(w.RETURN);
+      this.end();
+      code.get(PC_OUT);
+      code.get(DEPTH);
+      code.byte(w.RETURN_CALL);
+      code.u32(this.imports.chain);
+      return;
+    }
+    code.i32Const(STATUS_MASK);
+    code.byte(w.I32_AND);
+    code.byte(w.RETURN);
   }
 
   /** The label that stores what block `n` may have changed. */
@@ -394,7 +408,7 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
-    if (!direct) this.#inlineCache(n, last);
+    if (!direct) this.#callee(n);
     this.#storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     code.i32Const(0);
     code.get(FUEL);
@@ -447,44 +461,15 @@ export class RegionLowering extends InstructionLowering {
     this.code.byte(w.I32_ADD);
   }
 
-  /**
-   * The table slot for the call of PC_OUT into ENTRY, from the site's cache {i64 pc; i32 epoch; i32 slot} or by lookup;
-   * leaves if there is no compiled code. A slot stays callable for ever, so the cache needs no invalidation.
-   */
-  #inlineCache(n: number, last: Insn): void {
+  /** The table slot for the call of PC_OUT into ENTRY; leaves if there is no compiled code. */
+  #callee(n: number): void {
     const { code } = this;
-    const cache = this.#spec.cacheOf(last.delta);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, cache + CACHE_SLOT);
-    code.set(ENTRY);
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, cache);
-    code.get(PC_OUT);
-    code.byte(w.I64_NE);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, cache + CACHE_EPOCH);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_EPOCH);
-    code.byte(w.I32_NE);
-    code.byte(w.I32_OR);
-    this.block(w.IF);
     code.get(PC_OUT);
     code.call(this.imports.lookup);
     code.tee(ENTRY);
     code.i32Const(0);
     code.byte(w.I32_LT_S);
     this.brIf(this.#exitOf(n));
-    code.i32Const(0);
-    code.get(PC_OUT);
-    code.memory(w.I64_STORE, cache);
-    code.i32Const(0);
-    code.get(ENTRY);
-    code.memory(w.I32_STORE, cache + CACHE_SLOT);
-    code.i32Const(0);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_EPOCH);
-    code.memory(w.I32_STORE, cache + CACHE_EPOCH);
-    this.end();
   }
 
   #indirect(n: number, block: Block, last: Insn): void {
@@ -492,9 +477,15 @@ export class RegionLowering extends InstructionLowering {
     this.#jalrTarget(last);
     const known = block.indirect.filter((target) => target.block >= 0);
     if (known.length > 0) this.#jumpTable(n, known);
+    if (isReturn(last)) {
+      // A caller in compiled code takes over: DEPTH, shifted out of the status, tells that there is one.
+      code.get(DEPTH);
+      code.i32Const(STATUS_BITS);
+      code.byte(w.I32_SHL);
+      code.set(STATUS);
+      return this.br(this.#exitOf(n));
+    }
     const site = this.#spec.siteOf(last.delta);
-    code.i32Const(REGION_NEXT);
-    code.set(STATUS);
     if (site >= 0) {
       this.#storePc(BASE);
       code.i32Const(site);
@@ -504,6 +495,8 @@ export class RegionLowering extends InstructionLowering {
       code.byte(w.I32_WRAP_I64);
       code.call(this.imports.miss);
     }
+    code.i32Const(REGION_NEXT);
+    code.set(STATUS);
     this.br(this.#exitOf(n));
   }
 

@@ -76,7 +76,13 @@ export interface CodeReader {
   frame(pageDelta: number): number;
   /** A halfword of a RAM frame. */
   half(frame: number, offset: number): number;
+  /** How often the branch at this place went each way, as {@link EDGE_TAKEN_HOT} and {@link EDGE_NOT_TAKEN_HOT}. */
+  edges(frame: number, offset: number): number;
 }
+
+// Which ways of a branch are worth compiling.
+export const EDGE_TAKEN_HOT = 1;
+export const EDGE_NOT_TAKEN_HOT = 2;
 
 // What a row's operands are, as bits, and its memory access: looked up per instruction compiled.
 export const READS_X1 = 1;
@@ -136,8 +142,14 @@ const interpreted = new Set<number>(
 /** x1 and x5 are link registers: jal and jalr that write them are calls (Volume I, 2.5.1). */
 const isLink = (register: number): boolean => register === 1 || register === 5;
 
+/** A jump back to the caller, by the hint of Volume I, 2.5.1. */
+export function isReturn(insn: Insn): boolean {
+  return insn.row.id === JALR && insn.rd === 0 && isLink(insn.rs1);
+}
+
 /**
- * Collects the region at byte `offset` of the entry page.
+ * Collects the region at byte `offset` of the entry page. Ways that a branch hardly ever went are left out: compiling an
+ * instruction costs as much as executing it ten thousand times, and most of the code of real programs is cold.
  * @param indirectTargets known targets of indirect jumps, by the jump's distance
  * @returns undefined if the first instruction cannot be compiled
  */
@@ -185,6 +197,13 @@ export function findRegion(
     };
   };
 
+  /** The page of an instruction that was decoded. */
+  const edges = (delta: number): number => {
+    const at = offset + delta;
+    const page = Math.floor(at / 4096);
+    return reader.edges(pages.get(page) as number, at - page * 4096);
+  };
+
   const insns = new Map<number, Insn>();
   const leaders = new Set<number>([0]);
   const work = [0];
@@ -197,8 +216,10 @@ export function findRegion(
       const next = delta + insn.length;
       const { id } = insn.row;
       if (BRANCHES.has(id)) {
+        const hot = edges(delta);
         leaders.add(next).add(delta + insn.imm);
-        work.push(delta + insn.imm);
+        if ((hot & EDGE_TAKEN_HOT) !== 0) work.push(delta + insn.imm);
+        if ((hot & EDGE_NOT_TAKEN_HOT) === 0) break;
       } else if (id === JAL) {
         leaders.add(next);
         if (isLink(insn.rd)) work.push(next);
