@@ -110,6 +110,10 @@ const PRIV = STORED.length * 2;
 /** Words of {@link CsrFile.words}. */
 export const CSR_WORDS: number = PRIV + 2;
 
+/** csrrs rd, time, x0, without rd. */
+const RDTIME = 0xc010_2073 | 0;
+const RD_FIELD = 0xf80;
+
 // Results of execute().
 export const SYSTEM_DONE = 0;
 export const SYSTEM_ILLEGAL = 1;
@@ -125,6 +129,8 @@ export interface CsrFileOptions {
   readonly hartId: number;
   /** 10 MHz ticks. */
   readonly time: () => number;
+  /** Instructions for which a reading of `time` is used again. */
+  readonly timeReuse: number;
   /** Retired instructions, the current one included. */
   readonly retired: () => number;
 }
@@ -139,6 +145,10 @@ export class CsrFile {
   #instretOffset = 0;
   #cycleOffset = 0;
   #priv = PRIV_U;
+  /** Up to this count of retired instructions the last reading of the time source is good enough. Reset by every run(). */
+  timeKnownUntil = -1;
+  #timeLo = 0;
+  #timeHi = 0;
 
   constructor(i32: Int32Array, fp: FpUnit, mmu: Mmu, options: CsrFileOptions) {
     this.#i32 = i32;
@@ -282,6 +292,17 @@ export class CsrFile {
 
   /** Executes the instruction `bits`, whose address is in STATE_PC. Returns one of SYSTEM_*. */
   execute(bits: number): number {
+    // Every clock_gettime of a hosted program is one of these.
+    if ((bits & ~RD_FIELD) === RDTIME && !this.#options.architectural) {
+      const retired = this.#options.retired();
+      if (retired > this.timeKnownUntil) this.#readTime(retired);
+      const rd = (bits >> 7) & 31;
+      if (rd !== 0) {
+        this.#i32[rd * 2] = this.#timeLo;
+        this.#i32[rd * 2 + 1] = this.#timeHi;
+      }
+      return SYSTEM_DONE;
+    }
     const funct3 = (bits >> 12) & 7;
     if (funct3 !== 0) return this.#csrInstruction(bits, funct3);
     if (!this.#options.architectural) return SYSTEM_ILLEGAL;
@@ -305,6 +326,13 @@ export class CsrFile {
         return SYSTEM_DONE;
       }
     }
+  }
+
+  #readTime(retired: number): void {
+    const ticks = this.#options.time();
+    this.#timeLo = ticks | 0;
+    this.#timeHi = Math.floor(ticks / 0x1_0000_0000);
+    this.timeKnownUntil = retired + this.#options.timeReuse;
   }
 
   /** Steps STATE_PC over a 4-byte instruction. */

@@ -60,6 +60,11 @@ export interface HartOptions {
   /** The `time` CSR: ticks at 10 MHz, up to 2^53. Default: retired instructions / 100. */
   readonly timeSource?: () => number;
   /**
+   * Hosted mode: reads of the `time` CSR within so many instructions of one run() use one reading of the time source, which
+   * may be slow beside a tick. Default 0: each read asks.
+   */
+  readonly timeReuse?: number;
+  /**
    * "hosted" (default): user mode only, run() returns every trap. "architectural": starts in machine mode at the base
    * of RAM, traps and interrupts vector through mtvec and stvec.
    */
@@ -158,6 +163,7 @@ export class Hart {
       architectural: this.#architectural,
       hartId: options.hartId ?? 0,
       time: options.timeSource ?? ((): number => Math.floor(this.instret / 100)),
+      timeReuse: options.timeReuse ?? 0,
       retired: () => this.#retiredInside(),
     });
     this.#compiler = options.compiler ?? null;
@@ -335,6 +341,7 @@ export class Hart {
     // The caller may have switched threads: a reservation must not survive that.
     this.#i32[STATE_RESERVATION >> 2] = -1;
     this.#i32[(STATE_RESERVATION >> 2) + 1] = -1;
+    this.#csrs.timeKnownUntil = -1;
     for (;;) {
       if (this.#stopRequested) {
         this.#stopRequested = false;

@@ -9,6 +9,7 @@
  *   while (kernel.halted === null) { const idle = kernel.step(1_000_000); if (idle <= 0) wait for an interrupt or −idle ns }
  */
 import type { Debugger } from "./debugger.ts";
+import { Vdso } from "./exec/vdso.ts";
 import type { FileSystems } from "./fs/file-systems.ts";
 import { FutexTable } from "./futex/table.ts";
 import { FrameAllocator } from "./mm/frame-allocator.ts";
@@ -55,6 +56,7 @@ export class Kernel {
   readonly frames: FrameAllocator;
   readonly memory: MemoryManager;
   readonly clock: Clock;
+  readonly vdso: Vdso;
   readonly timers: TimerQueue = new TimerQueue();
   readonly trace: TraceHooks = new TraceHooks();
   readonly scheduler: Scheduler;
@@ -106,6 +108,7 @@ export class Kernel {
       onFree: (paddr) => platform.cpu.invalidateCode(paddr, 4096),
     });
     this.memory = new MemoryManager(this.frames, platform.cpu);
+    this.vdso = new Vdso(this.memory, this.clock);
     this.memory.outOfMemory = () => killForMemory(this);
     this.scheduler = new Scheduler(this.timers, this.trace);
     this.syscalls = new SyscallTable(CORE_CALLS);

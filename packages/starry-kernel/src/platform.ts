@@ -80,6 +80,11 @@ export interface Platform {
   irqPending(): boolean;
   /** Nanoseconds since an arbitrary start, never going back. Integer. */
   monotonicNs(): number;
+  /**
+   * Ticks per second of the hart's time CSR, which must count the same clock: time = floor(monotonicNs × timebaseHz / 10^9).
+   * undefined: programs cannot read it, and make system calls instead.
+   */
+  readonly timebaseHz?: number;
   /** Nanoseconds since 1970, as a double (exact to about 0.25 µs). */
   realtimeNs(): number;
   /** Fills `buf` with random bytes (from a seed when the machine is deterministic). */

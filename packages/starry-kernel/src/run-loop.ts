@@ -188,6 +188,6 @@ export class RunLoop {
     const { timers, clock } = this.#kernel;
     const next = timers.nextNs;
     if (next === Number.POSITIVE_INFINITY) return 0;
-    return Math.min(-1, clock.monotonicNs() - next);
+    return Math.min(-1, clock.monotonicNs() - clock.roundUp(next));
   }
 }

@@ -72,6 +72,7 @@ export class TestMachine {
       },
       irqPending: () => false,
       monotonicNs: () => this.#nowNs(),
+      timebaseHz: 10_000_000,
       realtimeNs: () => 1_700_000_000e9 + this.#nowNs(),
       fillRandom: (buf) => {
         for (let i = 0; i < buf.length; i++) {

@@ -54,6 +54,8 @@ export const MIP_SEIP: number = 1 << 9;
 export const MIP_MEIP: number = 1 << 11;
 
 const NS_PER_TICK = 100; // 10 MHz
+/** Reading a host's clock costs about 50 ns; a hundred instructions pass in two or three ticks. */
+const TIME_REUSE = 100;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -99,6 +101,8 @@ export interface BoardPlatform {
   mmio(paddr: number, byteLength: number): MmioWindow;
   irqPending(): boolean;
   monotonicNs(): number;
+  /** Of the hart's time CSR. */
+  readonly timebaseHz: number;
   realtimeNs(): number;
   fillRandom(buf: Uint8Array): void;
   log(level: LogLevel, text: string): void;
@@ -137,6 +141,7 @@ export class Board {
       ram: this.ram,
       bus: this.bus,
       timeSource: nowTicks,
+      timeReuse: clock.isVirtual ? 0 : TIME_REUSE,
       ...(options.compiler && { compiler: options.compiler }),
     });
     clock.attach?.(() => this.hart.instret);
@@ -193,6 +198,7 @@ export class Board {
       mmio: (paddr, byteLength) => bus.window(paddr, byteLength),
       irqPending: () => (this.pins & (MIP_SEIP | MIP_MEIP)) !== 0,
       monotonicNs: () => clock.monotonicNs(),
+      timebaseHz: 1_000_000_000 / NS_PER_TICK,
       realtimeNs: () => clock.realtimeNs(),
       fillRandom: (buf) => this.#options.fillRandom(buf),
       log: (level, text) => this.#options.log?.(level, text),

@@ -11,6 +11,8 @@ export interface Clock {
   realtimeNs(): number;
   /** The machine is idle for `ns`. True: that time has passed now. False: the host has to wait. */
   skip(ns: number): boolean;
+  /** Time passes with instructions alone, not by itself. Default false. */
+  readonly isVirtual?: boolean;
   /** Called once by the board: how to count retired instructions. */
   attach?(retiredInstructions: () => number): void;
 }
@@ -38,6 +40,7 @@ export interface VirtualClockOptions {
 
 /** Time that passes with retired instructions, and at once while the machine is idle. */
 export class VirtualClock implements Clock {
+  readonly isVirtual = true;
   readonly #nsPerInstruction: number;
   readonly #startRealtimeNs: number;
   #retired: () => number = () => 0;

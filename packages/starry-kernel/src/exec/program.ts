@@ -34,7 +34,6 @@ import { type ElfImage, type LoadedElf, mapElf, readElf } from "./load.ts";
 import { readFileBytes } from "./read-file.ts";
 import { HEAD_BYTES, isScript, parseScript } from "./script.ts";
 import { writeStartBlock } from "./start-block.ts";
-import { mapVdso } from "./vdso.ts";
 
 /** Where position-independent programs go: two thirds up, as on Linux. */
 export const PROGRAM_BASE: number = Math.floor(((USER_TOP / 3) * 2) / PAGE_SIZE) * PAGE_SIZE;
@@ -178,7 +177,7 @@ function fill(
     entry = loaded.entry;
     interpreterBase = loaded.start;
   }
-  const vdso = mapVdso(space);
+  const vdso = task.kernel.vdso.map(space);
   if (vdso < 0) return vdso;
   const cred = credentialsFor(task, image.file);
   const random = new Uint8Array(16);

@@ -24,6 +24,7 @@ import {
   AT_PHNUM,
   AT_RANDOM,
   AT_SECURE,
+  AT_SYSINFO_EHDR,
   AT_UID,
   E2BIG,
   PHDR_SIZE,
@@ -78,7 +79,7 @@ export function writeStartBlock(space: AddressSpace, start: ProgramStart): numbe
   error ||= space.copyOut(at, start.random, 0, 16);
   if (error !== 0) return error;
 
-  const auxv = auxiliaryVector(start, execFnAt, randomAt);
+  const auxv = auxiliaryVector(space, start, execFnAt, randomAt);
   const words = 1 + argv.length + 1 + envp.length + 1 + auxv.length;
   const sp = Math.floor((at - words * 8) / 16) * 16;
   if (sp < space.stackTop - stackLimit(space)) return -E2BIG;
@@ -119,9 +120,10 @@ function writeStrings(space: AddressSpace, va: number, strings: readonly Uint8Ar
   return 0;
 }
 
-function auxiliaryVector(start: ProgramStart, execFnAt: number, randomAt: number): number[] {
+function auxiliaryVector(space: AddressSpace, start: ProgramStart, execFnAt: number, randomAt: number): number[] {
   const { program, cred } = start;
   return [
+    ...[AT_SYSINFO_EHDR, space.vdso],
     ...[AT_HWCAP, HWCAP],
     ...[AT_PAGESZ, PAGE_SIZE],
     ...[AT_CLKTCK, CLOCK_TICKS],

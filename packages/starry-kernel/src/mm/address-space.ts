@@ -63,8 +63,10 @@ export class AddressSpace extends UserAccess {
   argEnd = 0;
   envStart = 0;
   envEnd = 0;
-  /** Address of the vDSO image, 0 if none. */
+  /** Address of the vDSO's ELF image, 0 if none. */
   vdso = 0;
+  /** Where signal handlers return to: in the vDSO. */
+  signalReturn = 0;
   /** As /proc/PID/auxv shows it. */
   auxv: Uint8Array = new Uint8Array(0);
 
@@ -358,6 +360,7 @@ export class AddressSpace extends UserAccess {
     this.envStart = from.envStart;
     this.envEnd = from.envEnd;
     this.vdso = from.vdso;
+    this.signalReturn = from.signalReturn;
     this.auxv = from.auxv;
   }
 

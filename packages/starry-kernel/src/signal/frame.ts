@@ -171,7 +171,7 @@ export function enterHandler(
     task.altStackSize = 0;
     task.altStackFlags = SS_DISABLE;
   }
-  setRegister(x, REG_RA, memory.vdso);
+  setRegister(x, REG_RA, memory.signalReturn);
   setRegister(x, REG_SP, sp);
   setRegister(x, REG_A0, info.signo);
   setRegister(x, REG_A0 + 1, sp);

@@ -34,13 +34,11 @@ import {
 import { isDead } from "../task/exit.ts";
 import { Process } from "../task/process.ts";
 import type { Task } from "../task/task.ts";
+import { CLOCK_RESOLUTION_NS, COARSE_NS } from "../time/clock.ts";
 import { ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Wait, WAKE_SIGNAL } from "../wait.ts";
 import { full, partial, row, type SyscallRow } from "./row.ts";
 import { processUsage } from "./rusage.ts";
 import { $timespec, loadTimespec, readTimespecNs, storeTimespec, storeTimespecNs } from "./timespec.ts";
-
-/** Resolution of the coarse clocks: a tick at 250 Hz. */
-const COARSE_NS = 4_000_000;
 
 export function isRealtimeClock(clock: number): boolean {
   return (
@@ -103,7 +101,7 @@ function sys_clock_getres(task: Task, clock: number, address: number): number {
   if (!known) return -EINVAL;
   if (address === 0) return 0;
   const coarse = clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE;
-  return storeTimespecNs(task.memory, address, coarse ? COARSE_NS : 1);
+  return storeTimespecNs(task.memory, address, coarse ? COARSE_NS : CLOCK_RESOLUTION_NS);
 }
 
 /** clock_settime(2) */
