@@ -13,3 +13,4 @@ export { createQcow2, type Qcow2CreateOptions } from "./qcow2/create.ts";
 export { Qcow2Error, type Qcow2Header } from "./qcow2/header.ts";
 export { Qcow2Disk, type Qcow2Options } from "./qcow2/qcow2-disk.ts";
 export { ZstdDisk, type ZstdDiskOptions } from "./compressed/zstd-disk.ts";
+export { ReadCacheDisk, type ReadCacheOptions } from "./read-cache-disk.ts";
