@@ -14,3 +14,7 @@ export { Qcow2Error, type Qcow2Header } from "./qcow2/header.ts";
 export { Qcow2Disk, type Qcow2Options } from "./qcow2/qcow2-disk.ts";
 export { ZstdDisk, type ZstdDiskOptions } from "./compressed/zstd-disk.ts";
 export { ReadCacheDisk, type ReadCacheOptions } from "./read-cache-disk.ts";
+export { GPT_TYPES } from "./partitions/guid.ts";
+export type { NewPartition } from "./partitions/layout.ts";
+export { type GptOptions, type MbrOptions, writeGpt, writeMbr } from "./partitions/write.ts";
+export { WriteBackDisk, type WriteBackOptions } from "./write-back-disk.ts";

@@ -1,6 +1,6 @@
 /**
  * Copy-on-write over a base device that is never written: a machine can run on a shared image and throw its changes
- * away, save them as a small file, or merge them into the base.
+ * away, save them as a small file, merge them into the base, or move them to another base.
  *
  * Changes are kept per 4 KiB cluster; clusters live in 1 MiB slabs, so memory grows with what was written, not with the disk.
  *
@@ -18,7 +18,7 @@ export class OverlayDisk implements BlockDevice {
   readonly size: number;
   readonly blockSize: number = SECTOR_SIZE;
   readonly readOnly: boolean = false;
-  readonly #base: BlockDevice;
+  #base: BlockDevice;
   readonly #slots = new Map<number, number>(); // cluster number → slot
   readonly #slabs: Uint8Array[] = [];
   #nextSlot = 0;
@@ -91,6 +91,34 @@ export class OverlayDisk implements BlockDevice {
     const error = target.flush();
     if (error < 0) return error;
     this.reset();
+    return 0;
+  }
+
+  /**
+   * Moves the changes to another base of the same size without changing what is seen: where the bases differ, the old base's clusters become
+   * changes, and changes that the new base has already are dropped. Reads both bases. 0 or -errno (then nothing has changed).
+   * @throws RangeError when the sizes differ or the block size does not divide a cluster.
+   */
+  rebase(base: BlockDevice): number {
+    if (base.size !== this.size) throw new RangeError(`"base.size" expected ${this.size}, got ${base.size}`);
+    const moved = new OverlayDisk(base);
+    const piece = 1 << 20;
+    const [mine, theirs] = [new Uint8Array(piece), new Uint8Array(piece)];
+    for (let start = 0; start < this.size; start += piece) {
+      const length = Math.min(piece, this.size - start);
+      let error = this.readBlock(start / SECTOR_SIZE, mine.subarray(0, length));
+      if (error === 0) error = moved.readBlock(start / SECTOR_SIZE, theirs.subarray(0, length));
+      if (error < 0) return error;
+      for (let at = 0; at < length; at += CLUSTER_SIZE) {
+        const end = Math.min(length, at + CLUSTER_SIZE);
+        if (!isEqual(mine, theirs, at, end)) moved.writeBlock((start + at) / SECTOR_SIZE, mine.subarray(at, end));
+      }
+    }
+    this.reset();
+    this.#base = base;
+    for (const [cluster, slot] of moved.#slots) this.#slots.set(cluster, slot);
+    this.#slabs.push(...moved.#slabs);
+    this.#nextSlot = moved.#nextSlot;
     return 0;
   }
 
@@ -187,6 +215,11 @@ export class OverlayDisk implements BlockDevice {
   #sortedClusters(): number[] {
     return [...this.#slots.keys()].sort((a, b) => a - b);
   }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function savedDataStart(count: number): number {

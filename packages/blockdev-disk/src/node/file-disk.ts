@@ -4,10 +4,17 @@
  *
  * `flush` is fdatasync, so a guest's barrier reaches the host's disk. A file that is shorter than the disk reads as zeros
  * beyond its end (sparse images); one that someone else has cut off meanwhile does too. Host errors become -errno.
+ *
+ * Discard: Node has no call that makes a hole. With `discard: "punch"` discarded ranges are collected and, at `flush`, given back to
+ * the host by util-linux's `fallocate --punch-hole` (2 to 3 ms a range, so small ranges are left alone) and, at the end of the
+ * file, by cutting it off and growing it again. Where that program is missing, or the host's file system cannot, nothing happens.
  */
+import { spawnSync } from "node:child_process";
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { type BlockDevice, checkTransfer, checkWrite, SECTOR_SIZE } from "../block-device.ts";
-import { EIO, ENOSPC, EROFS } from "../errno.ts";
+import { EIO } from "../errno.ts";
+import { RangeSet } from "../range-set.ts";
+import { hostErrno } from "./host-errno.ts";
 
 export interface FileDiskOptions {
   /** Open without write access. Default false. */
@@ -16,13 +23,20 @@ export interface FileDiskOptions {
   readonly size?: number;
   /** Create the file when it does not exist (needs `size`). Default false. */
   readonly create?: boolean;
+  /** What discard does: "none" leaves the data (default), "punch" frees the host's blocks at the next flush, see above. */
+  readonly discard?: "none" | "punch";
 }
+
+/** Smaller holes are not worth a process, in bytes. */
+const MIN_HOLE = 256 << 10;
 
 export class FileDisk implements BlockDevice {
   readonly size: number;
   readonly blockSize: number = SECTOR_SIZE;
   readonly readOnly: boolean;
   #fd: number;
+  readonly #discarded: RangeSet | undefined;
+  readonly #path: string;
 
   /** Opens `path`. @throws the host's error when it cannot be opened, RangeError on a bad size. */
   constructor(path: string, options: FileDiskOptions = {}) {
@@ -31,6 +45,8 @@ export class FileDisk implements BlockDevice {
       throw new RangeError(`"size" expected positive multiple of ${SECTOR_SIZE}, got ${size}`);
     }
     this.readOnly = readOnly;
+    this.#path = path;
+    this.#discarded = options.discard === "punch" ? new RangeSet() : undefined;
     this.#fd = openFile(path, readOnly, create);
     const current = fstatSync(this.#fd).size;
     if (size !== undefined && size > current && !readOnly) ftruncateSync(this.#fd, size);
@@ -61,6 +77,7 @@ export class FileDisk implements BlockDevice {
     const error = checkWrite(this, blockId, buf.length);
     if (error !== 0) return error;
     if (this.#fd < 0) return -EIO;
+    this.#discarded?.remove(blockId * SECTOR_SIZE, blockId * SECTOR_SIZE + buf.length);
     try {
       let done = 0;
       while (done < buf.length) done += writeSync(this.#fd, buf, done, buf.length - done, blockId * SECTOR_SIZE + done);
@@ -74,10 +91,34 @@ export class FileDisk implements BlockDevice {
     if (this.#fd < 0) return -EIO;
     if (this.readOnly) return 0;
     try {
+      this.#punchHoles();
       fdatasyncSync(this.#fd);
       return 0;
     } catch (reason) {
       return hostErrno(reason);
+    }
+  }
+
+  /** Notes the range for the next flush; whether its content is kept is unspecified. */
+  discard(blockId: number, count: number): number {
+    if (count <= 0) return 0;
+    const error = checkWrite(this, blockId, count * SECTOR_SIZE);
+    if (error === 0) this.#discarded?.add(blockId * SECTOR_SIZE, (blockId + count) * SECTOR_SIZE);
+    return error;
+  }
+
+  #punchHoles(): void {
+    const ranges = this.#discarded?.take() ?? [];
+    for (const { start, end } of ranges) {
+      if (end - start < MIN_HOLE) continue;
+      if (end === this.size && fstatSync(this.#fd).size <= this.size) {
+        ftruncateSync(this.#fd, start);
+        ftruncateSync(this.#fd, end);
+        continue;
+      }
+      const range = ["--offset", String(start), "--length", String(end - start)];
+      const result = spawnSync("fallocate", ["--punch-hole", ...range, this.#path], { stdio: "ignore" });
+      if (result.status !== 0) return; // missing, or not for this file system: the others would fail too
     }
   }
 
@@ -101,12 +142,4 @@ function openFile(path: string, readOnly: boolean, create: boolean): number {
     if ((reason as NodeJS.ErrnoException).code !== "EEXIST") throw reason;
     return openSync(path, "r+");
   }
-}
-
-/** Disk full and read-only keep their names; everything else is an I/O error to a guest. */
-function hostErrno(reason: unknown): number {
-  const code = (reason as NodeJS.ErrnoException).code;
-  if (code === "ENOSPC" || code === "EDQUOT") return -ENOSPC;
-  if (code === "EROFS") return -EROFS;
-  return -EIO;
 }

@@ -4,6 +4,7 @@
  */
 import type { BlockDevice } from "../block-device.ts";
 import { crc32 } from "./crc32.ts";
+import { readGuid, ZERO_GUID } from "./guid.ts";
 import type { Partition } from "./table.ts";
 
 const SIGNATURE = "EFI PART";
@@ -78,7 +79,7 @@ function readCopy(
 
 function readEntry(view: DataView, number: number): Partition | undefined {
   const type = readGuid(view, 0);
-  if (type === "00000000-0000-0000-0000-000000000000") return undefined;
+  if (type === ZERO_GUID) return undefined;
   const firstBlock = Number(view.getBigUint64(32, true));
   const lastBlock = Number(view.getBigUint64(40, true));
   let name = "";
@@ -89,12 +90,4 @@ function readEntry(view: DataView, number: number): Partition | undefined {
   }
   const bootable = (view.getUint8(48) & 4) !== 0;
   return { number, firstBlock, blockCount: lastBlock - firstBlock + 1, type, name, guid: readGuid(view, 16), bootable };
-}
-
-/** The first three fields are little endian, the rest is in byte order (UEFI appendix A). */
-function readGuid(view: DataView, at: number): string {
-  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
-  let tail = "";
-  for (let i = 8; i < 16; i++) tail += (i === 10 ? "-" : "") + hex(view.getUint8(at + i), 2);
-  return `${hex(view.getUint32(at, true), 8)}-${hex(view.getUint16(at + 4, true), 4)}-${hex(view.getUint16(at + 6, true), 4)}-${tail}`;
 }
