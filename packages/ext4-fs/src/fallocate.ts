@@ -22,7 +22,8 @@ import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
 import { shiftLeft, shiftRight } from "./extents/shift.ts";
 import { allocateRunOrCommit, insertRun, releaseRun, removeRuns } from "./file-map.ts";
 import { allocationGoal, clearTail, maxFileSize, touchTimes, zeroInBlock } from "./file-write.ts";
-import { type CoreInode, EXT4_APPEND_FL, EXT4_EXTENTS_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
+import { spill } from "./inline/inline-data.ts";
+import { type CoreInode, EXT4_APPEND_FL, EXT4_EXTENTS_FL, EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL } from "./inode.ts";
 import type { Volume } from "./volume.ts";
 
 /** The one mode bit that says what to do, besides KEEP_SIZE; 0 = reserve. */
@@ -51,11 +52,13 @@ export function allocateRange(
   if (what === FALLOC_FL_PUNCH_HOLE && !keep) return -EOPNOTSUPP;
   if (keep && (what === FALLOC_FL_COLLAPSE_RANGE || what === FALLOC_FL_INSERT_RANGE)) return -EOPNOTSUPP;
   if (inode.hasFlag(what === 0 ? EXT4_IMMUTABLE_FL : EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
-  if (what !== FALLOC_FL_PUNCH_HOLE && !inode.hasFlag(EXT4_EXTENTS_FL)) return -EOPNOTSUPP;
+  const isInline = inode.hasFlag(EXT4_INLINE_DATA_FL);
+  if (what !== FALLOC_FL_PUNCH_HOLE && !isInline && !inode.hasFlag(EXT4_EXTENTS_FL)) return -EOPNOTSUPP;
   if (offset + byteLength > maxFileSize(volume, inode)) return -EFBIG;
   const started = volume.begin();
   if (started < 0) return started;
-  let error = change(volume, inode, what, offset, byteLength, keep);
+  let error = isInline ? spill(volume, inode) : 0;
+  if (error === 0) error = change(volume, inode, what, offset, byteLength, keep);
   if (error === 0) error = touchTimes(volume, inode);
   return volume.end(error);
 }

@@ -100,11 +100,11 @@ export const FEATURES: readonly Feature[] = /* @__PURE__ */ Object.freeze([
   row("64bit", "incompat", EXT4_FEATURE_INCOMPAT_64BIT, "full"),
   row("mmp", "incompat", EXT4_FEATURE_INCOMPAT_MMP, "no"),
   row("flex_bg", "incompat", EXT4_FEATURE_INCOMPAT_FLEX_BG, "full"),
-  row("ea_inode", "incompat", EXT4_FEATURE_INCOMPAT_EA_INODE, "no"),
+  row("ea_inode", "incompat", EXT4_FEATURE_INCOMPAT_EA_INODE, "full"),
   row("dirdata", "incompat", EXT4_FEATURE_INCOMPAT_DIRDATA, "no"),
   row("metadata_csum_seed", "incompat", EXT4_FEATURE_INCOMPAT_CSUM_SEED, "full"),
   row("large_dir", "incompat", EXT4_FEATURE_INCOMPAT_LARGEDIR, "full"),
-  row("inline_data", "incompat", EXT4_FEATURE_INCOMPAT_INLINE_DATA, "no"),
+  row("inline_data", "incompat", EXT4_FEATURE_INCOMPAT_INLINE_DATA, "full"),
   row("encrypt", "incompat", EXT4_FEATURE_INCOMPAT_ENCRYPT, "no"),
   row("casefold", "incompat", EXT4_FEATURE_INCOMPAT_CASEFOLD, "no"),
 ]);

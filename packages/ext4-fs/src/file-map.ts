@@ -154,7 +154,8 @@ export function insertRun(volume: Volume, inode: CoreInode, fileBlock: number, r
  */
 export function removeRuns(volume: Volume, inode: CoreInode, from: number, to: number, metadata: boolean): number {
   inode.allocationGoal = 0;
+  const logged = metadata || volume.hasJournaledData;
   return inode.hasFlag(EXT4_EXTENTS_FL)
-    ? removeExtents(volume, inode, from, to, metadata)
-    : removeIndirect(volume, inode, from, to, metadata);
+    ? removeExtents(volume, inode, from, to, logged)
+    : removeIndirect(volume, inode, from, to, logged);
 }

@@ -2,7 +2,8 @@
  * Reading file data: each contiguous run of blocks is one device call, straight into the caller's buffer.
  */
 import { EISDIR, EINVAL, ENXIO } from "linux-abi";
-import type { CoreInode } from "./inode.ts";
+import { readInline } from "./inline/inline-data.ts";
+import { type CoreInode, EXT4_INLINE_DATA_FL } from "./inode.ts";
 import { mapBlocks } from "./extents/map.ts";
 import type { Volume } from "./volume.ts";
 
@@ -23,6 +24,7 @@ export function readData(volume: Volume, inode: CoreInode, offset: number, buf: 
   const map = volume.work.readMap;
   const size = inode.size;
   if (offset >= size || buf.length === 0) return 0;
+  if (inode.hasFlag(EXT4_INLINE_DATA_FL)) return readSmall(volume, inode, offset, buf);
   const blockSize = volume.blockSize;
   const wanted = Math.min(buf.length, size - offset);
   let done = 0;
@@ -42,6 +44,17 @@ export function readData(volume: Volume, inode: CoreInode, offset: number, buf: 
   return done;
 }
 
+/** From the inode itself; the content may be shorter than the size. */
+function readSmall(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
+  const content = readInline(volume, inode);
+  if (typeof content === "number") return content;
+  const count = Math.min(buf.length, inode.size - offset);
+  const part = content.subarray(offset, offset + count);
+  buf.set(part);
+  buf.fill(0, part.length, count);
+  return count;
+}
+
 function zero(buf: Uint8Array, at: number, count: number): number {
   buf.fill(0, at, at + count);
   return count;
@@ -57,13 +70,16 @@ function readRun(volume: Volume, block: number, within: number, buf: Uint8Array,
     const tail = count - whole; // the file ends in the next block
     const direct = tail > 0 && room >= whole + blockSize ? whole + blockSize : whole;
     if (direct > 0) {
-      const error = volume.readBlocks(block, at === 0 && direct === buf.length ? buf : buf.subarray(at, at + direct));
+      const error = volume.readFileBlocks(
+        block,
+        at === 0 && direct === buf.length ? buf : buf.subarray(at, at + direct),
+      );
       if (error < 0) return error;
       if (direct > whole) buf.fill(0, at + count, at + direct);
       return Math.min(direct, count);
     }
   }
-  const error = volume.readBlocks(block, scratch);
+  const error = volume.readFileBlocks(block, scratch);
   if (error < 0) return error;
   const part = Math.min(count, blockSize - within);
   buf.set(scratch.subarray(within, within + part), at);
@@ -80,6 +96,7 @@ export function seekData(volume: Volume, inode: CoreInode, offset: number, data:
   if (offset < 0) return -EINVAL;
   if (offset >= size) return -ENXIO;
   volume.enter();
+  if (inode.hasFlag(EXT4_INLINE_DATA_FL)) return data ? offset : size;
   const blockSize = volume.blockSize;
   let position = offset;
   while (position < size) {

@@ -13,9 +13,14 @@ import { mapBlocks } from "./extents/map.ts";
 import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
 import { allocateRunOrCommit, insertRun, mostFileBlocks, releaseRun, removeRuns } from "./file-map.ts";
 import { groupStart } from "./geometry.ts";
-import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL } from "./inode.ts";
+import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "./features.ts";
+import { inlineCapacity, readInline, spill, writeInline } from "./inline/inline-data.ts";
+import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL } from "./inode.ts";
 import { addOrphan, removeOrphan } from "./orphan.ts";
 import type { Volume } from "./volume.ts";
+
+/** Blocks of file data that one step may put into the journal. */
+const JOURNALED_RUN = 16;
 
 /** Largest size of this file: what its map can address (2^32 − 1 blocks with extents), and what a double holds exactly. */
 export function maxFileSize(volume: Volume, inode: CoreInode): number {
@@ -34,6 +39,52 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
   const started = volume.begin();
   if (started < 0) return started;
   volume.work.dataFailed = false;
+  const written = canBeInline(volume, inode) ? writeSmall(volume, inode, offset, buf, length) : NOT_INLINE;
+  const done = written === NOT_INLINE ? writeData(volume, inode, offset, buf, length) : written;
+  if (done >= 0 || !volume.work.dataFailed) return volume.end(done);
+  volume.end(0); // a bad sector under file data is no reason to stop the whole volume
+  return done;
+}
+
+const NOT_INLINE = -1_000_000;
+
+/** Whether the file is an inline one, or an empty one that may become it. */
+function canBeInline(volume: Volume, inode: CoreInode): boolean {
+  if (inode.hasFlag(EXT4_INLINE_DATA_FL)) return true;
+  if (!volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA) || !inode.isRegular || inode.size > 0)
+    return false;
+  return inode.blocks512(volume.blockSize) === (inode.fileAcl === 0 ? 0 : volume.geometry.clusterSize / 512);
+}
+
+/** Writes into the inode where there is room; NOT_INLINE when the file has been (or is) one with blocks. */
+function writeSmall(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array, length: number): number {
+  const capacity = inlineCapacity(volume, inode);
+  if (capacity < 0) return capacity;
+  const isInline = inode.hasFlag(EXT4_INLINE_DATA_FL);
+  if (offset + length > capacity) {
+    const error = isInline ? spill(volume, inode) : 0;
+    return error < 0 ? error : NOT_INLINE;
+  }
+  const old = isInline ? readInline(volume, inode) : new Uint8Array(0);
+  if (typeof old === "number") return old;
+  const content = new Uint8Array(Math.max(inode.size, offset + length));
+  content.set(old.subarray(0, inode.size));
+  content.set(buf.subarray(0, length), offset);
+  const error = writeInline(volume, inode, content);
+  if (error < 0) return error;
+  inode.size = content.length;
+  const touched = touchTimes(volume, inode);
+  return touched < 0 ? touched : length;
+}
+
+/** Writes into blocks. Within an operation. As `writeFile`; `work.dataFailed` tells whether the device failed under file data. */
+export function writeData(
+  volume: Volume,
+  inode: CoreInode,
+  offset: number,
+  buf: Uint8Array,
+  length: number = buf.length,
+): number {
   let error = offset > inode.size ? clearTail(volume, inode) : 0;
   let done = 0;
   while (error === 0 && done < length) {
@@ -51,12 +102,7 @@ export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf:
     const failed = touchTimes(volume, inode);
     if (failed < 0) error = failed;
   }
-  if (error < 0 && (error !== -ENOSPC || done === 0)) {
-    if (!volume.work.dataFailed) return volume.end(error);
-    volume.end(0); // a bad sector under file data is no reason to stop the whole volume
-    return error;
-  }
-  return volume.end(done);
+  return error < 0 && (error !== -ENOSPC || done === 0) ? error : done;
 }
 
 function growTo(inode: CoreInode, end: number): void {
@@ -83,13 +129,14 @@ function writeRun(
   const blockSize = volume.blockSize;
   const within = position % blockSize;
   const fileBlock = (position - within) / blockSize;
-  const wanted = Math.min(Math.ceil((within + end - at) / blockSize), EXT_UNWRITTEN_MAX_LEN);
+  const most = volume.journalsData(inode) ? JOURNALED_RUN : EXT_UNWRITTEN_MAX_LEN;
+  const wanted = Math.min(Math.ceil((within + end - at) / blockSize), most);
   const error = mapBlocks(volume, inode, fileBlock, wanted, map);
   if (error < 0) return error;
   if (map.block === 0) return writeNew(volume, inode, fileBlock, within, map.count, buf, at, end);
   const { block, count, unwritten } = map;
   const byteLength = Math.min(end - at, count * blockSize - within);
-  const failed = writeBytes(volume, block, within, buf, at, byteLength, unwritten);
+  const failed = writeBytes(volume, inode, block, within, buf, at, byteLength, unwritten);
   if (failed < 0) {
     volume.work.dataFailed = true;
     return failed;
@@ -117,7 +164,7 @@ function writeNew(
   const error = allocateRunOrCommit(volume, inode, fileBlock, count, goal, run);
   if (error < 0) return error;
   const byteLength = Math.min(end - at, run.count * volume.blockSize - within);
-  let failed = writeBytes(volume, run.start, within, buf, at, byteLength, true);
+  let failed = writeBytes(volume, inode, run.start, within, buf, at, byteLength, true);
   volume.work.dataFailed = failed < 0;
   if (failed === 0) failed = insertRun(volume, inode, fileBlock, run, false);
   if (failed < 0) {
@@ -146,6 +193,7 @@ export function allocationGoal(volume: Volume, inode: CoreInode, fileBlock: numb
 /** Writes bytes into a run of blocks; `fresh`: what was there counts as zeros. */
 function writeBytes(
   volume: Volume,
+  inode: CoreInode,
   block: number,
   within: number,
   buf: Uint8Array,
@@ -158,14 +206,15 @@ function writeBytes(
   let done = 0;
   if (within > 0 || byteLength < blockSize) {
     done = Math.min(byteLength, blockSize - within);
-    const error = writePartial(volume, target, within, buf, at, done, fresh);
+    const error = writePartial(volume, inode, target, within, buf, at, done, fresh);
     if (error < 0) return error;
     target++;
   }
   const whole = byteLength - done - ((byteLength - done) % blockSize);
   if (whole > 0) {
     const from = at + done;
-    const error = volume.writeBlocks(
+    const error = volume.writeFileBlocks(
+      inode,
       target,
       from === 0 && whole === buf.length ? buf : buf.subarray(from, from + whole),
     );
@@ -173,11 +222,12 @@ function writeBytes(
     target += whole / blockSize;
     done += whole;
   }
-  return done < byteLength ? writePartial(volume, target, 0, buf, at + done, byteLength - done, fresh) : 0;
+  return done < byteLength ? writePartial(volume, inode, target, 0, buf, at + done, byteLength - done, fresh) : 0;
 }
 
 function writePartial(
   volume: Volume,
+  inode: CoreInode,
   block: number,
   within: number,
   buf: Uint8Array,
@@ -189,11 +239,11 @@ function writePartial(
   if (fresh) {
     scratch.fill(0);
   } else {
-    const error = volume.readBlocks(block, scratch);
+    const error = volume.readFileBlocks(block, scratch);
     if (error < 0) return error;
   }
   scratch.set(buf.subarray(at, at + byteLength), within);
-  return volume.writeBlocks(block, scratch);
+  return volume.writeFileBlocks(inode, block, scratch);
 }
 
 /** Zeroes [within, end) of a block that holds written data; holes and unwritten blocks are zero already. */
@@ -203,10 +253,10 @@ export function zeroInBlock(volume: Volume, inode: CoreInode, fileBlock: number,
   const error = mapBlocks(volume, inode, fileBlock, 1, map);
   if (error < 0) return error;
   if (map.block === 0 || map.unwritten) return 0;
-  const failed = volume.readBlocks(map.block, scratch);
+  const failed = volume.readFileBlocks(map.block, scratch);
   if (failed < 0) return failed;
   scratch.fill(0, within, end);
-  return volume.writeBlocks(map.block, scratch);
+  return volume.writeFileBlocks(inode, map.block, scratch);
 }
 
 /** Makes sure that what lies behind the end in the last block is zero, before the file grows over it. */
@@ -231,6 +281,10 @@ export function truncateFile(volume: Volume, inode: CoreInode, size: number): nu
 }
 
 function changeSize(volume: Volume, inode: CoreInode, size: number): number {
+  if (inode.hasFlag(EXT4_INLINE_DATA_FL)) {
+    const resized = resizeInline(volume, inode, size);
+    if (resized !== NOT_INLINE) return resized;
+  }
   const oldSize = inode.size;
   const within = Math.min(size, oldSize) % volume.blockSize;
   if (within !== 0) {
@@ -257,7 +311,26 @@ function changeSize(volume: Volume, inode: CoreInode, size: number): number {
   return error;
 }
 
+/** Sets the size of an inline file; NOT_INLINE when it has been moved to blocks, size unchanged. */
+function resizeInline(volume: Volume, inode: CoreInode, size: number): number {
+  const capacity = inlineCapacity(volume, inode);
+  if (capacity < 0) return capacity;
+  if (size > capacity) {
+    const error = spill(volume, inode);
+    return error < 0 ? error : NOT_INLINE;
+  }
+  const old = readInline(volume, inode);
+  if (typeof old === "number") return old;
+  const content = new Uint8Array(size);
+  content.set(old.subarray(0, Math.min(inode.size, size)));
+  const error = writeInline(volume, inode, content);
+  if (error < 0) return error;
+  inode.size = size;
+  return touchTimes(volume, inode);
+}
+
 /** Frees all blocks from file block `from` on. */
 export function freeFrom(volume: Volume, inode: CoreInode, from: number, metadata: boolean): number {
+  if (inode.hasFlag(EXT4_INLINE_DATA_FL)) return 0;
   return removeRuns(volume, inode, from, EXT_MAX_BLOCKS, metadata);
 }

@@ -17,7 +17,7 @@ import { freeFrom } from "./file-write.ts";
 import type { CoreInode } from "./inode.ts";
 import { S_LAST_ORPHAN, S_ORPHAN_FILE_INUM } from "./superblock.ts";
 import type { Volume } from "./volume.ts";
-import { releaseXattrBlock } from "./xattr/store.ts";
+import { releaseXattrs } from "./xattr/store.ts";
 
 /** Blocks of the orphan file that are used; Linux makes files of at most 512. */
 const MAX_ORPHAN_BLOCKS = 512;
@@ -164,7 +164,7 @@ function deleteContent(volume: Volume, inode: CoreInode): number {
       error = freeFrom(volume, inode, 0, isDirectory);
     }
   }
-  if (error === 0) error = releaseXattrBlock(volume, inode);
+  if (error === 0) error = releaseXattrs(volume, inode);
   if (error === 0 && inode.orphan) error = removeOrphan(volume, inode);
   if (error < 0) return error;
   inode.dtime = volume.deletionTime;

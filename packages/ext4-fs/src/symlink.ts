@@ -1,7 +1,7 @@
 /** Reading the target of a symbolic link: in the inode when shorter than 60 bytes, else in one block. */
 import { EINVAL } from "linux-abi";
 import { readData } from "./file-read.ts";
-import { type CoreInode, I_BLOCK } from "./inode.ts";
+import { type CoreInode, EXT4_INLINE_DATA_FL, I_BLOCK } from "./inode.ts";
 import type { Volume } from "./volume.ts";
 
 /** The target's bytes, or -EINVAL (no link), -EUCLEAN, -EIO. */
@@ -10,7 +10,7 @@ export function readLink(volume: Volume, inode: CoreInode): Uint8Array | number 
   volume.enter();
   const size = inode.size;
   if (size === 0 || size > volume.blockSize) return volume.corrupt(`symbolic link of ${size} bytes`, inode.ino, 0);
-  if (inode.isFastSymlink(volume.blockSize, volume.geometry.clusterSize))
+  if (!inode.hasFlag(EXT4_INLINE_DATA_FL) && inode.isFastSymlink(volume.blockSize, volume.geometry.clusterSize))
     return inode.raw.slice(I_BLOCK, I_BLOCK + size);
   const target = new Uint8Array(size);
   const count = readData(volume, inode, 0, target);

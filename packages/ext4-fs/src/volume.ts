@@ -15,12 +15,16 @@
 import type { BlockDevice } from "blockdev-disk";
 import { EIO, EROFS, EUCLEAN } from "linux-abi";
 import { nextOne, nextZero } from "./bitmap.ts";
-import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_SUPERBLOCK } from "./buffer-cache.ts";
+import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_PLAIN, KIND_SUPERBLOCK } from "./buffer-cache.ts";
 import { updateBlockChecksum } from "./checksum/metadata-checksum.ts";
-import { EXT4_FEATURE_COMPAT_DIR_INDEX, EXT4_FEATURE_RO_COMPAT_LARGE_FILE } from "./features.ts";
+import {
+  EXT4_FEATURE_COMPAT_DIR_INDEX,
+  EXT4_FEATURE_INCOMPAT_FILETYPE,
+  EXT4_FEATURE_RO_COMPAT_LARGE_FILE,
+} from "./features.ts";
 import { type Geometry, groupStart } from "./geometry.ts";
 import { GroupTable } from "./groups.ts";
-import type { CoreInode } from "./inode.ts";
+import { type CoreInode, EXT4_JOURNAL_DATA_FL } from "./inode.ts";
 import { InodeCache } from "./inode-cache.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { OrphanFile } from "./orphan.ts";
@@ -70,6 +74,12 @@ export interface VolumeOptions {
    * image that nobody else sees yet; a crash leaves it inconsistent. Default false.
    */
   readonly unjournaled?: boolean;
+  /**
+   * How file data goes to the device (mount option data=). "ordered": before the metadata that makes it visible commits;
+   * "journal": through the journal, so that a write is there as a whole or not; "writeback" promises less and gets the same as
+   * "ordered". Default "ordered".
+   */
+  readonly data?: "ordered" | "journal" | "writeback";
   /** Times of reads stay in memory until the inode is written anyway, or a sync (mount option lazytime). Default false. */
   readonly lazyTime?: boolean;
   /** Discard blocks on the device once the transaction that freed them has committed (mount option discard). Default false. */
@@ -100,6 +110,8 @@ export class Volume {
   readonly csumSeed: number;
   readonly hasMetadataCsum: boolean;
   readonly hasDirIndex: boolean;
+  /** Directory entries carry the type of what they name. */
+  readonly hasFileTypes: boolean;
   /** s_hash_seed, and what s_flags adds to a hash version: 3 where names count as unsigned bytes. */
   readonly hashSeed: Int32Array;
   readonly hashUnsigned: number;
@@ -109,6 +121,8 @@ export class Volume {
   freeInodes: number;
   readOnly: boolean;
   aborted = false;
+  /** File data may be in the journal, or in memory only. */
+  hasJournaledData = false;
   mounted = true;
   journal: Journal | undefined = undefined;
   /** The on-disk orphan list, oldest first: s_last_orphan is the last of these. */
@@ -148,6 +162,7 @@ export class Volume {
     this.hasMetadataCsum = this.superblock.hasMetadataCsum;
     this.hasDirIndex = this.superblock.hasCompat(EXT4_FEATURE_COMPAT_DIR_INDEX);
     const sb = this.superblock;
+    this.hasFileTypes = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_FILETYPE);
     this.hashSeed = Int32Array.of(0, 4, 8, 12).map((at) => sb.u32(S_HASH_SEED + at));
     this.hashUnsigned = (sb.u32(S_FLAGS) & EXT2_FLAGS_UNSIGNED_HASH) !== 0 ? 3 : 0;
     this.work = new Scratch(geometry.blockSize);
@@ -177,6 +192,39 @@ export class Volume {
     const error = this.device.writeBlock(block * this.#unit, data);
     if (error < 0) this.log(`write error ${error} at block ${block}`);
     return error < 0 ? error : 0;
+  }
+
+  /** Whether the data of this file goes through the journal: data=journal, or chattr +j. */
+  journalsData(inode: CoreInode): boolean {
+    return this.journal !== undefined && (this.options.data === "journal" || inode.hasFlag(EXT4_JOURNAL_DATA_FL));
+  }
+
+  /** Reads file data: as `readBlocks`, but what the journal holds and has not written home yet counts. */
+  readFileBlocks(block: number, data: Uint8Array): number {
+    const error = this.readBlocks(block, data);
+    if (error < 0 || !this.hasJournaledData) return error;
+    for (let i = 0; i * this.blockSize < data.length; i++) {
+      const buffer = this.cache.peek(block + i);
+      if (buffer !== undefined && (buffer.dirty || buffer.pending)) data.set(buffer.data, i * this.blockSize);
+    }
+    return 0;
+  }
+
+  /** Writes file data: home at once, before the metadata that makes it visible commits; or into the running transaction. */
+  writeFileBlocks(inode: CoreInode, block: number, data: Uint8Array): number {
+    if (!this.journalsData(inode)) {
+      for (let i = 0; this.hasJournaledData && i * this.blockSize < data.length; i++) this.forgetBlock(block + i);
+      return this.writeBlocks(block, data);
+    }
+    if (block + data.length / this.blockSize > this.geometry.blocksCount)
+      return this.corrupt(`block ${block} lies outside`, inode.ino, block);
+    this.hasJournaledData = true;
+    for (let i = 0; i * this.blockSize < data.length; i++) {
+      const buffer = this.cache.create(block + i);
+      buffer.data.set(data.subarray(i * this.blockSize, (i + 1) * this.blockSize));
+      this.dirtyBuffer(buffer, KIND_PLAIN, 0);
+    }
+    return 0;
   }
 
   flushDevice(): number {

@@ -6,7 +6,9 @@ import { EFBIG, ENOSPC, EUCLEAN } from "linux-abi";
 import { type Buffer, KIND_DIRECTORY, KIND_HTREE } from "../buffer-cache.ts";
 import { allocateRun, insertRun, releaseRun } from "../file-map.ts";
 import { allocationGoal } from "../file-write.ts";
-import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
+import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "../features.ts";
+import { addInline, initInlineDirectory, removeInline, retargetInline } from "../inline/inline-directory.ts";
+import { type CoreInode, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
 import {
@@ -49,6 +51,10 @@ import type { FoundEntry } from "./lookup.ts";
 const $hash: NameHash = { major: 0, minor: 0 }; // scratch
 /** Adds an entry; the caller knows that the name is free. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO. */
 export function addName(volume: Volume, dir: CoreInode, name: Uint8Array, ino: number, fileType: number): number {
+  if (dir.hasFlag(EXT4_INLINE_DATA_FL)) {
+    const added = addInline(volume, dir, name, ino, fileType);
+    if (added !== 0) return added < 0 ? added : 0;
+  }
   if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex) {
     const error = addIndexed(volume, dir, name, ino, fileType);
     return error === BAD_HTREE ? -EUCLEAN : error;
@@ -308,7 +314,8 @@ function packEntries(volume: Volume, source: Uint8Array, target: Buffer, entries
 
 /** Takes an entry found by `findName` out of its directory. Within an operation. */
 export function removeName(volume: Volume, dir: CoreInode, found: FoundEntry): number {
-  const buffer = found.buffer as Buffer;
+  const { buffer } = found;
+  if (buffer === null) return removeInline(volume, dir, found.at);
   removeEntry(buffer, found.at);
   volume.dirtyBuffer(buffer, buffer.kind === KIND_HTREE ? KIND_HTREE : KIND_DIRECTORY, dir.csumSeed);
   return 0;
@@ -316,15 +323,20 @@ export function removeName(volume: Volume, dir: CoreInode, found: FoundEntry): n
 
 /** Makes an entry found by `findName` name another inode. Within an operation. */
 export function retargetName(volume: Volume, dir: CoreInode, found: FoundEntry, ino: number, fileType: number): number {
-  const buffer = found.buffer as Buffer;
+  const { buffer } = found;
+  if (buffer === null) return retargetInline(volume, dir, found.at, ino, fileType);
   buffer.view.setUint32(found.at, ino, true);
   buffer.view.setUint8(found.at + 7, fileType);
   volume.dirtyBuffer(buffer, buffer.kind === KIND_HTREE ? KIND_HTREE : KIND_DIRECTORY, dir.csumSeed);
   return 0;
 }
 
-/** The first block of a new directory: "." and "..". */
+/** The content of a new directory: "." and ".." in its first block, or nothing but its parent's number in the inode. */
 export function initDirectory(volume: Volume, dir: CoreInode, parentIno: number, fileType: number): number {
+  if (volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_INLINE_DATA) && dir.ino >= volume.geometry.firstInode) {
+    const made = initInlineDirectory(volume, dir, parentIno);
+    if (made !== 0) return made < 0 ? made : 0;
+  }
   const buffer = appendBlock(volume, dir);
   if (typeof buffer === "number") return buffer;
   initLeaf(volume, buffer);

@@ -4,7 +4,9 @@
 import { DT_DIR, ENOENT, ENOTDIR, EUCLEAN } from "linux-abi";
 import type { Buffer } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
-import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
+import { findInline, walkInline } from "../inline/inline-directory.ts";
+import { readInline } from "../inline/inline-data.ts";
+import { type CoreInode, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
 import { dirTypeOfFileType, entriesEnd, findEntry, leafBlock, recordLength } from "./entry.ts";
@@ -25,7 +27,7 @@ import {
 /** Where a name was found; reused, read before the next lookup. */
 export interface FoundEntry {
   buffer: Buffer | null;
-  /** Offset of the entry in the block. */
+  /** Offset of the entry in the block; with no buffer, in the content of an inline directory. */
   at: number;
   ino: number;
   fileType: number;
@@ -35,6 +37,7 @@ const $hash: NameHash = { major: 0, minor: 0 }; // scratch
 /** Finds `name`: 0 with `out` filled, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO. */
 export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
   if (!dir.isDirectory) return -ENOTDIR;
+  if (dir.hasFlag(EXT4_INLINE_DATA_FL)) return findInline(volume, dir, name, out);
   if (dir.size % volume.blockSize !== 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
   const isDot = name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
   if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot) {
@@ -135,6 +138,10 @@ export type EmitEntry = (name: Uint8Array, ino: number, dirType: number, next: n
  */
 export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
   if (!dir.isDirectory) return -ENOTDIR;
+  if (dir.hasFlag(EXT4_INLINE_DATA_FL)) {
+    volume.enter();
+    return listInline(volume, dir, cookie, emit);
+  }
   if (dir.size % volume.blockSize !== 0 || dir.size === 0)
     return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
   volume.enter();
@@ -146,6 +153,31 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
     }
   }
   return listLinear(volume, dir, cookie, emit, true);
+}
+
+/** In the order of hashes too, so that a cookie stays good when the directory moves to blocks; by position where there is no hash. */
+function listInline(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+  const content = readInline(volume, dir);
+  if (typeof content === "number") return content;
+  const version = effectiveHash(volume, volume.superblock.u8(S_DEF_HASH_VERSION));
+  const hashed = volume.hasDirIndex && isKnownHash(version);
+  const parent = content[0] + content[1] * 0x100 + content[2] * 0x1_0000 + content[3] * 0x100_0000;
+  if (cookie === 0 && !emit(Uint8Array.of(0x2e), dir.ino, DT_DIR, 1)) return 0;
+  if (cookie <= 1 && !emit(Uint8Array.of(0x2e, 0x2e), parent, DT_DIR, HASH_BASE)) return 0;
+  const from = Math.max(cookie, HASH_BASE) - HASH_BASE;
+  const entries: Listed[] = [];
+  const error = walkInline(volume, dir, content, (at, _length, view) => {
+    const ino = view.getUint32(at, true);
+    if (ino === 0) return undefined;
+    if (hashed) hashOf(volume, version, content, at + 8, content[at + 6], $hash);
+    const key = hashed ? ($hash.major >>> 1) * MINOR_SPAN + ($hash.minor >>> 11) : at;
+    const name = content.slice(at + 8, at + 8 + content[at + 6]);
+    if (key >= from) entries.push({ key, name, ino, dirType: dirTypeOfFileType(content[at + 7]) });
+    return undefined;
+  });
+  if (error !== undefined) return error;
+  emitSorted(entries, emit);
+  return 0;
 }
 
 interface Listed {
@@ -307,16 +339,13 @@ function listRootDots(volume: Volume, block: number, cookie: number, emit: EmitE
 /** Whether a directory holds nothing but "." and "..": 1, 0 or -errno. */
 export function isEmptyDirectory(volume: Volume, dir: CoreInode): number {
   let empty = 1;
-  const error = listLinear(
-    volume,
-    dir,
-    0,
-    (name) => {
-      if (isDots(name, 0, name.length)) return true;
-      empty = 0;
-      return false;
-    },
-    false,
-  );
+  const look = (name: Uint8Array): boolean => {
+    if (isDots(name, 0, name.length)) return true;
+    empty = 0;
+    return false;
+  };
+  const error = dir.hasFlag(EXT4_INLINE_DATA_FL)
+    ? listInline(volume, dir, 0, look)
+    : listLinear(volume, dir, 0, look, false);
   return error < 0 ? error : empty;
 }

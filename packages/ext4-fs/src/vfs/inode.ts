@@ -9,7 +9,7 @@ import { type EmitExtent, listExtents } from "../fiemap.ts";
 import { readFile, seekData } from "../file-read.ts";
 import { allocateRange } from "../fallocate.ts";
 import { truncateFile, writeFile } from "../file-write.ts";
-import type { CoreInode } from "../inode.ts";
+import { type CoreInode, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { projectOf, setProject, setUserFlags, userFlags } from "../inode-flags.ts";
 import {
   createNode,
@@ -95,6 +95,8 @@ export class Ext4Inode implements Inode {
     out.rdev = this.rdev;
     out.size = core.size;
     out.blocks512 = core.blocks512(this.#volume.blockSize);
+    // Linux: data in the inode counts, or tar would take the file for a hole.
+    if (core.hasFlag(EXT4_INLINE_DATA_FL)) out.blocks512 += Math.ceil(core.size / 512);
     out.blockSize = this.#volume.blockSize;
     core.readTime("atime", out.atime);
     core.readTime("mtime", out.mtime);

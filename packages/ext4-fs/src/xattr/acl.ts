@@ -8,7 +8,7 @@
 import { EINVAL } from "linux-abi";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
-import { XATTR_INDEX_ACL_ACCESS, XATTR_INDEX_ACL_DEFAULT } from "./layout.ts";
+import { plainXattr, XATTR_INDEX_ACL_ACCESS, XATTR_INDEX_ACL_DEFAULT } from "./layout.ts";
 import { loadXattrs, storeXattrs } from "./store.ts";
 
 const ABI_VERSION = 2;
@@ -112,7 +112,7 @@ export function inheritAcl(volume: Volume, dir: CoreInode, inode: CoreInode): nu
   if (standard === undefined || entries === undefined) return 0;
   const name = new Uint8Array(0);
   const created = [];
-  if (inode.isDirectory) created.push({ index: XATTR_INDEX_ACL_DEFAULT, name, value: standard.value });
+  if (inode.isDirectory) created.push(plainXattr(XATTR_INDEX_ACL_DEFAULT, name, standard.value));
   // posix_acl_create_masq: each class keeps only what both the ACL and the mode grant.
   const hasMask = entries.some((e) => e.tag === ACL_MASK);
   for (const e of entries) {
@@ -123,7 +123,7 @@ export function inheritAcl(volume: Volume, dir: CoreInode, inode: CoreInode): nu
   const access = serialize(entries, DISK_VERSION);
   inode.mode = modeOfAcl(access, inode.mode);
   const extended = entries.some((e) => hasId(e.tag) || e.tag === ACL_MASK);
-  if (extended) created.push({ index: XATTR_INDEX_ACL_ACCESS, name, value: access });
+  if (extended) created.push(plainXattr(XATTR_INDEX_ACL_ACCESS, name, access));
   return created.length === 0 ? 0 : storeXattrs(volume, inode, created);
 }
 

@@ -31,13 +31,25 @@ export const XATTR_PREFIXES: readonly string[] = [
 ];
 export const XATTR_INDEX_ACL_ACCESS = 2;
 export const XATTR_INDEX_ACL_DEFAULT = 3;
+export const XATTR_INDEX_SYSTEM = 7;
 
 /** One attribute, as stored. */
 export interface StoredXattr {
   readonly index: number;
   /** Name behind the prefix. */
   readonly name: Uint8Array;
+  /** Empty when the value is in an inode of its own. */
   readonly value: Uint8Array;
+  /** The inode that holds the value (ea_inode), or 0. */
+  readonly inum: number;
+  /** With `inum`: bytes of the value, and the entry's hash. Else 0. */
+  readonly size: number;
+  readonly hash: number;
+}
+
+/** An attribute whose value lies beside it. */
+export function plainXattr(index: number, name: Uint8Array, value: Uint8Array): StoredXattr {
+  return { index, name, value, inum: 0, size: 0, hash: 0 };
 }
 
 /** Bytes that an entry takes, without its value. */
@@ -52,7 +64,7 @@ export function xattrValueSize(length: number): number {
 
 /**
  * Reads the entries between `first` and `end`; offsets of values count from `origin`. `undefined` when the list is damaged
- * (entries or values outside, or a value in another inode, which needs the ea_inode feature).
+ * (entries or values outside).
  */
 export function readXattrs(bytes: Uint8Array, first: number, end: number, origin: number): StoredXattr[] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -66,12 +78,16 @@ export function readXattrs(bytes: Uint8Array, first: number, end: number, origin
     const next = at + xattrEntrySize(nameLength);
     const offset = origin + view.getUint16(at + 2, true);
     const size = view.getUint32(at + 8, true);
-    if (next > end || view.getUint32(at + 4, true) !== 0) return undefined;
-    if (size > 0 && (offset < first || offset + size > end)) return undefined;
+    const inum = view.getUint32(at + 4, true);
+    if (next > end) return undefined;
+    if (inum === 0 && size > 0 && (offset < first || offset + size > end)) return undefined;
     found.push({
       index: bytes[at + 1],
       name: bytes.slice(at + XATTR_ENTRY_HEADER, at + XATTR_ENTRY_HEADER + nameLength),
-      value: size === 0 ? new Uint8Array(0) : bytes.slice(offset, offset + size),
+      value: size === 0 || inum !== 0 ? new Uint8Array(0) : bytes.slice(offset, offset + size),
+      inum,
+      size: inum === 0 ? 0 : size,
+      hash: inum === 0 ? 0 : view.getUint32(at + 12, true),
     });
     at = next;
   }
@@ -107,11 +123,11 @@ export function writeXattrs(
     bytes[at] = a.name.length;
     bytes[at + 1] = a.index;
     view.setUint16(at + 2, a.value.length === 0 ? 0 : valueEnd - origin, true);
-    view.setUint32(at + 4, 0, true);
-    view.setUint32(at + 8, a.value.length, true);
+    view.setUint32(at + 4, a.inum, true);
+    view.setUint32(at + 8, a.inum === 0 ? a.value.length : a.size, true);
     bytes.set(a.name, at + XATTR_ENTRY_HEADER);
     bytes.set(a.value, valueEnd);
-    const hash = hashed ? entryHash(a.name, view, valueEnd, room) : 0;
+    const hash = a.inum !== 0 ? a.hash : hashed ? entryHash(a.name, view, valueEnd, room) : 0;
     view.setUint32(at + 12, hash, true);
     if (hash === 0) shareable = false;
     blockHash = ((blockHash << 16) ^ (blockHash >>> 16) ^ hash) >>> 0;
@@ -122,8 +138,19 @@ export function writeXattrs(
 
 /** ext4_xattr_hash_entry: over the name's bytes, then the padded value's words. */
 function entryHash(name: Uint8Array, view: DataView, valueAt: number, room: number): number {
-  let hash = 0;
-  for (let i = 0; i < name.length; i++) hash = (hash << 5) ^ (hash >>> 27) ^ name[i];
+  let hash = nameHash(name);
   for (let i = 0; i < room; i += 4) hash = (hash << 16) ^ (hash >>> 16) ^ view.getUint32(valueAt + i, true);
   return hash >>> 0;
+}
+
+function nameHash(name: Uint8Array): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = (hash << 5) ^ (hash >>> 27) ^ name[i];
+  return hash;
+}
+
+/** The hash of an entry whose value lies in an inode: `word` stands for the value. */
+export function entryHashOfInode(name: Uint8Array, word: number): number {
+  const hash = nameHash(name);
+  return ((hash << 16) ^ (hash >>> 16) ^ word) >>> 0;
 }

@@ -5,21 +5,26 @@ import { ENOSPC, EOPNOTSUPP } from "linux-abi";
 import { allocateBlocks, freeBlocks } from "../allocator/blocks.ts";
 import { type Buffer, KIND_XATTR } from "../buffer-cache.ts";
 import { blockChecksumIsValid } from "../checksum/metadata-checksum.ts";
-import { EXT4_FEATURE_COMPAT_EXT_ATTR } from "../features.ts";
+import { EXT4_FEATURE_COMPAT_EXT_ATTR, EXT4_FEATURE_INCOMPAT_EA_INODE } from "../features.ts";
 import { groupStart } from "../geometry.ts";
 import { type CoreInode, GOOD_OLD_INODE_SIZE } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import {
+  entryHashOfInode,
   readXattrs,
   type StoredXattr,
   writeXattrs,
   XATTR_BLOCK_HEADER,
   XATTR_BLOCKS,
   XATTR_HASH,
+  XATTR_INDEX_SYSTEM,
   XATTR_MAGIC,
   XATTR_REFCOUNT,
+  xattrEntrySize,
   xattrListSize,
+  xattrValueSize,
 } from "./layout.ts";
+import { countValueInode, createValueInode, valueHash } from "./value-inode.ts";
 
 /** Where the in-inode list's first entry may be; -1 when the inode has no room for any. */
 function inodeListStart(inode: CoreInode): number {
@@ -61,17 +66,119 @@ function xattrBlock(volume: Volume, inode: CoreInode): Buffer | number {
   return buffer;
 }
 
-/** Replaces all attributes. Within an operation. 0, -ENOSPC when they do not fit, -EUCLEAN, -EIO. */
-export function storeXattrs(volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): number {
+/** Bytes for entries and values in the inode, the closing zero word included; 0 when it has no room for any. */
+export function inodeListRoom(inode: CoreInode): number {
   const first = inodeListStart(inode);
-  const room = first < 0 ? 0 : inode.raw.length - first;
+  return first < 0 ? 0 : inode.raw.length - first;
+}
+
+interface Split {
+  readonly inside: StoredXattr[];
+  readonly outside: StoredXattr[];
+  /** Bytes that `inside` takes. */
+  readonly insideSize: number;
+}
+
+/** Which attributes go into the inode (an inline file's data first, then as many as fit, in their order), and which into the block. */
+export function splitBetweenPlaces(_volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): Split {
+  const room = inodeListRoom(inode);
   const inside: StoredXattr[] = [];
   const outside: StoredXattr[] = [];
-  for (const a of list) {
-    if (xattrListSize([...inside, a]) <= room) inside.push(a);
-    else outside.push(a);
+  let insideSize = 4;
+  const ours = list.filter((a) => a.index === XATTR_INDEX_SYSTEM);
+  for (const a of [...ours, ...list.filter((a) => a.index !== XATTR_INDEX_SYSTEM)]) {
+    const size = xattrListSize([a]) - 4;
+    if (insideSize + size <= room) {
+      inside.push(a);
+      insideSize += size;
+    } else {
+      outside.push(a);
+    }
   }
-  if (xattrListSize(outside) > volume.blockSize - XATTR_BLOCK_HEADER) return -ENOSPC;
+  return { inside, outside, insideSize };
+}
+
+/** Replaces all attributes. Within an operation. 0, -ENOSPC when they do not fit, -EUCLEAN, -EIO. */
+export function storeXattrs(volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): number {
+  const made: number[] = [];
+  const places = placeXattrs(volume, inode, list, made);
+  let error = typeof places === "number" ? places : recountValues(volume, inode, list);
+  if (error === 0) error = storePlaces(volume, inode, places as Split);
+  if (error < 0) {
+    for (const ino of made) {
+      const value = volume.inode(ino);
+      if (typeof value !== "number") inode.addBlocks(-valueBlocks(volume, value.size), volume.blockSize);
+      countValueInode(volume, ino, -1);
+    }
+  }
+  return error;
+}
+
+/** Decides where each attribute goes; values too large for inode and block get inodes of their own, noted in `made`. */
+function placeXattrs(volume: Volume, inode: CoreInode, list: readonly StoredXattr[], made: number[]): Split | number {
+  const blockRoom = volume.blockSize - XATTR_BLOCK_HEADER;
+  const hasValueInodes = volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
+  const current = [...list];
+  const move = (at: number): number => {
+    const a = current[at];
+    const ino = createValueInode(volume, inode, a.value);
+    if (ino < 0) return ino;
+    made.push(ino);
+    inode.addBlocks(valueBlocks(volume, a.value.length), volume.blockSize);
+    const hash = entryHashOfInode(a.name, valueHash(volume, a.value));
+    current[at] = { ...a, value: new Uint8Array(0), inum: ino, size: a.value.length, hash };
+    return 0;
+  };
+  // EXT4_XATTR_MIN_LARGE_EA_SIZE: such a value would leave no room in the block for anything else.
+  const large = volume.blockSize - xattrEntrySize(3) - XATTR_BLOCK_HEADER - 4;
+  for (let at = 0; hasValueInodes && at < current.length; at++) {
+    if (xattrValueSize(current[at].value.length) <= large) continue;
+    const error = move(at);
+    if (error < 0) return error;
+  }
+  for (;;) {
+    const places = splitBetweenPlaces(volume, inode, current);
+    if (xattrListSize(places.outside) <= blockRoom) return places;
+    let largest = -1;
+    for (let at = 0; at < current.length; at++) {
+      const { value, index } = current[at];
+      if (value.length === 0 || index === XATTR_INDEX_SYSTEM) continue;
+      if (largest < 0 || value.length > current[largest].value.length) largest = at;
+    }
+    if (!hasValueInodes || largest < 0) return -ENOSPC;
+    const error = move(largest);
+    if (error < 0) return error;
+  }
+}
+
+/** What a value in an inode of its own counts for in i_blocks of the file that has the attribute. */
+function valueBlocks(volume: Volume, byteLength: number): number {
+  return Math.ceil(byteLength / volume.geometry.clusterSize) * volume.clusterBlocks;
+}
+
+/** Value inodes that the inode's list no longer names lose a reference; those copied out of a shared block gain one. */
+function recountValues(volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): number {
+  if (!volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_EA_INODE)) return 0;
+  const old = loadXattrs(volume, inode);
+  if (typeof old === "number") return old;
+  const inside = loadInodeList(volume, inode);
+  if (typeof inside === "number") return inside;
+  const buffer = inode.fileAcl === 0 ? undefined : xattrBlock(volume, inode);
+  if (typeof buffer === "number") return buffer;
+  const isShared = buffer !== undefined && buffer.view.getUint32(XATTR_REFCOUNT, true) > 1;
+  for (const [i, { inum, size }] of old.entries()) {
+    if (inum === 0) continue;
+    const kept = list.some((a) => a.inum === inum);
+    if (!kept) inode.addBlocks(-valueBlocks(volume, size), volume.blockSize);
+    const shared = isShared && i >= inside.length;
+    const error = kept === shared ? countValueInode(volume, inum, kept ? 1 : -1) : 0;
+    if (error < 0) return error;
+  }
+  return 0;
+}
+
+function storePlaces(volume: Volume, inode: CoreInode, { inside, outside }: Split): number {
+  const first = inodeListStart(inode);
   let error = storeBlock(volume, inode, outside.sort(compareXattrs));
   if (error < 0) return error;
   error = volume.dirtyInode(inode);
@@ -82,6 +189,12 @@ export function storeXattrs(volume: Volume, inode: CoreInode, list: readonly Sto
     writeXattrs(inode.raw, first, inode.raw.length, first, inside, false);
   }
   return 0;
+}
+
+/** Gives up all attributes of an inode that goes. Within an operation. */
+export function releaseXattrs(volume: Volume, inode: CoreInode): number {
+  const error = recountValues(volume, inode, []);
+  return error < 0 ? error : releaseXattrBlock(volume, inode);
 }
 
 /** The order in a block: by name index, name length, name. */
@@ -129,8 +242,8 @@ function storeBlock(volume: Volume, inode: CoreInode, list: readonly StoredXattr
   return 0;
 }
 
-/** Gives up the inode's attribute block: frees it, or lowers its reference count. Within an operation. */
-export function releaseXattrBlock(volume: Volume, inode: CoreInode): number {
+/** Gives up the inode's attribute block: frees it, or lowers its reference count. */
+function releaseXattrBlock(volume: Volume, inode: CoreInode): number {
   if (inode.fileAcl === 0) return 0;
   const buffer = xattrBlock(volume, inode);
   if (typeof buffer === "number") return buffer;

@@ -16,8 +16,15 @@ import {
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { aclFromDisk, aclToDisk, modeOfAcl } from "./acl.ts";
-import { type StoredXattr, XATTR_INDEX_ACL_ACCESS, XATTR_INDEX_ACL_DEFAULT, XATTR_PREFIXES } from "./layout.ts";
+import {
+  plainXattr,
+  type StoredXattr,
+  XATTR_INDEX_ACL_ACCESS,
+  XATTR_INDEX_ACL_DEFAULT,
+  XATTR_PREFIXES,
+} from "./layout.ts";
 import { loadXattrs, storeXattrs } from "./store.ts";
+import { readValueInode } from "./value-inode.ts";
 
 const MAX_VALUE = 65536;
 
@@ -57,6 +64,8 @@ export function getXattr(volume: Volume, inode: CoreInode, name: string): Uint8A
   if (typeof list === "number") return list;
   const at = find(list, split);
   if (at < 0) return -ENODATA;
+  const { inum, size } = list[at];
+  if (inum !== 0) return readValueInode(volume, inum, size);
   const isAcl = split.index === XATTR_INDEX_ACL_ACCESS || split.index === XATTR_INDEX_ACL_DEFAULT;
   return isAcl ? aclFromDisk(list[at].value) : list[at].value;
 }
@@ -81,7 +90,7 @@ export function setXattr(volume: Volume, inode: CoreInode, name: string, value: 
     const at = find(list, split);
     if (at >= 0 && (flags & XATTR_CREATE) !== 0) return -EEXIST;
     if (at < 0 && (flags & XATTR_REPLACE) !== 0) return -ENODATA;
-    const entry = { index: split.index, name: split.rest, value: stored };
+    const entry = plainXattr(split.index, split.rest, stored);
     if (at >= 0) list[at] = entry;
     else list.push(entry);
     if (split.index === XATTR_INDEX_ACL_ACCESS) inode.mode = modeOfAcl(stored, inode.mode);
