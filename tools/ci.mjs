@@ -25,7 +25,18 @@ const PREREQUISITES = {
   chromium: "/usr/bin/chromium",
   "gdb-multiarch": "/usr/bin/gdb-multiarch",
   "device-tree-compiler": "/usr/bin/dtc",
+  parted: "/sbin/parted",
   python3: "/usr/bin/python3",
+  binutils: "/usr/bin/strings",
+  bsdextrautils: "/usr/bin/hexdump",
+  fdisk: "/sbin/sfdisk",
+  gdisk: "/sbin/sgdisk",
+  git: "/usr/bin/git",
+  "qemu-utils": "/usr/bin/qemu-img",
+  time: "/usr/bin/time",
+  xxd: "/usr/bin/xxd",
+  "xz-utils": "/usr/bin/xz",
+  zstd: "/usr/bin/zstd",
   "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
 };
 

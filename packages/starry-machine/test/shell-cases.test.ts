@@ -1,7 +1,7 @@
 /// <reference types="node" />
 // userland's shell cases inside the whole machine: our shell on our kernel and ext4 against the host's shell and tools.
 import { OverlayDisk } from "blockdev-disk";
-import { hostShell, missing, readCases } from "userland/testing";
+import { hostShell, readCases } from "userland/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { rootDisk } from "../scripts/root-disk.ts";
 import { Machine } from "../src/machine.ts";
@@ -21,8 +21,8 @@ afterAll(async () => {
   await machine.exited;
 });
 
-for (const [index, { file, name, script, shell }] of readCases().entries()) {
-  test.skipIf(missing !== undefined)(`${file}: ${name}`, async () => {
+for (const [index, { file, name, script, shell, skipped }] of readCases().entries()) {
+  test.skipIf(skipped !== undefined)(`${file}: ${name}`, async () => {
     const expected = hostShell(script, shell);
     const cwd = `/root/case${index}`; // on ext4, a fresh folder for each
     machine.fs.mkdir(cwd);

@@ -82,11 +82,31 @@ export const guestShell = (script: string, input = ""): Outcome =>
 export const hostShell = (script: string, shell = "dash", input = ""): Outcome =>
   inTemporary((cwd) => run(shell, ["-c", script], cwd, "/usr/bin:/bin", input));
 
+/** Our tools of which the host has none of that name to compare with. */
+const lacking: readonly string[] =
+  missing === undefined
+    ? guest("starrybox", ["--list"])
+        .stdout.trim()
+        .split(/\s+/)
+        .filter((tool) => hostShell(`command -v ${tool} >/dev/null`).status !== 0)
+    : [];
+if (lacking.length > 0)
+  console.log(`userland: cases with these are skipped, the host lacks them: ${lacking.join(" ")}`);
+
+/** Why a case cannot run here: it uses a tool that the host lacks, or nothing can run. */
+function whySkipped(script: string): string | undefined {
+  const words = new Set(script.split(/[^\w[-]+/));
+  const tools = lacking.filter((tool) => words.has(tool));
+  return tools.length > 0 ? `the host has no ${tools.join(", ")}` : missing;
+}
+
 export interface Case {
   readonly file: string;
   readonly name: string;
   readonly shell: string;
   readonly script: string;
+  /** Why it cannot be compared here; undefined when it can. */
+  readonly skipped: string | undefined;
 }
 
 /** Cases of test/cases/*.sh: `### name` starts one, `### bash: name` is compared with bash. */
@@ -103,11 +123,13 @@ export function readCases(): Case[] {
           const end = text.indexOf("\n");
           const title = text.slice(0, end).trim();
           const bash = title.startsWith("bash: ");
+          const script = text.slice(end + 1);
           return {
             file,
             name: bash ? title.slice(6) : title,
             shell: bash ? "bash" : "dash",
-            script: text.slice(end + 1),
+            script,
+            skipped: whySkipped(script),
           };
         }),
     );
