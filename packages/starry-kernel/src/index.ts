@@ -8,6 +8,7 @@
  * @module
  */
 export type { Debugger } from "./debugger.ts";
+export type { Sampler } from "./sampler.ts";
 export { Kernel, type Halt, type KernelOptions } from "./kernel.ts";
 export {
   type GuestRam,
@@ -38,6 +39,8 @@ export type { UserMemory } from "./user-memory.ts";
 export type { Task } from "./task/task.ts";
 export type { Process } from "./task/process.ts";
 export { type InitOptions, spawnProcess } from "./task/init.ts";
+export type { AddressSpace } from "./mm/address-space.ts";
+export { readFileBytes } from "./exec/read-file.ts";
 export { pokeBytes } from "./mm/forced-access.ts";
 export { putSiginfo } from "./signal/frame.ts";
 export { sendToProcess } from "./signal/send.ts";

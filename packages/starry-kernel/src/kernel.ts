@@ -20,6 +20,7 @@ import type { LogLevel, Platform, UserCpu } from "./platform.ts";
 import { PollSet } from "./poll-set.ts";
 import { type BlockDeviceEntry, CharDevices, type FileSystemType, type SocketFamily } from "./registries.ts";
 import { RunLoop } from "./run-loop.ts";
+import type { Sampler } from "./sampler.ts";
 import { Scheduler } from "./sched/scheduler.ts";
 import type { SignalInfo } from "./signal/siginfo.ts";
 import type { SyscallObserver } from "./strace/observer.ts";
@@ -80,6 +81,8 @@ export class Kernel {
   observer: SyscallObserver | null = null;
   /** Stops tasks and takes their signals (gdb), or null. */
   debugger: Debugger | null = null;
+  /** Takes samples (a profiler), or null. */
+  sampler: Sampler | null = null;
 
   /** The last trace records as text, for oops reports; src/trace sets it. */
   traceTail: () => readonly string[] = () => [];
@@ -133,6 +136,11 @@ export class Kernel {
    */
   step(budget: number): number {
     return this.#loop.step(budget);
+  }
+
+  /** The task whose registers are in the hart, between steps; null: nobody's. */
+  get loadedTask(): Task | null {
+    return this.#loop.loadedTask;
   }
 
   /** Brings the running task's CPU time up to date. */

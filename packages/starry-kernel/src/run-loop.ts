@@ -6,20 +6,22 @@
  * Accounting: a task is charged the time from when it is chosen until somebody else is (reading the clock costs as much as half
  * a system call, so it is not read at every trap). One trap in TRAPS_PER_SAMPLE is timed, and its time, multiplied, counts as
  * system time; the rest is user time. Linux without CONFIG_VIRT_CPU_ACCOUNTING samples in the same spirit, at every tick.
+ * A profiler (`kernel.sampler`) gets these samples, and samples of user code by counted instructions.
  */
 import { STOP_TRAP, STOP_TRAP_LOOP } from "./platform.ts";
 import type { Kernel } from "./kernel.ts";
 import { oops } from "./oops.ts";
 import { deliverSignals } from "./signal/deliver.ts";
 import { resumeSyscall } from "./syscall/dispatch.ts";
+import type { Sampler } from "./sampler.ts";
 import { sliceOf } from "./sched/scheduler.ts";
 import { type Task, TASK_RUNNING } from "./task/task.ts";
 import { handleTrap, trapLoop } from "./trap.ts";
 
 /** System calls a task may make before interrupts and timers are looked at. */
 const TRAPS_PER_POLL = 64;
-/** A power of two. */
-const TRAPS_PER_SAMPLE = 32;
+/** A prime: programs that repeat a few calls get all of them sampled. */
+const TRAPS_PER_SAMPLE = 31;
 /** Instructions per nanosecond by which the time to the next timer is turned into a budget: on the slow side. */
 const INSTRUCTIONS_PER_NS = 0.05;
 const MIN_RUN = 1000;
@@ -32,13 +34,26 @@ export class RunLoop {
   #stampNs = 0;
   /** System time that the samples since then stand for. */
   #sampledNs = 0;
-  #traps = 0;
+  #trapsUntilSample = TRAPS_PER_SAMPLE;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
+  get loadedTask(): Task | null {
+    return this.#loaded;
+  }
+
   step(budget: number): number {
+    const { sampler } = this.#kernel;
+    if (sampler === null) return this.#step(budget, null);
+    sampler.resume();
+    const next = this.#step(budget, sampler);
+    sampler.pause();
+    return next;
+  }
+
+  #step(budget: number, sampler: Sampler | null): number {
     const { scheduler } = this.#kernel;
     let remaining = budget;
     this.#stampNs = this.#kernel.clock.monotonicNs();
@@ -50,7 +65,8 @@ export class RunLoop {
       if (!this.#chooseTask()) return this.#idle();
       const task = scheduler.current as Task;
       try {
-        remaining -= this.#runTask(task, Math.min(remaining, untilTimer));
+        if (sampler === null) remaining -= this.#runTask(task, Math.min(remaining, untilTimer));
+        else remaining -= this.#runSampled(sampler, task, Math.min(remaining, untilTimer));
       } catch (error) {
         oops(this.#kernel, task, error);
       }
@@ -164,7 +180,7 @@ export class RunLoop {
       used += ran;
       task.slice -= ran;
       if (stop === STOP_TRAP) {
-        if ((++this.#traps & (TRAPS_PER_SAMPLE - 1)) === 0) this.#sampleTrap(task);
+        if (--this.#trapsUntilSample === 0) this.#sampleTrap(task);
         else handleTrap(kernel, task);
       } else {
         if (stop === STOP_TRAP_LOOP) trapLoop(kernel, task);
@@ -176,11 +192,22 @@ export class RunLoop {
     return Math.max(used, 1);
   }
 
+  #runSampled(sampler: Sampler, task: Task, budget: number): number {
+    const used = this.#runTask(task, Math.min(budget, sampler.remaining));
+    sampler.remaining -= used;
+    if (sampler.remaining <= 0) sampler.sampleUser(task);
+    return used;
+  }
+
   #sampleTrap(task: Task): void {
-    const { clock } = this.#kernel;
+    this.#trapsUntilSample = TRAPS_PER_SAMPLE;
+    const { clock, sampler } = this.#kernel;
+    sampler?.beginTrap(task);
     const before = clock.monotonicNs();
     handleTrap(this.#kernel, task);
-    this.#sampledNs += (clock.monotonicNs() - before) * TRAPS_PER_SAMPLE;
+    const ns = (clock.monotonicNs() - before) * TRAPS_PER_SAMPLE;
+    this.#sampledNs += ns;
+    sampler?.endTrap(task, ns);
   }
 
   /** Nothing to run: how long. */

@@ -30,5 +30,7 @@ export {
   type MachineStats,
 } from "./machine.ts";
 export { memorySize, parseSize } from "./memory-size.ts";
+export type { Profile, ProfileFrame, Profiler, ProfileThread } from "./profile/profiler.ts";
+export type { MachineFacts, MachineReport, TaskReport } from "./report.ts";
 export { embeddedRoot } from "./root-image.ts";
 export { seededRandom } from "./seeded-random.ts";

@@ -45,6 +45,27 @@ test("several programs run at the same time", async () => {
   expect(results.map((r) => r.stdout)).toEqual(["1\n", "2\n", "3\n"]);
 });
 
+test("explain tells what every task waits for and where it stands", async () => {
+  const report = await machine.explain();
+  const [first] = report.tasks;
+  expect(first).toMatchObject({ tid: 1, comm: "sleep", state: "sleeping", syscall: "nanosleep" });
+  expect(first?.waitsFor?.remainingNs).toBeGreaterThan(900e9);
+  expect(first?.instruction).toBe("ecall");
+  expect(first?.stack[0]).toMatch(/\+0x[0-9a-f]+ \(\/bin\/.*\)$/);
+  const text = String(report);
+  expect(text).toContain("machine idle");
+  expect(text).toMatch(/waits in nanosleep for \S+, at most \d+\.\d+ ms more/);
+  expect(JSON.parse(JSON.stringify(report)).tasks[0].comm).toBe("sleep");
+});
+
+test("a profile names the program's functions", async () => {
+  const profiled = await create({ profile: true });
+  await profiled.exec("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done");
+  expect(profiled.profiler?.folded()).toMatch(/^sh \(\d+\);\S.* \d+$/m);
+  profiled.stop();
+  await profiled.exited;
+});
+
 test("a program that a signal ended reports 128 + signal", async () => {
   expect((await machine.exec("kill -9 $$")).exitCode).toBe(137);
 });

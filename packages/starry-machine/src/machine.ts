@@ -9,6 +9,7 @@
  */
 import type { BlockDevice } from "blockdev-disk";
 import { MS_RDONLY, SIGKILL } from "linux-abi";
+import type { createJit } from "rv64-cpu/jit";
 import {
   type Kernel,
   kernelSignal,
@@ -22,16 +23,7 @@ import {
   type Tty,
 } from "starry-kernel";
 import type { FileSystem } from "vfs-inode";
-import {
-  type Board,
-  type BoardOptions,
-  createBoard,
-  hostClock,
-  loopHost,
-  type RunningLoop,
-  runLoop,
-  VirtualClock,
-} from "virt-machine";
+import { type Board, createBoard, hostClock, loopHost, type RunningLoop, runLoop, VirtualClock } from "virt-machine";
 import { assembleKernel } from "./assemble.ts";
 import { MachineConsole } from "./console.ts";
 import { DebugCpu } from "./gdb/debug-cpu.ts";
@@ -40,6 +32,8 @@ import { GuestFiles } from "./guest-files.ts";
 import { FileError } from "./image/files.ts";
 import { HostInput, HostOutput } from "./host-files.ts";
 import { hostRandom, type MachineHost, thisHost } from "./host.ts";
+import type { Profiler } from "./profile/profiler.ts";
+import type { MachineReport } from "./report.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { memorySize } from "./memory-size.ts";
 
@@ -91,6 +85,8 @@ export interface MachineOptions {
    * Makes `machine.debug`, for a `GdbSession`. "wait": nothing runs before a debugger lets it. Default: none.
    */
   readonly debug?: "run" | "wait";
+  /** Takes samples of what programs do: `machine.profiler`. Default false. */
+  readonly profile?: boolean;
   /** Kernel messages. Default: dropped (the guest's dmesg has them). */
   readonly log?: (level: LogLevel, text: string) => void;
   /** The host's clock, randomness and event loop. Default: those of `globalThis`. */
@@ -158,6 +154,8 @@ export class Machine {
   readonly fs: GuestFiles;
   /** Control over the first process for a debugger; null without the option `debug`. */
   readonly debug: DebugTarget | null;
+  /** Samples taken so far; null without the option `profile`. */
+  readonly profiler: Profiler | null;
   /** Resolves when the machine has ended; never rejects for anything that the guest did. */
   readonly exited: Promise<Exit>;
   readonly #tty: Tty;
@@ -165,6 +163,7 @@ export class Machine {
   readonly #startMs: number;
   readonly #loop: RunningLoop;
   readonly #seeded: boolean;
+  readonly #compiler: ReturnType<typeof createJit> | undefined;
   /** Host timer of the next write-back. */
   #writeBack: unknown;
   /** Typed bytes that the UART had no room for yet. */
@@ -174,12 +173,18 @@ export class Machine {
   static async create(options: MachineOptions): Promise<Machine> {
     // Loaded on demand: most programs run without it.
     const compiler = options.jit ? (await import("rv64-cpu/jit")).createJit() : undefined;
-    return new Machine(options, compiler);
+    const profiling = options.profile ? await import("./profile/profiler.ts") : undefined;
+    return new Machine(options, compiler, profiling);
   }
 
-  private constructor(options: MachineOptions, compiler: BoardOptions["compiler"] | undefined) {
+  private constructor(
+    options: MachineOptions,
+    compiler: ReturnType<typeof createJit> | undefined,
+    profiling: { readonly Profiler: typeof Profiler } | undefined,
+  ) {
     const host = options.host ?? thisHost();
     this.#host = host;
+    this.#compiler = compiler;
     this.#startMs = host.performance.now();
     this.#seeded = options.seed !== undefined;
     this.console = new MachineConsole({
@@ -206,6 +211,8 @@ export class Machine {
     this.tracing = assembled.tracing;
     this.#tty = assembled.console;
     this.fs = new GuestFiles(this.kernel);
+    this.profiler = profiling === undefined ? null : new profiling.Profiler(this.kernel);
+    this.kernel.sampler = this.profiler;
 
     for (const mount of options.mounts ?? []) this.#mountHost(mount);
     const { init = { path: "/sbin/init" } } = options;
@@ -263,6 +270,12 @@ export class Machine {
       });
       this.#loop.wake();
     });
+  }
+
+  /** What every task is doing and waits for, the last trap, the counters: an object, or a text with `String(report)`. */
+  async explain(): Promise<MachineReport> {
+    const { reportOn } = await import("./report.ts");
+    return reportOn(this.kernel, this.#compiler?.statistics ?? null);
   }
 
   stats(): MachineStats {

@@ -95,6 +95,12 @@ export const OPTIONS: readonly OptionRow[] = [
     help: "where --trace writes: .txt ftrace text, .dat trace-cmd, .json Chrome (default: text on stderr)",
   },
   {
+    name: "profile",
+    value: "FILE",
+    commands: MACHINE,
+    help: "sample what programs do; FILE.json for speedscope.app, else folded stacks for flame graphs",
+  },
+  {
     name: "gdb",
     value: "HOST:PORT",
     short: ["gdb"],

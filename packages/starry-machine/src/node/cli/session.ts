@@ -55,6 +55,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const traceFile = text("trace-out");
   const format = traceFile === undefined ? undefined : traceFormat(traceFile);
   const gdb = gdbAddress(parsed);
+  const profileFile = text("profile");
   let trace: TraceArray | undefined;
   const machine = await Machine.create({
     memory: memorySize,
@@ -62,6 +63,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
     commandLine: text("append") ?? "",
     ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
     ...(gdb === undefined ? {} : { debug: gdb.wait ? "wait" : "run" }),
+    profile: profileFile !== undefined,
     jit: onOff("--jit", text("jit") ?? "off"),
     log: logger(text("log") ?? "error"),
     mounts: (parsed.lists.get("mount") ?? []).map(hostMount),
@@ -89,6 +91,11 @@ export async function runSession(options: SessionOptions): Promise<number> {
         format.export(trace, { uname: "Linux starry riscv64", syscallName: (nr) => machine.tracing.syscallName(nr) }),
       );
   }
+  if (profileFile !== undefined && machine.profiler !== null)
+    writeFileSync(
+      profileFile,
+      profileFile.endsWith(".json") ? machine.profiler.speedscope() : machine.profiler.folded(),
+    );
   if (parsed.values.has("stats")) process.stderr.write(`${JSON.stringify(statistics(machine))}\n`);
   const overlay = text("save-overlay");
   if (overlay !== undefined) root.saveTo(overlay);
