@@ -51,7 +51,7 @@ test("explain tells what every task waits for and where it stands", async () => 
   expect(first).toMatchObject({ tid: 1, comm: "sleep", state: "sleeping", syscall: "nanosleep" });
   expect(first?.waitsFor?.remainingNs).toBeGreaterThan(900e9);
   expect(first?.instruction).toBe("ecall");
-  expect(first?.stack[0]).toMatch(/\+0x[0-9a-f]+ \(\/bin\/.*\)$/);
+  expect(first?.stack[0]).toMatch(/\+0x[0-9a-f]+ \(\/usr\/bin\/.*\)$/);
   const text = String(report);
   expect(text).toContain("machine idle");
   expect(text).toMatch(/waits in nanosleep for \S+, at most \d+\.\d+ ms more/);
