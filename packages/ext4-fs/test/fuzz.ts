@@ -33,11 +33,14 @@ export function makeBase(name: string, content: Uint8Array): Base {
   const bytes = new Uint8Array(Math.ceil(content.length / 4096) * 4096);
   bytes.set(content);
   const pieces: number[] = [];
-  for (let at = 0; at < bytes.length; at += PIECE) if (bytes.subarray(at, at + PIECE).some((byte) => byte !== 0)) pieces.push(at);
+  for (let at = 0; at < bytes.length; at += PIECE)
+    if (bytes.subarray(at, at + PIECE).some((byte) => byte !== 0)) pieces.push(at);
   return { name, bytes, pieces };
 }
 
-const NUMBERS: readonly number[] = [0, 1, 2, 7, 8, 11, 12, 0x7f, 0xff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
+const NUMBERS: readonly number[] = [
+  0, 1, 2, 7, 8, 11, 12, 0x7f, 0xff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
+];
 
 /** The base with a few changes. */
 export function damage(base: Base, seed: number): OverlayDisk {

@@ -1,0 +1,167 @@
+import { MemoryDisk, type BlockDevice } from "blockdev-disk";
+import { expect, test } from "vitest";
+import { EXT4_EXTENTS_FL, I_BLOCK } from "../inode.ts";
+import { Ext4FileSystem, mkfs } from "../index.ts";
+import { S_BLOCKS_COUNT_LO, S_FREE_BLOCKS_COUNT_LO } from "../superblock.ts";
+import { Checker, Findings } from "./checker.ts";
+import { checkDescriptors } from "./descriptors-check.ts";
+import { check, type ProblemCode } from "./index.ts";
+import { locateSuperblock } from "./superblock-check.ts";
+
+const now = (): { sec: number; nsec: number } => ({ sec: 1_700_000_000, nsec: 0 });
+const UUID = "0d15ea5e-0000-4000-8000-000000000000";
+
+/** A volume of 8 MiB with a few files. */
+function volume(): { disk: MemoryDisk; ino: (path: string) => number } {
+  const disk = new MemoryDisk(8 << 20);
+  mkfs(disk, { uuid: UUID, now: now() });
+  const fs = new Ext4FileSystem(disk, { now });
+  const inos = new Map<string, number>();
+  const root = fs.root();
+  const make = (name: string, mode: number, bytes: number): void => {
+    const made = root.create(name, { mode, uid: 0, gid: 0, rdev: 0 });
+    if (typeof made === "number") throw new Error(`create ${name}: ${made}`);
+    if (bytes > 0) made.writeAt(0, new Uint8Array(bytes).fill(name.charCodeAt(0)));
+    inos.set(name, made.ino);
+  };
+  make("a", 0o100644, 10_000);
+  make("b", 0o100644, 9_000);
+  make("empty", 0o100644, 0);
+  make("dir", 0o40755, 0);
+  for (let i = 0; i < 30; i++) make(`file${i}`, 0o100644, 100);
+  fs.unmount();
+  return { disk, ino: (path) => inos.get(path) as number };
+}
+
+/** The low-level view of a volume, for damaging it. */
+function inside(disk: BlockDevice): Checker {
+  const located = locateSuperblock(disk, new Findings(10), true);
+  if (typeof located === "string") throw new Error(located);
+  const ck = new Checker(disk, located.sb, located.g, new Findings(10), { repair: true, now: 1 });
+  checkDescriptors(ck);
+  return ck;
+}
+
+/** Checks, repairs, and checks again; the codes found first. */
+function repaired(disk: BlockDevice): ProblemCode[] {
+  const first = check(disk, { now });
+  expect(first.verdict).toBe("corrupt");
+  const report = check(disk, { repair: true, now });
+  expect([report.verdict, report.exitStatus]).toEqual(["clean", 1]);
+  expect(check(disk, { now }).problems).toEqual([]);
+  return first.problems.map((problem) => problem.code);
+}
+
+test("a volume that was made, filled and unmounted has nothing wrong with it", () => {
+  const report = check(volume().disk);
+  expect(report.problems).toEqual([]);
+  expect([report.verdict, report.exitStatus]).toEqual(["clean", 0]);
+  expect(report.files).toBe(33);
+});
+
+test("a check without repair writes nothing", () => {
+  const { disk, ino } = volume();
+  const ck = inside(disk);
+  const inode = ck.readInode(ino("a"));
+  if (inode === undefined) throw new Error("no inode");
+  inode.links = 7;
+  ck.writeInode(inode);
+  const before = new Uint8Array(disk.size);
+  disk.readBlock(0, before);
+  expect(check(disk).problems.map((problem) => problem.code)).toEqual(["inode-links"]);
+  const after = new Uint8Array(disk.size);
+  disk.readBlock(0, after);
+  expect(after.findIndex((byte, i) => byte !== before[i])).toBe(-1);
+});
+
+test("a block claimed by two files is copied for the second, whose content stays", () => {
+  const { disk, ino } = volume();
+  const ck = inside(disk);
+  const a = ck.readInode(ino("a"));
+  const b = ck.readInode(ino("b"));
+  if (a === undefined || b === undefined) throw new Error("no inode");
+  expect(a.hasFlag(EXT4_EXTENTS_FL)).toBe(true);
+  b.view.setUint32(I_BLOCK + 20, a.view.getUint32(I_BLOCK + 20, true), true); // ee_start_lo
+  ck.writeInode(b);
+  expect(repaired(disk)).toContain("block-shared");
+  const fs = new Ext4FileSystem(disk, { now });
+  const buf = new Uint8Array(10);
+  for (const name of ["a", "b"]) {
+    const file = fs.root().lookup(name);
+    if (typeof file === "number") throw new Error(name);
+    file.readAt(0, buf);
+    expect(String.fromCharCode(...buf)).toBe("aaaaaaaaaa");
+  }
+  fs.unmount();
+});
+
+test("a file whose name is gone is found in lost+found", () => {
+  const { disk, ino } = volume();
+  const ck = inside(disk);
+  const root = ck.readInode(2);
+  if (root === undefined) throw new Error("no root");
+  const block = root.view.getUint32(I_BLOCK + 20, true);
+  const bytes = ck.read(block)?.slice();
+  if (bytes === undefined) throw new Error("no block");
+  bytes.fill(0, 24, 1024); // all entries but "." and ".."
+  ck.write(block, bytes);
+  const codes = repaired(disk);
+  expect(codes).toContain("directory-corrupt");
+  const fs = new Ext4FileSystem(disk, { now });
+  const lost = fs.rootDir().lookup("lost+found");
+  expect(lost?.ls()).toContain(`#${ino("a")}`);
+  fs.unmount();
+});
+
+test("bitmaps and counts are made to say what is in use", () => {
+  const { disk } = volume();
+  const ck = inside(disk);
+  ck.write(ck.descriptors[0].blockBitmap, new Uint8Array(ck.blockSize));
+  ck.sb.setU32(S_FREE_BLOCKS_COUNT_LO, 5);
+  ck.writeSuperblock();
+  expect(repaired(disk)).toEqual(expect.arrayContaining(["block-bitmap", "free-blocks"]));
+});
+
+test("a superblock that is gone comes back from its copy", () => {
+  const disk = new MemoryDisk(64 << 20);
+  mkfs(disk, { uuid: UUID, now: now(), blockSize: 1024 });
+  disk.writeBlock(2, new Uint8Array(1024));
+  expect(repaired(disk)).toContain("superblock-invalid");
+});
+
+test("what is no file system at all is refused in words", () => {
+  const report = check(new MemoryDisk(1 << 20), { repair: true });
+  expect(report.exitStatus).toBe(8);
+  expect(report.reason).toMatch(/no magic number/);
+});
+
+test("a volume larger than its device is refused", () => {
+  const { disk } = volume();
+  const ck = inside(disk);
+  ck.sb.setU32(S_BLOCKS_COUNT_LO, ck.g.blocksCount + 1000);
+  ck.writeSuperblock();
+  const report = check(disk);
+  expect([report.exitStatus, report.problems[0].code]).toEqual([8, "device-too-small"]);
+});
+
+test("an abort stops the check and says so", () => {
+  const report = check(volume().disk, { signal: { aborted: true } });
+  expect(report.exitStatus).toBe(32);
+});
+
+test("a device that fails to write leaves a report, not an exception", () => {
+  const { disk } = volume();
+  const ck = inside(disk);
+  ck.write(ck.descriptors[0].blockBitmap, new Uint8Array(ck.blockSize));
+  const broken: BlockDevice = {
+    size: disk.size,
+    blockSize: disk.blockSize,
+    readOnly: false,
+    readBlock: (id, buf) => disk.readBlock(id, buf),
+    writeBlock: () => -5,
+    flush: () => -5,
+  };
+  const report = check(broken, { repair: true });
+  expect(report.exitStatus).toBe(4);
+  expect(report.problems.map((problem) => problem.code)).toContain("write-error");
+});

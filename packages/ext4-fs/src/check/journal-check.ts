@@ -1,0 +1,178 @@
+/**
+ * Pass 0: the journal. A dirty one is replayed before anything else is looked at; one that cannot be used is taken off.
+ */
+import { Ext4Error } from "../errors.ts";
+import { EXT4_FEATURE_COMPAT_HAS_JOURNAL, EXT4_FEATURE_INCOMPAT_RECOVER } from "../features.ts";
+import {
+  BLOCKTYPE_SUPERBLOCK_V1,
+  BLOCKTYPE_SUPERBLOCK_V2,
+  H_BLOCKTYPE,
+  JBD2_KNOWN_INCOMPAT,
+  JBD2_MAGIC,
+  JS_BLOCKSIZE,
+  JS_CHECKSUM,
+  JS_ERRNO,
+  JS_FEATURE_INCOMPAT,
+  JS_FEATURE_RO_COMPAT,
+  JS_MAXLEN,
+  JS_NR_USERS,
+  JS_START,
+  journalSuperblockChecksum,
+} from "../journal/layout.ts";
+import { JournalLog } from "../journal/log.ts";
+import { replayJournal } from "../journal/recovery.ts";
+import { EXT4_JOURNAL_INO, S_FEATURE_COMPAT, S_JOURNAL_DEV, S_JOURNAL_INUM, SUPERBLOCK_OFFSET } from "../superblock.ts";
+import { Volume } from "../volume.ts";
+import { walkBlocks } from "./block-walk.ts";
+import type { Checker } from "./checker.ts";
+import { clearInode } from "./inodes-check.ts";
+
+export type JournalState =
+  /** Nothing to replay. */
+  | "settled"
+  /** The medium has changed under the check: start again. */
+  | "replayed"
+  /** There is one elsewhere: the file system cannot be judged without it. */
+  | "elsewhere";
+
+/** Checks the journal; with `replay`, writes home what it holds. */
+export function checkJournal(ck: Checker, replay: boolean): JournalState {
+  const { sb } = ck;
+  const recover = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_RECOVER);
+  const ino = sb.u32(S_JOURNAL_INUM);
+  if (!sb.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
+    if (recover && ck.problem("journal-needs-recovery")) setRecover(ck, false);
+    if (ino !== 0 && ck.problem("journal-unexpected", { inode: ino })) {
+      sb.setU32(S_JOURNAL_INUM, 0);
+      ck.superblockDirty = true;
+      ck.again = true;
+    }
+    return "settled";
+  }
+  if (ino === 0) {
+    if (sb.u32(S_JOURNAL_DEV) !== 0 || sb.bytes.subarray(0xd0, 0xe0).some((byte) => byte !== 0)) {
+      ck.report("journal-external");
+      return "elsewhere";
+    }
+    removeJournal(ck, "it has no inode");
+    return "settled";
+  }
+  const log = openLog(ck, ino);
+  if (typeof log === "string") {
+    removeJournal(ck, log);
+    return "settled";
+  }
+  const start = log.view.getUint32(JS_START);
+  if (start !== 0 && !recover) {
+    // Left over from before: a file system that says it needs no recovery gets none. e2fsck marks it empty.
+    if (ck.repair) emptyLog(log);
+    return "settled";
+  }
+  if (log.view.getInt32(JS_ERRNO) !== 0 && !recover) {
+    if (ck.problem("journal-error", { value: log.view.getInt32(JS_ERRNO) })) {
+      log.view.setInt32(JS_ERRNO, 0);
+      log.writeSuperblock();
+    }
+  }
+  if (!recover || !replay) return "settled";
+  const result = replayJournal(log);
+  if (result instanceof Ext4Error) {
+    ck.problem("journal-invalid", { inode: ino, detail: result.message });
+    emptyLog(log);
+  }
+  if (log.view.getInt32(JS_ERRNO) !== 0) {
+    log.view.setInt32(JS_ERRNO, 0);
+    log.writeSuperblock();
+  }
+  return "replayed";
+}
+
+/** After a replay: needs_recovery is cleared in the superblock that the replay has written. */
+export function setRecover(ck: Checker, on: boolean): void {
+  ck.sb.setIncompat(EXT4_FEATURE_INCOMPAT_RECOVER, on);
+  ck.superblockDirty = true;
+}
+
+function emptyLog(log: JournalLog): void {
+  log.view.setUint32(JS_START, 0);
+  log.writeSuperblock();
+}
+
+/** The log, or what is wrong with it. */
+function openLog(ck: Checker, ino: number): JournalLog | string {
+  const inode = ck.readInode(ino);
+  if (inode === undefined) return "its inode cannot be read";
+  if (!inode.isRegular || inode.links === 0) return "its inode is none of a file";
+  const runs: { logBlock: number; count: number; block: number }[] = [];
+  let next = 0;
+  let trouble = "";
+  walkBlocks(ck, inode, {
+    data(fileBlock, block, count) {
+      if (fileBlock !== next) trouble ||= "it has holes";
+      runs.push({ logBlock: fileBlock, count, block });
+      next = fileBlock + count;
+      for (const at of [block, block + count - 1])
+        if (ck.ratio === 1 && ck.metadata.has(at)) trouble ||= "its blocks lie on metadata";
+    },
+    node: () => true,
+    problem(code) {
+      trouble ||= `its blocks cannot be found (${code})`;
+    },
+  });
+  if (trouble !== "") return trouble;
+  if (inode.size < 1024 * ck.blockSize) return `it has only ${inode.size} bytes`;
+  const superblock = new Uint8Array(ck.blockSize);
+  const block = new Uint8Array(ck.blockSize);
+  block.set(ck.sb.bytes, ck.blockSize === 1024 ? 0 : SUPERBLOCK_OFFSET);
+  const log = new JournalLog(new Volume(ck.device, ck.g, block, {}), mergeRuns(runs), superblock);
+  if (log.read(0, superblock) < 0) return "its superblock cannot be read";
+  const { view } = log;
+  const type = view.getUint32(H_BLOCKTYPE);
+  if (view.getUint32(0) !== JBD2_MAGIC) return "no magic number";
+  if (type !== BLOCKTYPE_SUPERBLOCK_V1 && type !== BLOCKTYPE_SUPERBLOCK_V2) return `a superblock of type ${type}`;
+  if (view.getUint32(JS_BLOCKSIZE) !== ck.blockSize) return `blocks of ${view.getUint32(JS_BLOCKSIZE)} bytes`;
+  if (type === BLOCKTYPE_SUPERBLOCK_V2) {
+    const unknown = (view.getUint32(JS_FEATURE_INCOMPAT) & ~JBD2_KNOWN_INCOMPAT) | view.getUint32(JS_FEATURE_RO_COMPAT);
+    if (unknown !== 0) return `unknown features 0x${(unknown >>> 0).toString(16)}`;
+    if (view.getUint32(JS_NR_USERS) > 1) return `${view.getUint32(JS_NR_USERS)} users`;
+    if (log.hasChecksums && view.getUint32(JS_CHECKSUM) !== journalSuperblockChecksum(superblock))
+      return "the checksum of its superblock is wrong";
+  }
+  const length = view.getUint32(JS_MAXLEN);
+  if (length > next || length < 8) return `${length} blocks long`;
+  if (log.first < 1 || log.first >= log.end || view.getUint32(JS_START) >= length) return "its bounds are impossible";
+  return log;
+}
+
+/** Block maps give their blocks one by one. */
+function mergeRuns(runs: readonly { logBlock: number; count: number; block: number }[]) {
+  const merged: { logBlock: number; count: number; block: number }[] = [];
+  for (const run of runs) {
+    const last = merged.at(-1);
+    if (last !== undefined && last.block + last.count === run.block && last.logBlock + last.count === run.logBlock)
+      last.count += run.count;
+    else merged.push({ ...run });
+  }
+  return merged;
+}
+
+/** A file system without a journal is complete, too. */
+function removeJournal(ck: Checker, detail: string): void {
+  const { sb } = ck;
+  const ino = sb.u32(S_JOURNAL_INUM);
+  if (!ck.problem("journal-invalid", { inode: ino, detail })) return;
+  sb.setU32(S_FEATURE_COMPAT, sb.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_HAS_JOURNAL);
+  setRecover(ck, false);
+  sb.setU32(S_JOURNAL_INUM, 0);
+  sb.bytes.fill(0, 0xd0, 0xe0);
+  sb.bytes.fill(0, 0xfd, 0xfe);
+  sb.bytes.fill(0, 0x10c, 0x150);
+  const inode = ino === EXT4_JOURNAL_INO ? ck.readInode(ino) : undefined;
+  if (inode !== undefined) {
+    inode.raw.fill(0);
+    clearInode(ck, inode);
+    inode.raw.fill(0);
+    ck.writeInode(inode);
+  }
+  ck.again = true;
+}
