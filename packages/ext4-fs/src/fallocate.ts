@@ -23,7 +23,14 @@ import { shiftLeft, shiftRight } from "./extents/shift.ts";
 import { allocateRunOrCommit, insertRun, releaseRun, removeRuns } from "./file-map.ts";
 import { allocationGoal, clearTail, maxFileSize, touchTimes, zeroInBlock } from "./file-write.ts";
 import { spill } from "./inline/inline-data.ts";
-import { type CoreInode, EXT4_APPEND_FL, EXT4_EXTENTS_FL, EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL } from "./inode.ts";
+import {
+  type CoreInode,
+  EXT4_APPEND_FL,
+  EXT4_EXTENTS_FL,
+  EXT4_IMMUTABLE_FL,
+  EXT4_INLINE_DATA_FL,
+  EXT4_VERITY_FL,
+} from "./inode.ts";
 import type { Volume } from "./volume.ts";
 
 /** The one mode bit that says what to do, besides KEEP_SIZE; 0 = reserve. */
@@ -52,6 +59,7 @@ export function allocateRange(
   if (what === FALLOC_FL_PUNCH_HOLE && !keep) return -EOPNOTSUPP;
   if (keep && (what === FALLOC_FL_COLLAPSE_RANGE || what === FALLOC_FL_INSERT_RANGE)) return -EOPNOTSUPP;
   if (inode.hasFlag(what === 0 ? EXT4_IMMUTABLE_FL : EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (inode.hasFlag(EXT4_VERITY_FL)) return -EPERM;
   const isInline = inode.hasFlag(EXT4_INLINE_DATA_FL);
   if (what !== FALLOC_FL_PUNCH_HOLE && !isInline && !inode.hasFlag(EXT4_EXTENTS_FL)) return -EOPNOTSUPP;
   if (offset + byteLength > maxFileSize(volume, inode)) return -EFBIG;

@@ -1,20 +1,21 @@
 /**
  * Reading file data: each contiguous run of blocks is one device call, straight into the caller's buffer.
  */
-import { EISDIR, EINVAL, ENXIO } from "linux-abi";
+import { EINVAL, EISDIR, ENOKEY, ENXIO } from "linux-abi";
 import { readInline } from "./inline/inline-data.ts";
-import { type CoreInode, EXT4_INLINE_DATA_FL } from "./inode.ts";
+import { type CoreInode, EXT4_ENCRYPT_FL, EXT4_INLINE_DATA_FL } from "./inode.ts";
 import { mapBlocks } from "./extents/map.ts";
 import type { Volume } from "./volume.ts";
 
 /**
- * Reads up to buf.length bytes at `offset`: the count, 0 at or beyond the end, -EISDIR, -EUCLEAN, -EIO.
+ * Reads up to buf.length bytes at `offset`: the count, 0 at or beyond the end, -EISDIR, -ENOKEY (encrypted), -EUCLEAN, -EIO.
  *
  * Where the file ends inside a block and the buffer has room for the whole block, the block is read into the buffer
  * and the bytes behind the end are zeroed: a page-sized buffer never needs a copy.
  */
 export function readFile(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
   if (inode.isDirectory) return -EISDIR;
+  if (inode.hasFlag(EXT4_ENCRYPT_FL)) return -ENOKEY;
   volume.enter();
   return readData(volume, inode, offset, buf);
 }

@@ -15,7 +15,7 @@ import { allocateRunOrCommit, insertRun, mostFileBlocks, releaseRun, removeRuns 
 import { groupStart } from "./geometry.ts";
 import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "./features.ts";
 import { inlineCapacity, readInline, spill, writeInline } from "./inline/inline-data.ts";
-import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL } from "./inode.ts";
+import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL, EXT4_VERITY_FL } from "./inode.ts";
 import { addOrphan, removeOrphan } from "./orphan.ts";
 import type { Volume } from "./volume.ts";
 
@@ -31,7 +31,7 @@ export function maxFileSize(volume: Volume, inode: CoreInode): number {
 export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
   if (inode.isDirectory) return -EISDIR;
   if (inode.deleted) return -ESTALE;
-  if (inode.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
+  if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_VERITY_FL)) return -EPERM;
   const limit = maxFileSize(volume, inode);
   if (offset >= limit && buf.length > 0) return -EFBIG;
   const length = Math.min(buf.length, limit - offset);
@@ -272,7 +272,7 @@ export function truncateFile(volume: Volume, inode: CoreInode, size: number): nu
   if (inode.isDirectory) return -EISDIR;
   if (!inode.isRegular) return -EINVAL;
   if (inode.deleted) return -ESTALE;
-  if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL)) return -EPERM;
+  if (inode.hasFlag(EXT4_IMMUTABLE_FL | EXT4_APPEND_FL | EXT4_VERITY_FL)) return -EPERM;
   if (!Number.isSafeInteger(size) || size < 0) return -EINVAL;
   if (size > maxFileSize(volume, inode)) return -EFBIG;
   const started = volume.begin();

@@ -63,7 +63,13 @@ export class InodeCache {
     const error = this.#check(inode, buffer.block);
     if (error < 0) return error;
     this.#inodes.set(ino, inode);
+    volume.quota?.loaded(inode);
     return inode;
+  }
+
+  /** Every inode in memory. */
+  all(): IterableIterator<CoreInode> {
+    return this.#inodes.values();
   }
 
   #check(inode: CoreInode, block: number): number {

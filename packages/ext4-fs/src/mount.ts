@@ -11,10 +11,12 @@ import { Ext4Error } from "./errors.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
+  EXT4_FEATURE_INCOMPAT_EA_INODE,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_BIGALLOC,
   EXT4_FEATURE_RO_COMPAT_GDT_CSUM,
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
+  EXT4_FEATURE_RO_COMPAT_QUOTA,
   featureNames,
   supportedBits,
 } from "./features.ts";
@@ -23,6 +25,7 @@ import { Journal } from "./journal/journal.ts";
 import { JS_ERRNO } from "./journal/layout.ts";
 import { type JournalLog, openLog } from "./journal/log.ts";
 import { replayJournal } from "./journal/recovery.ts";
+import { openProtection } from "./mmp.ts";
 import { closeOrphanFile, deleteInode, openOrphanFile, processOrphans } from "./orphan.ts";
 import {
   EXT4_ERROR_FS,
@@ -41,18 +44,23 @@ import {
   SUPERBLOCK_OFFSET,
   SUPERBLOCK_SIZE,
 } from "./superblock.ts";
+import { openQuota } from "./quota/quota.ts";
 import { Volume, type VolumeOptions } from "./volume.ts";
 
 /** Opens the ext4 volume that begins at the device's first byte. */
 export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Volume | Ext4Error {
   let volume = prepareVolume(device, options);
   if (volume instanceof Ext4Error) return volume;
+  const refused = volume.readOnly ? undefined : protect(volume);
+  if (refused !== undefined) return refused;
   let log: JournalLog | undefined;
   if (volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
     if (volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_RECOVER)) {
+      const { protection } = volume;
       const replayed = recover(volume);
       if (replayed instanceof Ext4Error) return replayed;
       volume = replayed;
+      volume.protection = protection;
     }
     if (!volume.readOnly && options.unjournaled !== true) {
       const opened = openLog(volume);
@@ -73,6 +81,16 @@ export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Vo
     if (error !== undefined) return error;
   }
   return volume;
+}
+
+/** Before anything is written, replay included: nobody else may have the volume. */
+function protect(volume: Volume): Ext4Error | undefined {
+  const protection = openProtection(volume);
+  if (protection instanceof Ext4Error) return protection;
+  const error = protection?.take() ?? 0;
+  if (error < 0) return new Ext4Error("io", "cannot write the multiple mount protection", { errno: -error });
+  volume.protection = protection;
+  return undefined;
 }
 
 /** Everything up to the group descriptors, without looking at journal or root. */
@@ -135,9 +153,12 @@ function checkFeatures(sb: Superblock, options: VolumeOptions): boolean | Ext4Er
   }
   const readOnlyBits = (sb.u32(S_FEATURE_RO_COMPAT) & ~supportedBits("roCompat", "full")) >>> 0;
   const readOnlyIncompat = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "full")) >>> 0;
-  if (readOnlyBits === 0 && readOnlyIncompat === 0) return false;
+  // Attribute values in inodes of their own count for their owners' quota once per use: not kept track of here.
+  const uncounted = sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_QUOTA) && sb.hasIncompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
+  if (readOnlyBits === 0 && readOnlyIncompat === 0 && !uncounted) return false;
   if (options.readOnly !== true) {
     const names = [...featureNames("incompat", readOnlyIncompat), ...featureNames("roCompat", readOnlyBits)];
+    if (uncounted) names.push("quota together with ea_inode");
     options.log?.(`ext4: mounted read-only because of ${names.join(", ")}`);
   }
   return true;
@@ -203,6 +224,9 @@ function startWriting(volume: Volume, log: JournalLog | undefined): Ext4Error | 
   if (error === 0) error = volume.flushDevice();
   if (error < 0) return new Ext4Error("io", "cannot write the superblock", { errno: -error });
   recount(volume);
+  const quota = openQuota(volume);
+  if (typeof quota === "number") return new Ext4Error("corrupt", "the quota files cannot be used", { errno: -quota });
+  volume.quota = quota;
   error = processOrphans(volume);
   return error < 0
     ? new Ext4Error(error === -EROFS ? "io" : "corrupt", "cannot clean up the orphans of the last crash", {
@@ -251,8 +275,12 @@ export function stopWriting(volume: Volume): number {
   sb.setIncompat(EXT4_FEATURE_INCOMPAT_RECOVER, false);
   if (volume.journal === undefined && (sb.u16(S_STATE) & EXT4_ERROR_FS) === 0)
     sb.setU16(S_STATE, sb.u16(S_STATE) | EXT4_VALID_FS);
-  const failed = volume.writeSuperblock();
-  return failed < 0 ? failed : volume.flushDevice();
+  let failed = volume.writeSuperblock();
+  if (failed === 0) failed = volume.flushDevice();
+  if (failed === 0) failed = volume.protection?.release() ?? 0;
+  volume.protection = undefined;
+  volume.quota = undefined;
+  return failed;
 }
 
 /** Remounts: read-only leaves the medium clean; back to writing starts the journal again. 0 or -errno. */
@@ -266,6 +294,11 @@ export function setReadOnly(volume: Volume, readOnly: boolean): number {
   if (volume.device.readOnly || volume.aborted || checkFeatures(volume.superblock, volume.options) !== false)
     return -EROFS;
   volume.readOnly = false;
+  const refused = protect(volume);
+  if (refused !== undefined) {
+    volume.readOnly = true;
+    return -refused.errno;
+  }
   const journaled = volume.superblock.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL) && volume.options.unjournaled !== true;
   const log = journaled ? openLog(volume) : undefined;
   const failure = log instanceof Ext4Error ? log : startWriting(volume, log);

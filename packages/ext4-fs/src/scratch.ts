@@ -25,11 +25,13 @@ export class Scratch {
   readonly blockMap: Mapping = newMapping();
   readonly lookupMap: Mapping = newMapping();
   readonly clusterMap: Mapping = newMapping();
+  readonly quotaMap: Mapping = newMapping();
   readonly bestRun: Run = newRun();
   readonly nodeRun: Run = newRun();
   readonly writeRun: Run = newRun();
   readonly directoryRun: Run = newRun();
   readonly xattrRun: Run = newRun();
+  readonly quotaRun: Run = newRun();
   readonly lookupPath: HtreePath = newHtreePath();
   readonly insertionPath: HtreePath = newHtreePath();
   readonly found: FoundEntry = newFound();

@@ -1,12 +1,13 @@
 /** Reading the target of a symbolic link: in the inode when shorter than 60 bytes, else in one block. */
-import { EINVAL } from "linux-abi";
+import { EINVAL, ENOKEY } from "linux-abi";
 import { readData } from "./file-read.ts";
-import { type CoreInode, EXT4_INLINE_DATA_FL, I_BLOCK } from "./inode.ts";
+import { type CoreInode, EXT4_ENCRYPT_FL, EXT4_INLINE_DATA_FL, I_BLOCK } from "./inode.ts";
 import type { Volume } from "./volume.ts";
 
-/** The target's bytes, or -EINVAL (no link), -EUCLEAN, -EIO. */
+/** The target's bytes, or -EINVAL (no link), -ENOKEY (encrypted), -EUCLEAN, -EIO. */
 export function readLink(volume: Volume, inode: CoreInode): Uint8Array | number {
   if (!inode.isSymlink) return -EINVAL;
+  if (inode.hasFlag(EXT4_ENCRYPT_FL)) return -ENOKEY;
   volume.enter();
   const size = inode.size;
   if (size === 0 || size > volume.blockSize) return volume.corrupt(`symbolic link of ${size} bytes`, inode.ino, 0);

@@ -27,7 +27,9 @@ import { GroupTable } from "./groups.ts";
 import { type CoreInode, EXT4_JOURNAL_DATA_FL } from "./inode.ts";
 import { InodeCache } from "./inode-cache.ts";
 import type { Journal } from "./journal/journal.ts";
+import type { MountProtection } from "./mmp.ts";
 import type { OrphanFile } from "./orphan.ts";
+import type { Quota } from "./quota/quota.ts";
 import { Scratch } from "./scratch.ts";
 import { discardBlocks } from "./trim.ts";
 import {
@@ -92,6 +94,8 @@ export interface VolumeOptions {
 export const OPERATION_BLOCKS = 64;
 /** Without a journal: blocks to collect before they are written home. */
 const UNJOURNALED_BLOCKS = 2048;
+/** Inodes that may change before the quota files follow, so that their changes fit into the transaction. */
+const SETTLE_INODES = 16;
 /** Committed blocks to keep before they are written home, whatever room the journal has. */
 const MAX_PENDING = 8192;
 
@@ -125,6 +129,10 @@ export class Volume {
   hasJournaledData = false;
   mounted = true;
   journal: Journal | undefined = undefined;
+  /** Keeps others from mounting the volume, where it has the feature mmp. */
+  protection: MountProtection | undefined = undefined;
+  /** Present while the volume is written to and has the feature. */
+  quota: Quota | undefined = undefined;
   /** The on-disk orphan list, oldest first: s_last_orphan is the last of these. */
   readonly orphans: CoreInode[] = [];
   orphanFile: OrphanFile | undefined = undefined;
@@ -140,6 +148,7 @@ export class Volume {
   #operationChanged = false; // the operation under way has changed metadata
   #changed: Buffer[] = [];
   #changedInodes: CoreInode[] = [];
+  #settled = 0; // of them, when the quota files were last brought in line
   #revoked = new Set<number>();
   readonly #lazy = new Set<CoreInode>();
   readonly #pending = new Set<Buffer>();
@@ -286,6 +295,8 @@ export class Volume {
     const now = this.now();
     this.time.sec = now.sec;
     this.time.nsec = now.nsec;
+    const refreshed = this.protection?.refresh(now.sec) ?? 0;
+    if (refreshed < 0) return this.abort(`cannot update the multiple mount protection: ${refreshed}`);
     const interval = this.options.commitInterval ?? 5;
     const old = interval > 0 && this.#changed.length > 0 && now.sec - this.#transactionStart >= interval;
     const error = old ? this.commit() : this.breathe();
@@ -298,6 +309,10 @@ export class Volume {
 
   /** Ends an operation; passes `result` through. A change that failed half-way for a reason of the medium stops all writing. */
   end<T>(result: T): T {
+    if (this.#depth === 1 && this.quota !== undefined && this.#changedInodes.length - this.#settled >= SETTLE_INODES) {
+      const error = this.#settleQuota(this.#settled);
+      if (error < 0) this.log(`quota: error ${error}`);
+    }
     this.#depth--;
     if ((result as unknown) === -EUCLEAN || (result as unknown) === -EIO) this.#changeFailed();
     return result;
@@ -390,8 +405,13 @@ export class Volume {
   commit(): number {
     if (this.aborted) return -EIO;
     if (!this.hasChanges) return 0;
+    if (this.quota !== undefined) {
+      const settled = this.#settleQuota(0); // those settled before may have changed again
+      if (settled < 0) return this.abort(`cannot keep the quota files: ${settled}`);
+    }
     for (const inode of this.#changedInodes) this.#storeInode(inode);
     this.#changedInodes.length = 0;
+    this.#settled = 0;
     this.groups.updateChecksums();
     if (this.#countsChanged) {
       this.superblock.setSplit(S_FREE_BLOCKS_COUNT_LO, S_FREE_BLOCKS_COUNT_HI, this.freeBlocks);
@@ -418,6 +438,13 @@ export class Volume {
     if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom()))
       return this.checkpoint();
     return 0;
+  }
+
+  /** Brings the quota files in line with the changed inodes from index `from` on. */
+  #settleQuota(from: number): number {
+    const error = this.quota?.settle(this.#changedInodes, from) ?? 0;
+    this.#settled = this.#changedInodes.length;
+    return error;
   }
 
   /** What the committed transaction freed holds nothing any more. A device that fails at this loses nothing. */

@@ -81,6 +81,9 @@ const KINDS: readonly [string, number, readonly string[]][] = [
     48 << 20,
     ["-b", "4096", "-O", "inline_data,^metadata_csum,^dir_index"],
   ],
+  ["quota, project", 48 << 20, ["-b", "1024", "-O", "quota,project", "-E", "quotatype=usrquota:grpquota:prjquota"]],
+  ["quota, bigalloc, 4 KiB blocks", 96 << 20, ["-b", "4096", "-O", "quota,bigalloc,orphan_file"]],
+  ["quota, ext3", 48 << 20, ["-t", "ext3", "-b", "1024", "-O", "quota"]],
   ["bigalloc, 16 KiB clusters", 48 << 20, ["-b", "1024", "-C", "16384", "-O", "bigalloc"]],
   ["bigalloc, 64 KiB clusters of 4 KiB blocks", 96 << 20, ["-b", "4096", "-C", "65536", "-O", "bigalloc"]],
 ];

@@ -86,6 +86,7 @@ export class Workload {
       else if (kind < 86) this.#unlink(at, file);
       else if (kind < 95) this.#rename(at, file, place, name);
       else if (kind < 96) this.#temporary(place, name);
+      else if (kind < 97) this.#own(file);
       else this.#xattr(file);
     }
   }
@@ -240,6 +241,11 @@ export class Workload {
     node.changedAt = this.step;
     this.#files = this.#files.filter((f, i) => i !== at && !(f.place === place && f.name === name));
     this.#files.push({ place, name });
+  }
+
+  #own(file: { place: Place; name: string }): void {
+    const owner = { uid: this.#random.below(40) * 300, gid: this.#random.below(5) };
+    expectEqual(this.#inode(file).setattr(owner), 0, "chown");
   }
 
   #xattr(file: { place: Place; name: string }): void {

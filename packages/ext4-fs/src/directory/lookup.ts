@@ -1,12 +1,12 @@
 /**
  * Finding names and listing directories.
  */
-import { DT_DIR, ENOENT, ENOTDIR, EUCLEAN } from "linux-abi";
+import { DT_DIR, ENOENT, ENOKEY, ENOTDIR, EUCLEAN } from "linux-abi";
 import type { Buffer } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
 import { findInline, walkInline } from "../inline/inline-directory.ts";
 import { readInline } from "../inline/inline-data.ts";
-import { type CoreInode, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
+import { type CoreInode, EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
 import { dirTypeOfFileType, entriesEnd, findEntry, leafBlock, recordLength } from "./entry.ts";
@@ -40,7 +40,9 @@ export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: 
   if (dir.hasFlag(EXT4_INLINE_DATA_FL)) return findInline(volume, dir, name, out);
   if (dir.size % volume.blockSize !== 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
   const isDot = name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
-  if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot) {
+  if (dir.hasFlag(EXT4_ENCRYPT_FL) && !isDot) return -ENOKEY;
+  // The index of a casefold directory is over folded names: there a name is found as it was written, by going through all.
+  if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot && !dir.hasFlag(EXT4_CASEFOLD_FL)) {
     const result = findIndexed(volume, dir, name, out);
     if (result !== BAD_HTREE) return result;
   }
@@ -144,8 +146,9 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
   }
   if (dir.size % volume.blockSize !== 0 || dir.size === 0)
     return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
+  if (dir.hasFlag(EXT4_ENCRYPT_FL)) return -ENOKEY;
   volume.enter();
-  if (volume.hasDirIndex) {
+  if (volume.hasDirIndex && !dir.hasFlag(EXT4_CASEFOLD_FL)) {
     const indexed = dir.hasFlag(EXT4_INDEX_FL);
     if (indexed || dir.size === volume.blockSize) {
       const result = listByHash(volume, dir, cookie, emit, indexed);
