@@ -4,16 +4,19 @@
  *
  *   pnpm bench                every benchmark
  *   pnpm bench ext4 rv64      those whose path contains one of the words
+ *   pnpm bench cpu            the hart against qemu-riscv64: C kernels, system calls and processes, programs
  *   pnpm bench --no-limits    report limits that are missed, but exit with 0 (for a busy machine)
  *
- * A benchmark is a program that prints one JSON object a line for each figure: {"name", "value", "unit", "min"?, "max"?}.
- * Other lines are passed through. A figure below `min` or above `max` fails the run, as does an exit status that is not 0.
+ * A benchmark is a program that prints one JSON object a line for each figure: {"name", "value", "unit", "min"?, "max"?}, with "low"
+ * and "high" if it is the median of several rounds, and "chart" if it is a time ratio: those of the run are drawn together, as
+ * bench-results/WORDS.svg, beside WORDS.json. Other lines are passed through. A figure below `min` or above `max` fails the run, as does an exit status that is not 0.
  * A file that imports vitest is run by vitest instead, and its assertions are the limits.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
+import { ratioChart } from "./bench-chart.mjs";
 import { root } from "./toolchain.mjs";
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -45,8 +48,9 @@ for (const file of benchmarks()) {
     if (missed)
       failures.push(`${figure.name}: ${show(figure.value)} ${figure.unit}, the limit is ${figure.min ?? figure.max}`);
     figures.push({ file, ...figure });
+    const range = figure.low === undefined ? "" : `${show(figure.low)}..${show(figure.high)}`;
     console.log(
-      `${figure.name.padEnd(52)} ${show(figure.value).padStart(12)} ${figure.unit.padEnd(10)} ${limits(figure)}${missed ? "  MISSED" : ""}`,
+      `${figure.name.padEnd(72)} ${show(figure.value).padStart(10)} ${figure.unit.padEnd(6)} ${range.padEnd(18)} ${limits(figure)}${missed ? "  MISSED" : ""}`,
     );
   }
   if (result.status !== 0)
@@ -62,10 +66,18 @@ const machine = {
   memory: totalmem(),
   load: loadavg()[0],
 };
-writeFileSync(
-  join(root, "bench-results", "latest.json"),
-  `${JSON.stringify({ date: new Date().toISOString(), commit, machine, figures, failures }, null, 2)}\n`,
-);
+const date = new Date().toISOString();
+const report = `${JSON.stringify({ date, commit, machine, figures, failures }, null, 2)}\n`;
+writeFileSync(join(root, "bench-results", "latest.json"), report);
+const charted = figures.filter((figure) => figure.chart !== undefined);
+if (charted.length > 0) {
+  const name = words.length > 0 ? words.join("-") : "all";
+  const title = "Time of our machine ÷ time of qemu-riscv64, same binaries, same run (smaller is better)";
+  const subtitle = `${machine.cpu}, Node ${machine.node.slice(1)}, ${date.slice(0, 10)}, commit ${commit}; whiskers: lowest and highest round`;
+  writeFileSync(join(root, "bench-results", `${name}.svg`), ratioChart(charted, { title, subtitle }));
+  writeFileSync(join(root, "bench-results", `${name}.json`), report);
+  console.log(`\nchart: bench-results/${name}.svg, figures: bench-results/${name}.json`);
+}
 console.log(
   `\n${figures.length} figures, ${failures.length} failures${failures.map((failure) => `\n  ${failure}`).join("")}`,
 );
