@@ -268,13 +268,25 @@ char *find_in_path(const char *name) {
   return NULL;
 }
 
-/* Never returns. A file that is no executable format is run as a script by this very process. */
+/* Whether the first line holds a NUL, as bash asks: a program of another machine rather than a script. */
+static bool is_binary(const char *path) {
+  char start[128];
+  int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return false;
+  ssize_t n = sys_read(fd, start, sizeof start);
+  sys_close(fd);
+  for (ssize_t i = 0; i < n && start[i] != '\n'; i++)
+    if (!start[i]) return true;
+  return false;
+}
+
+/* Never returns. A text file without #! is run as a script by this very process. */
 static _Noreturn void exec_external(char **argv) {
   environ = vars_environ();
   int err = exec_program(argv);
   if (err == -ENOEXEC) {
     char *path = find_in_path(argv[0]);
-    if (path) {
+    if (path && !is_binary(path)) {
       int argc = 0;
       while (argv[argc]) argc++;
       shell_name = path;

@@ -116,9 +116,15 @@ static void show_header(const char *path, bool first) {
 static void head(FILE *f, const Span *s) {
   if (!s->all_but) {
     long left = s->count;
+    if (s->bytes) {
+      char block[4096];
+      for (size_t n; left > 0 && (n = fread(block, left < (long)sizeof block ? (size_t)left : sizeof block, f)); left -= (long)n)
+        fwrite(block, n, stdout);
+      return;
+    }
     for (int c; left > 0 && (c = fgetc(f)) != EOF;) {
       putchar(c);
-      if (s->bytes || c == '\n') left--;
+      if (c == '\n') left--;
     }
     return;
   }

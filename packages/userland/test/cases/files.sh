@@ -49,3 +49,5 @@ echo x >f; chmod 000 f; stat -c %a f; test -e f; echo $?; mkdir -m 711 d; stat -
 seq 20000 >f; wc -l <f; sort -rn f | head -1; tail -n 1 f; grep -c 7 f; sed -n 15000p f; tr -d '\n' <f | wc -c; head -c 100000 f | tail -c 3; cp f g; cmp f g; echo $?; uniq f | wc -l; cut -c1 f | sort | uniq -c | sort -n | tail -1
 ### hard links and rename
 echo 1 >a; ln a b; echo 2 >>a; cat b; rm a; cat b; stat -c %h b; mkdir -p x/y; mv b x/y/c; find x -type f; mv x z; find z -type f; rmdir z 2>/dev/null; echo $?
+### bash: a program of another machine is not run as a script
+printf '\177ELF\002\001\001\000\000\000' >p; chmod +x p; ./p 2>/dev/null; echo $?; printf 'echo text $1\n' >t; chmod +x t; ./t 7; yes | head -c 10001 | wc -c
