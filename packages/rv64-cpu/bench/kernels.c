@@ -136,9 +136,125 @@ static uint64_t strings(int scale) {
   return sum;
 }
 
+/* Spectral norm of the matrix 1 / ((i + j) (i + j + 1) / 2 + i + 1). */
+static double spectralA(int i, int j) { return 1.0 / ((i + j) * (i + j + 1) / 2 + i + 1); }
+static void spectralMultiply(int n, const double *v, double *out, int transposed) {
+  for (int i = 0; i < n; i++) {
+    double s = 0;
+    for (int j = 0; j < n; j++) s += (transposed ? spectralA(j, i) : spectralA(i, j)) * v[j];
+    out[i] = s;
+  }
+}
+static uint64_t spectral(int scale) {
+  enum { N = 150 };
+  static double u[N], v[N], t[N];
+  for (int i = 0; i < N; i++) u[i] = 1;
+  for (int r = 0; r < 20 * scale; r++) {
+    spectralMultiply(N, u, t, 0); spectralMultiply(N, t, v, 1);
+    spectralMultiply(N, v, t, 0); spectralMultiply(N, t, u, 1);
+    double m = 0;
+    for (int i = 0; i < N; i++) if (u[i] > m) m = u[i];
+    for (int i = 0; i < N; i++) u[i] /= m;
+  }
+  uint64_t bits; memcpy(&bits, &u[N / 2], 8); return bits;
+}
+
+/* Gaussian elimination with partial pivoting, as in LINPACK (dgefa with daxpy, idamax, dscal). */
+static void daxpy(int n, double a, const double *x, double *y) { for (int i = 0; i < n; i++) y[i] += a * x[i]; }
+static uint64_t linpack(int scale) {
+  enum { N = 100 };
+  static double a[N][N], b[N];
+  double sum = 0;
+  for (int r = 0; r < 20 * scale; r++) {
+    uint32_t x = 1325;
+    for (int j = 0; j < N; j++) for (int i = 0; i < N; i++) { x = 3125 * x % 65536; a[j][i] = (x - 32768.0) / 16384.0; }
+    for (int i = 0; i < N; i++) { b[i] = 0; for (int j = 0; j < N; j++) b[i] += a[j][i]; }
+    for (int k = 0; k < N - 1; k++) {
+      int p = k;
+      for (int i = k + 1; i < N; i++) if (__builtin_fabs(a[k][i]) > __builtin_fabs(a[k][p])) p = i;
+      double t = a[k][p]; a[k][p] = a[k][k]; a[k][k] = t;
+      for (int i = k + 1; i < N; i++) a[k][i] *= -1 / t;
+      for (int j = k + 1; j < N; j++) {
+        double m = a[j][p]; a[j][p] = a[j][k]; a[j][k] = m;
+        daxpy(N - k - 1, m, &a[k][k + 1], &a[j][k + 1]);
+      }
+      double m = b[p]; b[p] = b[k]; b[k] = m;
+      daxpy(N - k - 1, m, &a[k][k + 1], b + k + 1);
+    }
+    for (int k = N - 1; k >= 0; k--) { b[k] /= a[k][k]; daxpy(k, -b[k], a[k], b); }
+    sum += b[r % N];
+  }
+  uint64_t bits; memcpy(&bits, &sum, 8); return bits;
+}
+
+/* memcpy and memset of one size, from changing places; `volatile` keeps the calls. */
+static void *(*volatile copyBytes)(void *, const void *, size_t) = memcpy;
+static void *(*volatile setBytes)(void *, int, size_t) = memset;
+static uint8_t area[1 << 22];
+static uint64_t copies(size_t size, long count) {
+  size_t mask = (sizeof area / 2 - 1) & ~(size - 1);
+  for (size_t i = 0; i < sizeof area; i++) area[i] = i * 7;
+  uint64_t sum = 0;
+  for (long r = 0; r < count; r++) { copyBytes(area + sizeof area / 2 + ((r * 3 * size) & mask), area + ((r * size) & mask), size); sum += area[sizeof area / 2 + (r & 1023)]; }
+  return sum;
+}
+static uint64_t sets(size_t size, long count) {
+  size_t mask = (sizeof area - 1) & ~(size - 1);
+  uint64_t sum = 0;
+  for (long r = 0; r < count; r++) { setBytes(area + ((r * size) & mask), r, size); sum += area[r & 1023]; }
+  return sum;
+}
+static uint64_t copy64(int scale) { return copies(64, 1000000L * scale); }
+static uint64_t copy4k(int scale) { return copies(4096, 30000L * scale); }
+static uint64_t copy1m(int scale) { return copies(1 << 20, 120L * scale); }
+static uint64_t set64(int scale) { return sets(64, 1000000L * scale); }
+static uint64_t set4k(int scale) { return sets(4096, 50000L * scale); }
+static uint64_t set1m(int scale) { return sets(1 << 20, 200L * scale); }
+
+/* STREAM: copy, scale, add, triad. */
+static uint64_t stream(int scale) {
+  enum { N = 1 << 18 };
+  static double a[N], b[N], c[N];
+  for (int i = 0; i < N; i++) { a[i] = 1 + i; b[i] = 2; c[i] = 0; }
+  for (int r = 0; r < 4 * scale; r++) {
+    for (int i = 0; i < N; i++) c[i] = a[i];
+    for (int i = 0; i < N; i++) b[i] = 0.75 * c[i];
+    for (int i = 0; i < N; i++) c[i] = a[i] + b[i];
+    for (int i = 0; i < N; i++) a[i] = b[i] + 0.25 * c[i];
+  }
+  uint64_t bits; memcpy(&bits, &a[N / 3], 8); return bits;
+}
+
+/* Counters with amoadd, a lock with lr/sc, and fences. */
+static uint64_t atomics(int scale) {
+  static uint64_t counter, total;
+  static uint32_t lock;
+  for (long i = 0; i < 1000000L * scale; i++) {
+    __atomic_fetch_add(&counter, i, __ATOMIC_SEQ_CST);
+    uint32_t free = 0;
+    while (!__atomic_compare_exchange_n(&lock, &free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) free = 0;
+    total += counter;
+    __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+  }
+  return counter ^ total;
+}
+
+/* Calls through pointers, as of virtual methods. */
+static uint64_t methodA(uint64_t x) { return x * 3 + 1; }
+static uint64_t methodB(uint64_t x) { return x ^ (x >> 7); }
+static uint64_t methodC(uint64_t x) { return x + 0x9e3779b97f4a7c15ull; }
+static uint64_t methods(int scale) {
+  static uint64_t (*volatile table[4])(uint64_t) = {methodA, methodB, methodC, methodB};
+  uint64_t x = 1;
+  for (long i = 0; i < 2000000L * scale; i++) x = table[i & 3](x);
+  return x;
+}
+
 static const struct { const char *name; uint64_t (*run)(int); } kernels[] = {
   {"intloop", intloop}, {"fib", fib}, {"sieve", sieve}, {"sha256", sha256}, {"sort", sort}, {"vm", vm}, {"nbody", nbody}, {"matmul", matmul},
-  {"copy", copy}, {"chase", chase}, {"strings", strings}};
+  {"copy", copy}, {"chase", chase}, {"strings", strings}, {"spectral", spectral}, {"linpack", linpack},
+  {"copy64", copy64}, {"copy4k", copy4k}, {"copy1m", copy1m}, {"set64", set64}, {"set4k", set4k}, {"set1m", set1m},
+  {"stream", stream}, {"atomics", atomics}, {"methods", methods}};
 
 int main(int argc, char **argv) {
   int scale = argc > 2 ? atoi(argv[2]) : 1;

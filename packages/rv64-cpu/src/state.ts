@@ -61,8 +61,25 @@ export const STATE_USED = 0x27c;
 export const STATE_COMPILED = 0x280;
 /** Indirect jumps out of compiled code. */
 export const STATE_MISSES = 0x288;
+// Why and where an access in compiled code left it: REGION_*, distance of the pc from the entry, instructions of the block before.
+export const STATE_LEAVE_STATUS = 0x290;
+export const STATE_LEAVE_DELTA = 0x294;
+export const STATE_LEAVE_DONE = 0x298;
+/**
+ * For compiled code: a result is as it should be if twice its upper (of a single: its) 32 bits, less FP_OFFSET_*, are below
+ * this, as unsigned numbers. 0 if rounding is not as in STATE_FP_FAST = FP_RNE_INEXACT. For CHECK_NORMAL and CHECK_FINITE.
+ */
+export const STATE_FP_NORMAL_D = 0x29c;
+export const STATE_FP_FINITE_D = 0x2a0;
+export const STATE_FP_NORMAL_S = 0x2a4;
+export const STATE_FP_FINITE_S = 0x2a8;
+/** Of the second smallest exponent. */
+export const FP_OFFSET_D = 0x0040_0000;
+export const FP_OFFSET_S = 0x0200_0000;
+export const FP_INFINITY_D = 0xffe0_0000;
+export const FP_INFINITY_S = 0xff00_0000;
 /** Up to here the state is cleared for a new hart. */
-export const STATE_END = 0x290;
+export const STATE_END = 0x2b0;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;

@@ -7,6 +7,10 @@
  */
 import { INSTRUCTIONS } from "../isa/instructions.ts";
 import {
+  FP_INFINITY_D,
+  FP_INFINITY_S,
+  FP_OFFSET_D,
+  FP_OFFSET_S,
   FP_RNE_EXACT,
   FP_RNE_INEXACT,
   FP_SLOW,
@@ -15,6 +19,10 @@ import {
   STATE_C,
   STATE_FFLAGS,
   STATE_FP_FAST,
+  STATE_FP_FINITE_D,
+  STATE_FP_FINITE_S,
+  STATE_FP_NORMAL_D,
+  STATE_FP_NORMAL_S,
   STATE_FRM,
   STATE_RESULT,
 } from "../state.ts";
@@ -107,7 +115,13 @@ export class FpUnit {
   updateMode(): void {
     const i32 = this.#i32;
     const inexact = (i32[STATE_FFLAGS >> 2] & FLAG_NX) !== 0;
-    i32[STATE_FP_FAST >> 2] = i32[STATE_FRM >> 2] !== RM_RNE ? FP_SLOW : inexact ? FP_RNE_INEXACT : FP_RNE_EXACT;
+    const mode = i32[STATE_FRM >> 2] !== RM_RNE ? FP_SLOW : inexact ? FP_RNE_INEXACT : FP_RNE_EXACT;
+    i32[STATE_FP_FAST >> 2] = mode;
+    const plain = mode === FP_RNE_INEXACT;
+    i32[STATE_FP_NORMAL_D >> 2] = plain ? FP_INFINITY_D - FP_OFFSET_D : 0;
+    i32[STATE_FP_FINITE_D >> 2] = plain ? FP_INFINITY_D : 0;
+    i32[STATE_FP_NORMAL_S >> 2] = plain ? FP_INFINITY_S - FP_OFFSET_S : 0;
+    i32[STATE_FP_FINITE_S >> 2] = plain ? FP_INFINITY_S : 0;
   }
 
   #accrue(value: number): void {

@@ -62,6 +62,7 @@ import { addFloatFunctions } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
+import { addRegionFp } from "./region-fp.ts";
 import { addMemoryFunctions } from "./wasm-memory.ts";
 import type { HartRam } from "../ram.ts";
 import {
@@ -584,6 +585,7 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
   const internal = addFloatFunctions(builder, profile);
   const code = new Code();
   const e = new InterpreterLowering(code, functions, internal, addMemoryFunctions(builder, ram, functions));
+  if (profile) addRegionFp(builder, functions.fp, internal);
 
   e.hotCount = hotCount;
   code.i32Const(0);

@@ -8,6 +8,9 @@
 import { I32, I64, MEM_ATOMIC, MEM_RESERVE, MEM_SIZE } from "../isa/ir.ts";
 import type { HartRam } from "../ram.ts";
 import {
+  STATE_LEAVE_DELTA,
+  STATE_LEAVE_DONE,
+  STATE_LEAVE_STATUS,
   STATE_RESULT,
   STATE_TLB,
   STATE_WALK_READ_CARE,
@@ -31,10 +34,144 @@ export function addMemoryFunctions(
 ): { load: number; store: number } {
   const walkRead = addWalk(builder, ram, false);
   const walkWrite = addWalk(builder, ram, true);
-  return {
-    load: addSlow(builder, false, walkRead, walkWrite, imports.load),
-    store: addSlow(builder, true, walkRead, walkWrite, imports.store),
-  };
+  const load = addSlow(builder, false, walkRead, walkWrite, imports.load);
+  const store = addSlow(builder, true, walkRead, walkWrite, imports.store);
+  addRegionLoad(builder, load);
+  addRegionStore(builder, store);
+  addPage(builder, false, walkRead);
+  addPage(builder, true, walkWrite);
+  return { load, store };
+}
+
+// --- for compiled regions ------------------------------------------------------------------------------------------------
+// One i32 tells an access: its mode, then the instructions of its block that came before it.
+export const ACCESS_DONE_SHIFT = 5;
+/** In front of the count, for stores: the instruction has four bytes. */
+export const ACCESS_LONG: number = 1 << 4;
+
+/** Puts away why and where a region is left: locals of the access, the instruction's distance, and REGION_*. */
+export function leaveWith(code: Code, at: number, delta: number, status: number): void {
+  code.i32Const(0);
+  code.get(status);
+  code.memory(w.I32_STORE, STATE_LEAVE_STATUS);
+  code.i32Const(0);
+  code.get(delta);
+  code.memory(w.I32_STORE, STATE_LEAVE_DELTA);
+  code.i32Const(0);
+  code.get(at);
+  code.i32Const(ACCESS_DONE_SHIFT);
+  code.byte(w.I32_SHR_U);
+  code.memory(w.I32_STORE, STATE_LEAVE_DONE);
+}
+
+/** `regionLoad(va, access, delta) -> (value, leave)`: `leave` after a fault, with STATE_LEAVE_* set. */
+function addRegionLoad(builder: ModuleBuilder, load: number): void {
+  const code = new Code();
+  const [va, access, delta, status] = [0, 1, 2, 3];
+  code.get(va);
+  code.get(access);
+  code.i32Const((1 << ACCESS_DONE_SHIFT) - 1);
+  code.byte(w.I32_AND);
+  code.call(load);
+  code.i32Const(1);
+  code.byte(w.I32_AND);
+  code.tee(status);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  leaveWith(code, access, delta, status);
+  code.byte(w.END);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_RESULT);
+  code.get(status);
+  builder.addFunction([I64, I32, I32], [I64, I32], [I32], code, "regionLoad");
+}
+
+/**
+ * `regionStore(va, value, access, delta) -> leave`: after a fault, or behind the instruction if the store changed code
+ * or a device wants attention.
+ */
+function addRegionStore(builder: ModuleBuilder, store: number): void {
+  const code = new Code();
+  const [va, value, access, delta, status] = [0, 1, 2, 3, 4];
+  code.i32Const(0);
+  code.get(value);
+  code.memory(w.I64_STORE, STATE_RESULT);
+  code.get(va);
+  code.get(access);
+  code.i32Const(MEM_SIZE);
+  code.byte(w.I32_AND);
+  code.call(store);
+  code.tee(status);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(status);
+  code.i32Const(1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  // The instruction is done: go on behind it.
+  code.get(delta);
+  code.i32Const(4);
+  code.i32Const(2);
+  code.get(access);
+  code.i32Const(ACCESS_LONG);
+  code.byte(w.I32_AND);
+  code.byte(w.SELECT);
+  code.byte(w.I32_ADD);
+  code.set(delta);
+  code.get(access);
+  code.i32Const(1 << ACCESS_DONE_SHIFT);
+  code.byte(w.I32_ADD);
+  code.set(access);
+  code.byte(w.END);
+  leaveWith(code, access, delta, status);
+  code.byte(w.END);
+  code.get(status);
+  builder.addFunction([I64, I64, I32, I32], [I32], [I32], code, "regionStore");
+}
+
+/** `pageRead(va, span) -> host address`, `pageWrite`: of `span` bytes on one page that the TLB maps now, or 0. */
+function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
+  const code = new Code();
+  const [va, span, va32, entry] = [0, 1, 2, 3];
+  const array = write ? TLB_WRITE : TLB_READ;
+  code.get(va);
+  code.byte(w.I32_WRAP_I64);
+  code.tee(va32);
+  code.i32Const(4095);
+  code.byte(w.I32_AND);
+  code.get(span);
+  code.byte(w.I32_ADD);
+  code.i32Const(4096);
+  code.byte(w.I32_GT_U);
+  failIf(code);
+  code.get(va32);
+  code.i32Const(8);
+  code.byte(w.I32_SHR_U);
+  code.i32Const((TLB_ENTRIES - 1) << 4);
+  code.byte(w.I32_AND);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_TLB);
+  code.byte(w.I32_ADD);
+  code.tee(entry);
+  code.memory(w.I64_LOAD, array);
+  code.get(va);
+  code.i64Const(-4096);
+  code.byte(w.I64_AND);
+  code.byte(w.I64_NE);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(va);
+  code.call(walk);
+  code.byte(w.I32_EQZ);
+  failIf(code);
+  code.byte(w.END);
+  code.get(entry);
+  code.memory(w.I32_LOAD, array + 8);
+  code.get(va32);
+  code.byte(w.I32_ADD);
+  builder.addFunction([I64, I32], [I32], [I32, I32], code, write ? "pageWrite" : "pageRead");
 }
 
 /** Returns 0 from the function if the i32 on the stack is true. */

@@ -1,52 +1,211 @@
 /**
- * Memory accesses of a block that share a base register: one TLB check for all of them.
+ * Memory accesses that share one check of their page.
  *
- * A group is at least two loads or stores at constant offsets from the same register, which nothing changes in between,
- * within half a page. Its check yields the host address of the lowest byte, or 0 if the bytes are not all on one page that
- * the TLB maps; then each access is checked by itself.
+ * A group is a set of loads and stores whose addresses differ by known constants: values are numbered through `addi` and
+ * moves, along blocks that follow each other without another way in. Its check comes before its first access and yields
+ * the host address of the group's lowest byte, or 0 if the bytes are not all on one page that the TLB maps; then each
+ * access goes the slow way by itself.
+ *
+ * A loop without calls that moves a pointer in small steps stays on a page for long: its groups remember page and host
+ * address in locals (`cached`) and look into the TLB only when the pointer leaves the page.
  */
-import { ACCESS_BYTES, type Insn, IS_STORE, OPERANDS, WRITES_X } from "./region.ts";
+import { instructionByName } from "../isa/instructions.ts";
+import {
+  ACCESS_BYTES,
+  type Block,
+  dominates,
+  END_CALL,
+  END_CALL_INDIRECT,
+  type Insn,
+  IS_STORE,
+  OPERANDS,
+  successors,
+  WRITES_X,
+} from "./region.ts";
 
 export interface Group {
-  readonly base: number;
-  /** Lowest offset, and bytes from there to the end of the highest access. */
+  /** The access in front of which the check stands. */
+  readonly first: Insn;
+  /** What the address of `first` has on top of its register counts from here: distance of the group's numbered value. */
+  readonly at: number;
+  /** Lowest distance of an access, and bytes from there to the end of the highest one. */
   low: number;
   span: number;
   writes: boolean;
   members: number;
-  /** Position of the first member in the block. */
-  readonly first: number;
-  /** wasm local of the host address; given by the lowering. */
-  local: number;
+  /** Number of the local of the host address: groups that are never alive together share one. */
+  readonly index: number;
+  /** Number of the page cache, or -1. */
+  cache: number;
+}
+
+/** An access and its place in its group. */
+export interface Member {
+  readonly group: Group;
+  /** Distance from the group's lowest byte; final once all accesses are known. */
+  readonly distance: number;
+}
+
+export interface Accesses {
+  readonly members: ReadonlyMap<Insn, Member>;
+  /** By page cache: the block that heads its loop. */
+  readonly cacheHeads: readonly number[];
 }
 
 const MAX_SPAN = 2048;
-/** The groups of a block, by instruction. */
-export function groupAccesses(insns: readonly Insn[]): Map<Insn, Group> {
-  const members = new Map<Insn, Group>();
-  const open = new Map<number, Group>();
-  insns.forEach((insn, n) => {
-    const { row, rd, rs1, imm } = insn;
-    const size = ACCESS_BYTES[row.id];
-    if (size !== 0 && rs1 !== 0) {
-      const isStore = (OPERANDS[row.id] & IS_STORE) !== 0;
-      const group = open.get(rs1);
-      const low = group === undefined ? imm : Math.min(group.low, imm);
-      const end = group === undefined ? imm + size : Math.max(group.low + group.span, imm + size);
-      if (group !== undefined && end - low <= MAX_SPAN) {
-        group.low = low;
-        group.span = end - low;
-        group.writes ||= isStore;
-        group.members++;
-        members.set(insn, group);
+/** Steps of a pointer that is worth a page cache, in bytes per round. */
+const MAX_STEP = 256;
+/** Page caches of a region. */
+const MAX_CACHES = 12;
+const ADDI = instructionByName("addi").id;
+const ADD = instructionByName("add").id;
+
+/** The value of each register: a number for something unknown, and a distance from it. */
+interface Values {
+  readonly root: Int32Array;
+  readonly offset: Int32Array;
+  /** Groups by numbered value: loads and stores. */
+  readonly open: Map<number, Group>;
+  groups: number;
+}
+
+export function groupAccesses(blocks: readonly Block[]): Accesses {
+  const members = new Map<Insn, Member>();
+  const loops = innerLoops(blocks);
+  const ends: Values[] = [];
+  let roots = 0;
+  const cacheHeads: number[] = [];
+  const fresh = (): Values => {
+    const root = new Int32Array(32);
+    for (let n = 0; n < 32; n++) root[n] = ++roots;
+    return { root, offset: new Int32Array(32), open: new Map(), groups: 0 };
+  };
+  blocks.forEach((block, n) => {
+    const before = block.isLoop || block.isMerge || n === 0 ? undefined : ends[block.dominator];
+    const values: Values =
+      before === undefined
+        ? fresh()
+        : {
+            root: before.root.slice(),
+            offset: before.offset.slice(),
+            open: new Map(before.open),
+            groups: before.groups,
+          };
+    const inherited = new Set(values.open.values());
+    const { root, offset, open } = values;
+    for (const insn of block.insns) {
+      const { row, rd, rs1, imm } = insn;
+      const size = ACCESS_BYTES[row.id];
+      if (size !== 0 && rs1 !== 0) {
+        const isStore = (OPERANDS[row.id] & IS_STORE) !== 0;
+        const at = offset[rs1] + imm;
+        const key = root[rs1];
+        const group = open.get(key);
+        const low = group === undefined ? at : Math.min(group.low, at);
+        const end = group === undefined ? at + size : Math.max(group.low + group.span, at + size);
+        // A store that may never happen must not ask for the right to write.
+        const fits =
+          group !== undefined && end - low <= MAX_SPAN && (!isStore || group.writes || !inherited.has(group));
+        if (fits) {
+          group.low = low;
+          group.span = end - low;
+          group.writes ||= isStore;
+          group.members++;
+          members.set(insn, { group, distance: at });
+        } else {
+          const loop = loops[n];
+          const cache =
+            loop !== undefined && cacheHeads.length < MAX_CACHES && loop.slow(rs1)
+              ? cacheHeads.push(loop.head) - 1
+              : -1;
+          const created: Group = {
+            first: insn,
+            at,
+            low: at,
+            span: size,
+            writes: isStore,
+            members: 1,
+            index: values.groups++,
+            cache,
+          };
+          open.set(key, created);
+          members.set(insn, { group: created, distance: at });
+        }
+      }
+      if ((OPERANDS[row.id] & WRITES_X) === 0 || rd === 0) continue;
+      if (row.id === ADDI && rs1 !== 0) {
+        root[rd] = root[rs1];
+        offset[rd] = offset[rs1] + imm;
+      } else if (row.id === ADD && (rs1 === 0) !== (insn.rs2 === 0)) {
+        const source = rs1 === 0 ? insn.rs2 : rs1;
+        root[rd] = root[source];
+        offset[rd] = offset[source];
       } else {
-        const fresh: Group = { base: rs1, low: imm, span: size, writes: isStore, members: 1, first: n, local: -1 };
-        open.set(rs1, fresh);
-        members.set(insn, fresh);
+        root[rd] = ++roots;
+        offset[rd] = 0;
       }
     }
-    if ((OPERANDS[row.id] & WRITES_X) !== 0) open.delete(rd);
+    // A callee may change what the TLB maps.
+    ends[n] = block.end === END_CALL || block.end === END_CALL_INDIRECT ? fresh() : values;
   });
-  for (const [insn, group] of members) if (group.members < 2) members.delete(insn);
-  return members;
+  for (const [insn, { group }] of members) if (group.members < 2 && group.cache < 0) members.delete(insn);
+  return { members, cacheHeads };
+}
+
+interface Loop {
+  readonly head: number;
+  /** True if the register stays where it is or moves by small constant steps. */
+  slow(register: number): boolean;
+}
+
+/** By block: the innermost loop around it, if that calls nobody. */
+function innerLoops(blocks: readonly Block[]): (Loop | undefined)[] {
+  const predecessors: number[][] = blocks.map(() => []);
+  blocks.forEach((block, n) => {
+    for (const s of successors(block)) predecessors[s].push(n);
+  });
+  const result: (Loop | undefined)[] = blocks.map(() => undefined);
+  // Outer loops have lower heads, so inner ones overwrite them.
+  blocks.forEach((block, head) => {
+    if (!block.isLoop) return;
+    const body = new Set([head]);
+    const work = predecessors[head].filter((p) => p >= head && dominates(blocks, head, p));
+    while (work.length > 0) {
+      const n = work.pop() as number;
+      if (body.has(n)) continue;
+      body.add(n);
+      work.push(...predecessors[n]);
+    }
+    const calls = [...body].some((n) => blocks[n].end === END_CALL || blocks[n].end === END_CALL_INDIRECT);
+    const loop = calls
+      ? undefined
+      : movement(
+          head,
+          [...body].map((n) => blocks[n]),
+        );
+    for (const n of body) result[n] = loop;
+  });
+  return result;
+}
+
+function movement(head: number, body: readonly Block[]): Loop {
+  // Bit n: xn only ever becomes the sum of such a register and a constant.
+  let linear = -1;
+  let fast = 0;
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const { insns } of body) {
+      for (const { row, rd, rs1, rs2, imm } of insns) {
+        if ((OPERANDS[row.id] & WRITES_X) === 0 || rd === 0) continue;
+        const source =
+          row.id === ADDI ? rs1 : row.id === ADD && rs1 === 0 ? rs2 : row.id === ADD && rs2 === 0 ? rs1 : 0;
+        if (source === rd && Math.abs(imm) > MAX_STEP) fast |= 1 << rd;
+        if ((source === 0 || ((linear >>> source) & 1) === 0) && ((linear >>> rd) & 1) === 1) {
+          linear &= ~(1 << rd);
+          changed = true;
+        }
+      }
+    }
+  }
+  return { head, slow: (register) => (((linear & ~fast) >>> register) & 1) === 1 };
 }

@@ -1,11 +1,13 @@
 /**
  * Lowers single instructions of a region: registers in wasm locals, memory through the TLB, floating point.
  *
- * The control flow around them is `lowering.ts`. A fault or a store into compiled code puts the packed position of the
- * instruction into ENTRY, its status into STATUS, and goes to the label `inside`.
+ * The control flow around them is `lowering.ts`. A fault or a store into compiled code puts the position of the
+ * instruction and its status into STATE_LEAVE_*, and goes to the label `inside`.
  */
 import { RM_DYN, RM_RNE, RM_RTZ } from "../fp/softfloat.ts";
 import {
+  CHECK_NORMAL,
+  CHECK_NOTHING,
   type Expr,
   F64,
   FIELD_RS1,
@@ -16,18 +18,37 @@ import {
   MEM_RESERVE,
   MEM_SIGNED,
   MEM_SIZE,
+  NEEDS_RNE,
   NEEDS_RTZ,
   OP_F,
+  ST_FP,
   type Statement,
   type Type,
 } from "../isa/ir.ts";
+import { instructionByName } from "../isa/instructions.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import { STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_RESULT, TLB_ENTRIES, TLB_READ, TLB_WRITE } from "../state.ts";
-import { REGION_LEAVE } from "../interp/wasm-interpreter.ts";
+import {
+  FP_OFFSET_D,
+  FP_OFFSET_S,
+  STATE_FP_FAST,
+  STATE_FP_FINITE_D,
+  STATE_FP_FINITE_S,
+  STATE_FP_NORMAL_D,
+  STATE_FP_NORMAL_S,
+  STATE_LEAVE_DELTA,
+  STATE_LEAVE_DONE,
+  STATE_LEAVE_STATUS,
+  STATE_RESULT,
+  TLB_ENTRIES,
+  TLB_READ,
+  TLB_WRITE,
+} from "../state.ts";
+import { REGION_LEAVE, REGION_TRAP } from "../interp/wasm-interpreter.ts";
+import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import type { Group } from "./groups.ts";
+import type { Accesses, Group } from "./groups.ts";
 import {
   type Block,
   type Insn,
@@ -43,8 +64,14 @@ import {
 
 /** Indices of the functions that a region calls. */
 export interface RegionImports {
+  // See `interp/wasm-memory.ts`.
   readonly load: number;
   readonly store: number;
+  readonly pageRead: number;
+  readonly pageWrite: number;
+  /** (va, mode) -> status; stores STATE_RESULT. */
+  readonly storeResult: number;
+  /** See `interp/region-fp.ts`. */
   readonly fp: number;
   /** (entry pointer) -> 1 if the region's pages are mapped as compiled. */
   readonly validate: number;
@@ -70,13 +97,12 @@ export const REGION_PARAMETERS: readonly number[] = [I64, I32];
 // Fixed locals.
 export const FUEL = 2;
 export const TLB = 3;
-export const FP_MODE = 4;
-export const STATUS = 5;
-export const ENTRY = 6;
-export const VA32 = 7;
+export const STATUS = 4;
+export const ENTRY = 5;
+export const VA32 = 6;
 /** Set when a store hit compiled code in the middle of an instruction. */
-export const STALE = 8;
-export const I32_TEMPS = 9;
+export const STALE = 7;
+export const I32_TEMPS = 8;
 export const I32_TEMP_COUNT = 3;
 export const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
 export const VA: number = PC_OUT + 1;
@@ -84,14 +110,11 @@ export const I64_TEMPS: number = PC_OUT + 2;
 export const I64_TEMP_COUNT = 14;
 export const FIRST_REGISTER: number = I64_TEMPS + I64_TEMP_COUNT;
 
-// The position of an instruction in one i32: its distance from the entry, and how many of its block came before.
-export const POSITION_SHIFT = 9;
-export const POSITION_COUNT: number = (1 << POSITION_SHIFT) - 1;
-/** Instructions of a region at most, so that positions can be packed. */
+/** Instructions of a region at most. */
 export const MAX_REGION = 500;
-function packPosition(delta: number, done: number): number {
-  return (delta << POSITION_SHIFT) | done;
-}
+
+/** A double holds every 32-bit integer: these only need a valid rounding mode. */
+const NEVER_ROUNDS = new Set(["fcvt.d.w", "fcvt.d.wu"].map((name) => instructionByName(name).id));
 
 /** One instruction after the other; `lowering.ts` adds the control flow. */
 export abstract class InstructionLowering extends Lowering {
@@ -102,65 +125,117 @@ export abstract class InstructionLowering extends Lowering {
   /** Types of the locals from FIRST_REGISTER on. */
   protected readonly registerLocals: number[] = [];
   protected usesFloat = false;
-  /** Groups of the block being emitted, and the locals for their host addresses. */
-  protected groups: Map<Insn, Group> = new Map();
-  protected readonly groupLocals: number[] = [];
+  /** Which accesses share a check, and the locals for their host addresses. */
+  protected accesses: Accesses = { members: new Map(), cacheHeads: [] };
+  readonly #groupLocals: number[] = [];
+  /** First locals of the page caches. */
+  readonly #caches: number[] = [];
   protected insn: Insn = null as unknown as Insn;
   /** Instructions of the block before the current one. */
   protected done = 0;
   protected types: readonly Type[] = [];
+  /** The current instruction has a store whose effect on code is looked at behind it. */
+  #staleable = false;
+  /** Local of a double, or -1. */
+  #floatLocal = -1;
 
   constructor(imports: RegionImports) {
     super(new Code(16384));
     this.imports = imports;
   }
 
-  /** The label for leaving inside the current block, with the position in ENTRY and STATUS set. */
+  /** The label for leaving inside the current block, with STATE_LEAVE_* set. */
   protected abstract get inside(): number;
 
-  protected groupLocal(n: number): number {
-    if (n === this.groupLocals.length) {
-      this.groupLocals.push(FIRST_REGISTER + this.registerLocals.length);
+  #groupLocal(n: number): number {
+    for (; n >= this.#groupLocals.length; ) {
+      this.#groupLocals.push(FIRST_REGISTER + this.registerLocals.length);
       this.registerLocals.push(I32);
     }
-    return this.groupLocals[n];
+    return this.#groupLocals[n];
   }
 
-  /** The host address of a group's lowest byte, or 0. */
-  protected checkGroup(group: Group): void {
+  /** Opens an `if` that is hardly ever taken. */
+  protected ifUnlikely(): void {
+    this.code.unlikely();
+    this.block(w.IF);
+  }
+
+  /** Three locals of a page cache: address of the page (i64), 4097 - span or 0 (i64), host address minus address (i32). */
+  #cacheLocals(n: number): number {
+    for (; n >= this.#caches.length; ) {
+      this.#caches.push(FIRST_REGISTER + this.registerLocals.length);
+      this.registerLocals.push(I64, I64, I32);
+    }
+    return this.#caches[n];
+  }
+  protected forgetPage(cache: number): void {
+    this.code.i64Const(0);
+    this.code.set(this.#cacheLocals(cache) + 1);
+  }
+
+  /** Puts the host address of a group's lowest byte, or 0, into its local. */
+  #checkGroup(group: Group, local: number): void {
     const { code } = this;
-    const array = group.writes ? TLB_WRITE : TLB_READ;
-    code.get(this.x[group.base]);
-    code.i64Const(group.low);
+    const { low, span } = group;
+    const page = group.writes ? this.imports.pageWrite : this.imports.pageRead;
+    code.get(this.x[this.insn.rs1]);
+    code.i64Const(this.insn.imm + low - group.at);
     code.byte(w.I64_ADD);
     code.tee(VA);
-    code.byte(w.I32_WRAP_I64);
-    code.tee(VA32);
-    code.i32Const(8);
-    code.byte(w.I32_SHR_U);
-    code.i32Const((TLB_ENTRIES - 1) << 4);
-    code.byte(w.I32_AND);
-    code.get(TLB);
-    code.byte(w.I32_ADD);
-    code.tee(ENTRY);
-    code.memory(w.I32_LOAD, array + 8);
-    code.get(VA32);
-    code.byte(w.I32_ADD);
-    code.i32Const(0);
-    code.get(ENTRY);
-    code.memory(w.I64_LOAD, array);
+    if (group.cache >= 0) {
+      const cache = this.#cacheLocals(group.cache);
+      const [address, limit, distance] = [cache, cache + 1, cache + 2];
+      code.get(address);
+      code.byte(w.I64_SUB);
+      code.get(limit);
+      code.byte(w.I64_GE_U);
+      this.ifUnlikely();
+      code.get(VA);
+      code.i32Const(span);
+      code.call(page);
+      code.tee(local);
+      this.block(w.IF);
+      code.get(local);
+      code.get(VA);
+      code.byte(w.I32_WRAP_I64);
+      code.byte(w.I32_SUB);
+      code.set(distance);
+      code.get(VA);
+      code.i64Const(-4096);
+      code.byte(w.I64_AND);
+      code.set(address);
+      code.i64Const(4097 - span);
+      code.set(limit);
+      this.end();
+      code.byte(w.ELSE);
+      code.get(VA);
+      code.byte(w.I32_WRAP_I64);
+      code.get(distance);
+      code.byte(w.I32_ADD);
+      code.set(local);
+      this.end();
+      return;
+    }
+    this.#tag(group.writes ? TLB_WRITE : TLB_READ);
     code.get(VA);
+    if (span > 1) {
+      // The page of the last byte: across a page boundary the tag does not match.
+      code.i64Const(span - 1);
+      code.byte(w.I64_ADD);
+    }
     code.i64Const(-4096);
     code.byte(w.I64_AND);
-    code.byte(w.I64_EQ);
-    code.get(VA32);
-    code.i32Const(4095);
-    code.byte(w.I32_AND);
-    code.i32Const(4096 - group.span);
-    code.byte(w.I32_LE_U);
-    code.byte(w.I32_AND);
-    code.byte(w.SELECT);
-    code.set(group.local);
+    code.byte(w.I64_NE);
+    this.ifUnlikely();
+    code.get(VA);
+    code.i32Const(span);
+    code.call(page);
+    code.set(local);
+    code.byte(w.ELSE);
+    this.#host(group.writes ? TLB_WRITE : TLB_READ);
+    code.set(local);
+    this.end();
   }
 
   protected pushAddress(delta: number): void {
@@ -169,11 +244,19 @@ export abstract class InstructionLowering extends Lowering {
     this.code.i64Const(delta);
     this.code.byte(w.I64_ADD);
   }
-  /** The packed position of the current instruction, or of the next one. */
-  protected position(next: boolean): number {
-    return next
-      ? packPosition(this.insn.delta + this.insn.length, this.done + 1)
-      : packPosition(this.insn.delta, this.done);
+  /** Goes to {@link inside} with a status and the position of the current instruction, or of the next one. */
+  #leaveInside(status: number, next: boolean): void {
+    const { code, insn } = this;
+    for (const [slot, value] of [
+      [STATE_LEAVE_STATUS, status],
+      [STATE_LEAVE_DELTA, next ? insn.delta + insn.length : insn.delta],
+      [STATE_LEAVE_DONE, next ? this.done + 1 : this.done],
+    ]) {
+      code.i32Const(0);
+      code.i32Const(value);
+      code.memory(w.I32_STORE, slot);
+    }
+    this.br(this.inside);
   }
 
   protected assignRegisters(blocks: readonly Block[]): void {
@@ -197,25 +280,22 @@ export abstract class InstructionLowering extends Lowering {
     }
   }
 
-  protected loadFpMode(): void {
-    this.code.i32Const(0);
-    this.code.memory(w.I32_LOAD, STATE_FP_FAST);
-    this.code.set(FP_MODE);
-  }
   // --- one instruction ---------------------------------------------------------------------------------------------------
   protected instruction(insn: Insn): void {
     this.insn = insn;
     const { body, locals } = SEMANTICS[insn.row.id];
     this.types = locals;
+    this.#staleable = false;
+    const member = this.accesses.members.get(insn);
+    if (member?.group.first === insn) this.#checkGroup(member.group, this.#groupLocal(member.group.index));
+    if (body.length > 0 && body[0].kind === ST_FP) return this.#float(body);
     this.statements(body);
     if (insn.row.extension !== "A" && insn.row.extension !== "Zicboz") return;
-    const { code } = this;
-    code.i32Const(this.position(true));
-    code.set(ENTRY);
-    code.i32Const(REGION_LEAVE);
-    code.set(STATUS);
-    code.get(STALE);
-    this.brIf(this.inside);
+    if (!this.#staleable) return;
+    this.code.get(STALE);
+    this.ifUnlikely();
+    this.#leaveInside(REGION_LEAVE, true);
+    this.end();
   }
 
   protected registerOf(field: number): number {
@@ -275,10 +355,9 @@ export abstract class InstructionLowering extends Lowering {
   }
 
   // --- memory --------------------------------------------------------------------------------------------------------------
-  #lookup(address: Expr, mode: number, array: number): void {
+  /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes the tag. */
+  #tag(array: number): void {
     const { code } = this;
-    this.expr(address);
-    code.tee(VA);
     code.byte(w.I32_WRAP_I64);
     code.tee(VA32);
     code.i32Const(8);
@@ -289,127 +368,197 @@ export abstract class InstructionLowering extends Lowering {
     code.byte(w.I32_ADD);
     code.tee(ENTRY);
     code.memory(w.I64_LOAD, array);
-    code.get(VA);
-    code.i64Const(-4096 | ((1 << (mode & MEM_SIZE)) - 1));
-    code.byte(w.I64_AND);
-    code.byte(w.I64_EQ);
   }
+  /** Pushes the host address of VA32 after a hit. */
   #host(array: number): void {
     this.code.get(ENTRY);
     this.code.memory(w.I32_LOAD, array + 8);
     this.code.get(VA32);
     this.code.byte(w.I32_ADD);
   }
-  /** Calls the slow path; leaves on a fault, which is an odd status. Leaves the status in STATUS. */
-  #slow(target: number, mode: number): void {
+  /** Opens an `if` for an access that has to go the slow way; leaves its virtual address in VA. */
+  #ifSlow(address: Expr, mode: number, array: number): void {
     const { code } = this;
-    code.i32Const(this.position(false));
-    code.set(ENTRY);
+    this.expr(address);
+    code.tee(VA);
+    this.#tag(array);
     code.get(VA);
-    code.i32Const(mode);
-    code.call(target);
-    code.tee(STATUS);
-    code.i32Const(1);
-    code.byte(w.I32_AND);
-    this.brIf(this.inside);
+    code.i64Const(-4096 | ((1 << (mode & MEM_SIZE)) - 1));
+    code.byte(w.I64_AND);
+    code.byte(w.I64_NE);
+    this.ifUnlikely();
+  }
+  #access(flags: number): void {
+    this.code.i32Const((this.done << ACCESS_DONE_SHIFT) | flags);
+    this.code.i32Const(this.insn.delta);
   }
   load(index: number, address: Expr, mode: number): void {
     const { code } = this;
     const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
     const result = this.local(index, I64);
-    const group = this.groups.get(this.insn);
-    if (group !== undefined) {
-      code.get(group.local);
-      this.block(w.IF);
-      code.get(group.local);
-      code.memory(LOAD_OPCODES[mode & 7], this.insn.imm - group.low);
-      code.set(result);
-      code.byte(w.ELSE);
+    const member = this.accesses.members.get(this.insn);
+    if (member !== undefined) {
+      code.get(this.#groupLocal(member.group.index));
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+      this.expr(address);
+    } else {
+      this.#ifSlow(address, mode, array);
+      code.get(VA);
     }
-    this.#lookup(address, mode, array);
-    this.block(w.IF);
-    this.#host(array);
-    code.memory(LOAD_OPCODES[mode & 7], 0);
+    this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
+    code.call(this.imports.load);
+    this.brIf(this.inside);
     code.set(result);
     code.byte(w.ELSE);
-    this.#slow(this.imports.load, mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, STATE_RESULT);
+    if (member !== undefined) code.get(this.#groupLocal(member.group.index));
+    else this.#host(array);
+    code.memory(LOAD_OPCODES[mode & 7], member === undefined ? 0 : member.distance - member.group.low);
     code.set(result);
     this.end();
-    if (group !== undefined) this.end();
   }
   store(address: Expr, value: Expr, mode: number): void {
     const { code } = this;
-    const group = this.groups.get(this.insn);
-    if (group !== undefined) {
-      code.get(group.local);
-      this.block(w.IF);
-      code.get(group.local);
-      this.expr(value);
-      code.memory(STORE_OPCODES[mode & MEM_SIZE], this.insn.imm - group.low);
-      code.byte(w.ELSE);
-    }
-    this.#lookup(address, mode, TLB_WRITE);
-    this.block(w.IF);
-    this.#host(TLB_WRITE);
-    this.expr(value);
-    code.memory(STORE_OPCODES[mode & MEM_SIZE], 0);
-    code.byte(w.ELSE);
-    code.i32Const(0);
-    this.expr(value);
-    code.memory(w.I64_STORE, STATE_RESULT);
-    this.#slow(this.imports.store, mode);
+    const member = this.accesses.members.get(this.insn);
+    if (member !== undefined) {
+      code.get(this.#groupLocal(member.group.index));
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+    } else this.#ifSlow(address, mode, TLB_WRITE);
     if ((mode & MEM_ATOMIC) === 0 && SEMANTICS[this.insn.row.id].body.length === 1) {
-      // The store may have hit this very code: nothing of it may run any more.
-      code.i32Const(this.position(true));
-      code.set(ENTRY);
-      code.get(STATUS); // 0 or REGION_LEAVE
+      if (member !== undefined) this.expr(address);
+      else code.get(VA);
+      this.expr(value);
+      this.#access((mode & MEM_SIZE) | (this.insn.length === 4 ? ACCESS_LONG : 0));
+      code.call(this.imports.store);
+      // The store may have hit this very code: then nothing of it may run any more.
       this.brIf(this.inside);
     } else {
+      code.i32Const(0);
+      this.expr(value);
+      code.memory(w.I64_STORE, STATE_RESULT);
+      code.get(VA);
+      code.i32Const(mode);
+      code.call(this.imports.storeResult);
+      code.tee(STATUS);
+      code.i32Const(1);
+      code.byte(w.I32_AND);
+      this.block(w.IF);
+      this.#leaveInside(REGION_TRAP, false);
+      this.end();
       code.get(STALE);
       code.get(STATUS);
       code.byte(w.I32_OR);
       code.set(STALE);
+      this.#staleable = true;
     }
+    code.byte(w.ELSE);
+    if (member !== undefined) code.get(this.#groupLocal(member.group.index));
+    else this.#host(TLB_WRITE);
+    this.expr(value);
+    code.memory(STORE_OPCODES[mode & MEM_SIZE], member === undefined ? 0 : member.distance - member.group.low);
     this.end();
-    if (group !== undefined) this.end();
   }
 
   // --- the rest ------------------------------------------------------------------------------------------------------------
-  fpRounding(needs: number, slow: number): void {
-    const rm = (this.insn.bits >> 12) & 7;
-    // FP_MODE vouches for frm = RNE, so a static RNE is as good as the dynamic mode.
-    const fits = needs === NEEDS_RTZ ? rm === RM_RTZ : rm === RM_DYN || rm === RM_RNE;
-    if (!fits) this.br(slow);
+  /** An operation and the write of its result: plain arithmetic if nothing speaks against it, else `regionFp`. */
+  #float(body: readonly Statement[]): void {
+    const { code, insn } = this;
+    const statement = body[0];
+    const { fast } = statement;
+    const write = body[1];
+    const rm = (insn.bits >> 12) & 7;
+    const fits =
+      fast !== null &&
+      // The limits in the state vouch for frm = RNE, so a static RNE is as good as the dynamic mode.
+      (fast.needs === NEEDS_RTZ ? rm === RM_RTZ : fast.needs !== NEEDS_RNE || rm === RM_DYN || rm === RM_RNE);
+    // The float inside a result that is boxed or reinterpreted as an integer.
+    const value = fast?.value ?? null;
+    const double = value !== null && value.op === w.I64_REINTERPRET_F64;
+    const result = double ? this.#floatTemp() : this.local(statement.index, I64);
+    if (!fits || fast === null || value === null) {
+      this.#slowFloat(statement);
+      if (double) code.byte(w.F64_REINTERPRET_I64);
+      code.set(result);
+      return this.#writeFloat(write, double, result);
+    }
+    if (fast.check === CHECK_NOTHING) {
+      if (fast.guard !== null) this.expr(fast.guard);
+      else if (fast.needs === NEEDS_RNE) {
+        code.i32Const(0);
+        code.memory(w.I32_LOAD, NEVER_ROUNDS.has(insn.row.id) ? STATE_FP_FAST : STATE_FP_FINITE_D);
+      } else code.i32Const(1);
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+      this.#slowFloat(statement);
+      if (double) code.byte(w.F64_REINTERPRET_I64);
+      code.set(result);
+      code.byte(w.ELSE);
+      this.expr(double ? (value.a as Expr) : value);
+      code.set(result);
+      this.end();
+      return this.#writeFloat(write, double, result);
+    }
+    // Sign out, smallest exponents to the top: one comparison finds NaN, infinity, tiny numbers, and a mode that is not plain.
+    this.expr(double ? (value.a as Expr) : value);
+    code.tee(result);
+    if (double) {
+      code.byte(w.I64_REINTERPRET_F64);
+      code.i64Const(32);
+      code.byte(w.I64_SHR_U);
+    }
+    code.byte(w.I32_WRAP_I64);
+    code.i32Const(1);
+    code.byte(w.I32_SHL);
+    if (fast.check === CHECK_NORMAL) {
+      code.i32Const(double ? FP_OFFSET_D : FP_OFFSET_S);
+      code.byte(w.I32_SUB);
+    }
+    code.i32Const(0);
+    const [normal, finite] = double ? [STATE_FP_NORMAL_D, STATE_FP_FINITE_D] : [STATE_FP_NORMAL_S, STATE_FP_FINITE_S];
+    code.memory(w.I32_LOAD, fast.check === CHECK_NORMAL ? normal : finite);
+    code.byte(w.I32_GE_U);
+    this.ifUnlikely();
+    this.#slowFloat(statement);
+    if (double) code.byte(w.F64_REINTERPRET_I64);
+    code.set(result);
+    this.end();
+    this.#writeFloat(write, double, result);
+  }
+  #floatTemp(): number {
+    if (this.#floatLocal < 0) {
+      this.#floatLocal = FIRST_REGISTER + this.registerLocals.length;
+      this.registerLocals.push(F64);
+    }
+    return this.#floatLocal;
+  }
+  #writeFloat(write: Statement, double: boolean, result: number): void {
+    const { code, insn } = this;
+    if (!double) return this.statement(write);
+    code.get(result);
+    code.set(this.f[insn.rd]);
+  }
+  /** Pushes the raw result of `regionFp`; leaves if the rounding mode is reserved. */
+  #slowFloat({ a, b, c, mode }: Statement): void {
+    const { code } = this;
+    for (const operand of [a, b, c]) {
+      if (operand === null) code.i64Const(0);
+      else this.expr(operand);
+    }
+    code.i32Const(mode);
+    this.getBits();
+    this.#access(0);
+    code.call(this.imports.fp);
+    this.brIf(this.inside);
+  }
+  fpRounding(): void {
+    throw new Error("unreachable: floating-point operations are lowered here");
   }
   fpMode(): void {
-    this.code.get(FP_MODE);
+    this.fpRounding();
   }
-  fpHelper(statement: Statement, result: number): void {
-    const { code } = this;
-    const operands: [Expr | null, number][] = [
-      [statement.a, STATE_A],
-      [statement.b, STATE_B],
-      [statement.c, STATE_C],
-    ];
-    for (const [operand, slot] of operands) {
-      if (operand === null) continue;
-      code.i32Const(0);
-      this.expr(operand);
-      code.memory(w.I64_STORE, slot);
-    }
-    code.i32Const(statement.mode);
-    this.getBits();
-    code.call(this.imports.fp);
-    code.tee(STATUS); // 0 or REGION_TRAP
-    code.i32Const(this.position(false));
-    code.set(ENTRY);
-    this.brIf(this.inside);
-    this.loadFpMode();
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, STATE_RESULT);
-    code.set(result);
+  fpHelper(): void {
+    this.fpRounding();
   }
   functionIndex(fn: number): number {
     return this.imports.internal[fn];

@@ -32,6 +32,7 @@ import {
   STATE_MISSES,
   STATE_PC,
 } from "../state.ts";
+import { REGION_FP_PARAMETERS } from "../interp/region-fp.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -327,7 +328,7 @@ class Jit implements HartCompiler, CompiledCode {
   }
 
   #compile(batch: readonly { entry: Entry; pc: number }[]): void {
-    const { ram, table, exports, imports } = this.#host;
+    const { ram, table, exports } = this.#host;
     const found: { entry: Entry; region: Region; pc: number }[] = [];
     for (const { entry, pc } of batch) {
       entry.queued = false;
@@ -342,9 +343,12 @@ class Jit implements HartCompiler, CompiledCode {
 
     const builder = new ModuleBuilder();
     const indices: RegionImports = {
-      load: builder.importFunction("load", [I64, I32], [I32]),
-      store: builder.importFunction("store", [I64, I32], [I32]),
-      fp: builder.importFunction("fp", [I32, I32], [I32]),
+      load: builder.importFunction("regionLoad", [I64, I32, I32], [I64, I32]),
+      store: builder.importFunction("regionStore", [I64, I64, I32, I32], [I32]),
+      pageRead: builder.importFunction("pageRead", [I64, I32], [I32]),
+      pageWrite: builder.importFunction("pageWrite", [I64, I32], [I32]),
+      storeResult: builder.importFunction("store", [I64, I32], [I32]),
+      fp: builder.importFunction("regionFp", REGION_FP_PARAMETERS, [I64, I32]),
       validate: builder.importFunction("validate", [I32], [I32]),
       lookup: builder.importFunction("lookup", [I64], [I32]),
       follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
@@ -377,9 +381,12 @@ class Jit implements HartCompiler, CompiledCode {
       builder.addFunction(REGION_PARAMETERS, [I32], lowering.localTypes, lowering.code, `r${n}`);
     });
     const functions: Record<string, unknown> = {
-      load: exports.load,
+      regionLoad: exports.regionLoad,
+      regionStore: exports.regionStore,
+      pageRead: exports.pageRead,
+      pageWrite: exports.pageWrite,
       store: exports.store,
-      fp: imports.fp,
+      regionFp: exports.regionFp,
       lookup: exports.lookup,
       follow: this.#support.follow,
       chain: this.#support.chain,

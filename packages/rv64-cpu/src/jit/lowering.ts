@@ -16,7 +16,18 @@
  */
 import { type Expr, FIELD_RS1, I32, I64 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import { ENTRY_EPOCH, STATE_EPOCH, STATE_F, STATE_FUEL, STATE_PC, STATE_TLB } from "../state.ts";
+import {
+  ENTRY_EPOCH,
+  STATE_EPOCH,
+  STATE_F,
+  STATE_FS,
+  STATE_FUEL,
+  STATE_LEAVE_DELTA,
+  STATE_LEAVE_DONE,
+  STATE_LEAVE_STATUS,
+  STATE_PC,
+  STATE_TLB,
+} from "../state.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -45,8 +56,6 @@ import {
   FUEL,
   InstructionLowering,
   PC_OUT,
-  POSITION_COUNT,
-  POSITION_SHIFT,
   type RegionImports,
   STATUS,
   TLB,
@@ -88,6 +97,8 @@ export class RegionLowering extends InstructionLowering {
   /** By exit set: the label that stores it, and the one in front that first finds out where the instruction is. */
   readonly #exits: { readonly leave: number; readonly inside: number }[] = [];
   readonly #flow: Flow;
+  /** Some block calls: page caches do not outlive that. */
+  readonly #calls: boolean;
   /** The block being emitted. */
   #current = 0;
 
@@ -100,6 +111,8 @@ export class RegionLowering extends InstructionLowering {
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.assignRegisters(this.#blocks);
     this.#flow = analyse(this.#blocks);
+    this.accesses = groupAccesses(this.#blocks);
+    this.#calls = this.#blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   }
 
   /** Types of the function's locals after the parameters. */
@@ -123,29 +136,34 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
     this.#declineIf();
+    if (this.usesFloat) {
+      // Illegal while the unit is off, which nothing inside a region can change.
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, STATE_FS);
+      code.byte(w.I32_EQZ);
+      this.#declineIf();
+    }
     if (this.#spec.checksPages) this.#checkPages();
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_TLB);
     code.set(TLB);
     this.#loadRegisters(this.#flow.liveIn[0]);
-    if (this.usesFloat) this.loadFpMode();
     this.#tree(0);
     for (let n = sets.length - 1; n >= 0; n--) {
       this.end();
-      // ENTRY holds the packed position: see packPosition.
       code.get(FUEL);
-      code.get(ENTRY);
-      code.i32Const(POSITION_COUNT);
-      code.byte(w.I32_AND);
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, STATE_LEAVE_DONE);
       code.byte(w.I32_SUB);
       code.set(FUEL);
       code.get(BASE);
-      code.get(ENTRY);
-      code.i32Const(POSITION_SHIFT);
-      code.byte(w.I32_SHR_S);
-      code.byte(w.I64_EXTEND_I32_S);
+      code.i32Const(0);
+      code.memory(w.I64_LOAD32_S, STATE_LEAVE_DELTA);
       code.byte(w.I64_ADD);
       code.set(PC_OUT);
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
+      code.set(STATUS);
       this.end();
       this.#storeRegisters(sets[n]);
       code.i32Const(0);
@@ -188,7 +206,7 @@ export class RegionLowering extends InstructionLowering {
 
   /** Returns REGION_DECLINED if the i32 on the stack is true. */
   #declineIf(): void {
-    this.block(w.IF);
+    this.ifUnlikely();
     this.#storePc(BASE);
     this.code.i32Const(REGION_DECLINED);
     this.code.byte(w.RETURN);
@@ -201,7 +219,7 @@ export class RegionLowering extends InstructionLowering {
   }
   #returnIf(status: number): void {
     const { code } = this;
-    this.block(w.IF);
+    this.ifUnlikely();
     code.i32Const(status);
     code.byte(w.RETURN);
     this.end();
@@ -260,6 +278,10 @@ export class RegionLowering extends InstructionLowering {
   #tree(n: number): void {
     const merges = this.#children[n].filter((child) => this.#blocks[child].isMerge).reverse();
     if (!this.#blocks[n].isLoop) return this.#within(n, merges, 0);
+    if (this.#calls) {
+      const { cacheHeads } = this.accesses;
+      for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetPage(cache);
+    }
     this.#labels.push({ block: n, isLoop: true, depth: this.block(w.LOOP) });
     this.#leaveIfLowFuel(n);
     this.#within(n, merges, 0);
@@ -283,7 +305,7 @@ export class RegionLowering extends InstructionLowering {
     code.get(FUEL);
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
-    this.block(w.IF);
+    this.ifUnlikely();
     this.#leave(this.#blocks[n].start, REGION_NEXT);
     this.end();
   }
@@ -324,7 +346,7 @@ export class RegionLowering extends InstructionLowering {
     this.code.set(STATUS);
     this.br(this.#exitOf(this.#current));
   }
-  /** The label for leaving inside the current block, with the position in ENTRY and STATUS set. */
+  /** The label for leaving inside the current block, with STATE_LEAVE_* set. */
   protected override get inside(): number {
     return this.#exits[this.#flow.exitOf[this.#current]].inside;
   }
@@ -333,16 +355,8 @@ export class RegionLowering extends InstructionLowering {
     this.#current = n;
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
-    this.groups = groupAccesses(insns);
-    let used = 0;
     for (this.done = 0; this.done < plain; this.done++) {
-      const insn = insns[this.done];
-      const group = this.groups.get(insn);
-      if (group !== undefined && group.local < 0) {
-        group.local = this.groupLocal(used++);
-        this.checkGroup(group);
-      }
-      this.instruction(insn);
+      this.instruction(insns[this.done]);
     }
     this.#pay(insns.length);
     const last = insns[insns.length - 1];
@@ -452,7 +466,6 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.I32_LT_S);
     this.#returnIf(REGION_NEXT);
     this.#loadRegisters(this.#flow.liveIn[block.nextBlock]);
-    if (this.usesFloat) this.loadFpMode();
     this.#goto(n, block.nextBlock, block.next);
   }
   #pushDepth(): void {

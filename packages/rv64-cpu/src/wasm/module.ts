@@ -11,6 +11,8 @@ import * as op from "./opcodes.ts";
 export class Code {
   bytes: Uint8Array;
   length = 0;
+  /** Branch hints: pairs of a position and 0 (the next `if` or `br_if` is hardly ever taken) or 1 (nearly always). */
+  readonly hints: number[] = [];
 
   /** `capacity`: a guess of the final size in bytes; it grows as needed. */
   constructor(capacity = 1024) {
@@ -26,6 +28,11 @@ export class Code {
     const next = new Uint8Array(Math.max(this.bytes.length * 2, this.length + extra));
     next.set(this.bytes.subarray(0, this.length));
     this.bytes = next;
+  }
+
+  /** The condition of the `if` or `br_if` that comes next is hardly ever true. */
+  unlikely(): void {
+    this.hints.push(this.length, 0);
   }
 
   append(source: Uint8Array, byteLength: number): void {
@@ -239,16 +246,22 @@ export class ModuleBuilder {
         s.u32(index);
       }
     });
+    const heads = this.#functions.map(({ locals }) => {
+      const head = new Code(64);
+      const runs = runLengths(locals);
+      head.u32(runs.length);
+      for (const [count, type] of runs) {
+        head.u32(count);
+        head.byte(type);
+      }
+      return head;
+    });
+    if (this.#functions.some(({ code }) => code.hints.length > 0)) this.#section(out, 0, (s) => this.#hints(s, heads));
     this.#section(out, CODE_SECTION, (s) => {
       s.u32(this.#functions.length);
-      for (const f of this.#functions) {
-        const head = new Code();
-        const runs = runLengths(f.locals);
-        head.u32(runs.length);
-        for (const [count, type] of runs) {
-          head.u32(count);
-          head.byte(type);
-        }
+      for (let n = 0; n < this.#functions.length; n++) {
+        const f = this.#functions[n];
+        const head = heads[n];
         s.u32(head.length + f.code.length + 1);
         s.append(head.bytes, head.length);
         s.append(f.code.bytes, f.code.length);
@@ -256,6 +269,23 @@ export class ModuleBuilder {
       }
     });
     return out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The custom section of the branch hinting proposal; engines that do not know it skip it. */
+  #hints(s: Code, heads: readonly Code[]): void {
+    text(s, "metadata.code.branch_hint");
+    const hinted = this.#functions.flatMap(({ code }, n) => (code.hints.length > 0 ? [n] : []));
+    s.u32(hinted.length);
+    for (const n of hinted) {
+      const { hints } = this.#functions[n].code;
+      s.u32(this.#imports.length + n);
+      s.u32(hints.length / 2);
+      for (let k = 0; k < hints.length; k += 2) {
+        s.u32(heads[n].length + hints[k]);
+        s.u32(1);
+        s.byte(hints[k + 1]);
+      }
+    }
   }
 
   #section(out: Code, id: number, fill: (section: Code) => void): void {
