@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import * as nodeFs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemoryDisk } from "blockdev-disk";
+import { MemoryDisk, PartitionDevice } from "blockdev-disk";
 import { afterAll, expect, test } from "vitest";
 import { Ext4FileSystem, mkfs } from "../index.ts";
-import { type Ext4Promises, promises } from "./index.ts";
+import { type Ext4Promises, mount, promises, withMounted } from "./index.ts";
 
 function fresh(): Ext4Promises {
   const disk = new MemoryDisk(16 << 20);
@@ -130,20 +130,283 @@ const STEPS: readonly Step[] = [
       await fs.readFile(`${root}/aim`, "utf8"),
     ],
   ],
+  [
+    "positions of a handle",
+    async (fs, root) => {
+      const handle = await fs.open(`${root}/h`, "w+");
+      await handle.write("hello world");
+      await handle.write(Buffer.from("HELLO"), 0, 5, 0);
+      await handle.write("6869", null, "hex");
+      const buffer = Buffer.alloc(20, "-");
+      const one = await handle.read(buffer, 2, 5, 0);
+      const two = await handle.read({ buffer, offset: 10, position: 6 });
+      const three = await handle.readv([Buffer.alloc(3), Buffer.alloc(30)], 1);
+      await handle.truncate(4);
+      const size = (await handle.stat()).size;
+      await handle.close();
+      return [one.bytesRead, two.bytesRead, three.bytesRead, buffer.toString(), size];
+    },
+  ],
+  [
+    "a handle opened for writing only cannot be read",
+    async (fs, root) => {
+      const handle = await fs.open(`${root}/h`, "a");
+      return handle.read(Buffer.alloc(1), 0, 1, 0).finally(() => handle.close());
+    },
+  ],
+  [
+    "encodings",
+    async (fs, root) => {
+      const out: unknown[] = [];
+      for (const encoding of ["utf8", "utf16le", "latin1", "hex", "base64", "base64url", "ascii"] as const) {
+        await fs.writeFile(`${root}/enc`, "fe7fÄ€ab", encoding === "ascii" ? "latin1" : encoding);
+        out.push([...(await fs.readFile(`${root}/enc`))], await fs.readFile(`${root}/enc`, encoding));
+      }
+      return out;
+    },
+  ],
+  [
+    "append, and a file written from pieces",
+    async (fs, root) => {
+      await fs.writeFile(`${root}/pieces`, ["a", "b"]);
+      await fs.appendFile(`${root}/pieces`, "c");
+      return fs.readFile(`${root}/pieces`, "utf8");
+    },
+  ],
+  [
+    "lines",
+    async (fs, root) => {
+      await fs.writeFile(`${root}/lines`, "one\r\ntwo\n\nlast ä");
+      const lines: string[] = [];
+      const handle = await fs.open(`${root}/lines`);
+      for await (const line of handle.readLines({ autoClose: false })) lines.push(line);
+      await handle.close();
+      return lines;
+    },
+  ],
+  [
+    "streams",
+    async (fs, root) => {
+      const handle = await fs.open(`${root}/lines`);
+      const parts: number[] = [];
+      for await (const part of handle.readableWebStream()) parts.push(...new Uint8Array(part as ArrayBuffer));
+      await handle.close();
+      return Buffer.from(parts).toString();
+    },
+  ],
+  [
+    "cp",
+    async (fs, root) => {
+      await fs.mkdir(`${root}/tree/a/b`, { recursive: true });
+      await fs.writeFile(`${root}/tree/a/f`, "f");
+      await fs.symlink("f", `${root}/tree/a/l`);
+      await fs.cp(`${root}/tree`, `${root}/copy`, { recursive: true, filter: (from) => !from.endsWith("/b") });
+      return [
+        (await fs.readdir(`${root}/copy`, { recursive: true })).sort(),
+        await fs.readFile(`${root}/copy/a/l`, "utf8"),
+      ];
+    },
+  ],
+  [
+    "cp over what is there",
+    async (fs, root) => {
+      await fs.writeFile(`${root}/tree/a/f`, "new");
+      await fs.cp(`${root}/tree`, `${root}/copy`, { recursive: true, force: false });
+      const kept = await fs.readFile(`${root}/copy/a/f`, "utf8");
+      await fs.cp(`${root}/tree/a/f`, `${root}/copy/a/f`);
+      return [kept, await fs.readFile(`${root}/copy/a/f`, "utf8")];
+    },
+  ],
+  ["copyFile onto itself", (fs, root) => fs.copyFile(`${root}/h`, `${root}/h`)],
+  ["copyFile exclusively", (fs, root) => fs.copyFile(`${root}/h`, `${root}/w`, 1)],
+  ["copyFile of nothing", (fs, root) => fs.copyFile(`${root}/none`, `${root}/w`)],
+  [
+    "opendir",
+    async (fs, root) => {
+      const names: string[] = [];
+      for await (const entry of await fs.opendir(`${root}/tree/a`))
+        names.push(`${entry.name} ${entry.isSymbolicLink()}`);
+      return names.sort();
+    },
+  ],
+  ["opendir of a file", (fs, root) => fs.opendir(`${root}/w`)],
+  [
+    "a directory listed with types, recursively",
+    async (fs, root) =>
+      (await fs.readdir(`${root}/tree`, { recursive: true, withFileTypes: true }))
+        .map((entry) => [entry.name, entry.parentPath.slice(root.length), entry.isDirectory(), entry.isFile()])
+        .sort(),
+  ],
+  [
+    "bigint status",
+    async (fs, root) => {
+      await fs.utimes(`${root}/h`, 1.5, 2_000_000_000);
+      const st = await fs.stat(`${root}/h`, { bigint: true });
+      return [st.size, st.atimeNs, st.mtimeNs, st.mtimeMs, st.isFile()].map(String);
+    },
+  ],
+  ["access of a file nobody may execute", (fs, root) => fs.access(`${root}/h`, 1)],
+  ["access of nothing", (fs, root) => fs.access(`${root}/none`)],
+  [
+    "mkdtemp",
+    async (fs, root) => {
+      const path = await fs.mkdtemp(`${root}/tmp-`);
+      const { mode } = await fs.stat(path);
+      await fs.rmdir(path);
+      return [path.length - root.length, mode & 0o777];
+    },
+  ],
+  ["mkdtemp in nothing", (fs, root) => fs.mkdtemp(`${root}/none/x`)],
+  ["rm of nothing", (fs, root) => fs.rm(`${root}/none`)],
+  ["rm of nothing by force", (fs, root) => fs.rm(`${root}/none`, { force: true })],
+  [
+    "rm of a tree",
+    async (fs, root) => [await fs.rm(`${root}/copy`, { recursive: true }), await fs.stat(`${root}/copy`)],
+  ],
+  ["truncate of nothing", (fs, root) => fs.truncate(`${root}/none`)],
+  ["truncate longer", async (fs, root) => [await fs.truncate(`${root}/h`, 100), (await fs.stat(`${root}/h`)).size]],
+  ["a Uint8Array as path", (fs, root) => fs.readFile(Buffer.from(`${root}/aim`), "utf8")],
+  [
+    "an aborted read",
+    (fs, root) => fs.readFile(`${root}/h`, { signal: AbortSignal.abort() }).catch((reason: Error) => reason.name),
+  ],
+  ["an empty path", (fs) => fs.stat("")],
   ["list", async (fs, root) => (await fs.readdir(root)).filter((name) => name !== "lost+found").sort()],
 ];
 
 test("errors and results agree with Node's fs/promises", async () => {
   const ours = fresh() as unknown as typeof nodeFs;
+  await ours.mkdir("/top");
   for (const [name, step] of STEPS) {
     const outcome = async (fs: typeof nodeFs, root: string): Promise<unknown> => {
       try {
         const result = await step(fs, root);
         return JSON.stringify(result ?? null);
       } catch (reason) {
-        return (reason as { code: string }).code;
+        return (reason as { code: string }).code ?? (reason as Error).name;
       }
     };
-    expect([name, await outcome(ours, "")]).toEqual([name, await outcome(nodeFs, directory)]);
+    expect([name, await outcome(ours, "/top")]).toEqual([name, await outcome(nodeFs, directory)]);
   }
+});
+
+test("errors have Node's words", async () => {
+  const fs = fresh();
+  await expect(fs.rename("/a", "/b")).rejects.toMatchObject({
+    message: "ENOENT: no such file or directory, rename '/a' -> '/b'",
+    errno: -2,
+    code: "ENOENT",
+    syscall: "rename",
+    path: "/a",
+    dest: "/b",
+  });
+});
+
+test("patterns find paths", async () => {
+  const fs = fresh();
+  for (const path of ["/src/a.ts", "/src/a.test.ts", "/src/deep/b.ts", "/src/.hidden/c.ts", "/doc/x.md"]) {
+    await fs.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await fs.writeFile(path, "");
+  }
+  const found = async (pattern: string | string[], options = {}): Promise<string[]> => {
+    const names: string[] = [];
+    for await (const name of fs.glob(pattern, options)) names.push(name);
+    return names.sort();
+  };
+  expect(await found("**/*.ts")).toEqual(["src/a.test.ts", "src/a.ts", "src/deep/b.ts"]);
+  expect(await found("{src,doc}/[ax].*")).toEqual(["doc/x.md", "src/a.test.ts", "src/a.ts"]);
+  expect(await found(["?.ts", "deep"], { cwd: "/src" })).toEqual(["a.ts", "deep"]);
+  expect(await found("**/*.ts", { exclude: (path: string) => path.includes("test") })).toEqual([
+    "src/a.ts",
+    "src/deep/b.ts",
+  ]);
+});
+
+test("changes are seen by those who watch", async () => {
+  const fs = fresh();
+  await fs.mkdir("/d/e", { recursive: true });
+  const controller = new AbortController();
+  const seen: string[] = [];
+  const watching = (async () => {
+    for await (const event of fs.watch("/d", { signal: controller.signal }))
+      seen.push(`${event.eventType} ${event.filename}`);
+  })();
+  await fs.writeFile("/d/new", "x");
+  await fs.writeFile("/d/e/below", "x");
+  await fs.chmod("/d/new", 0o600);
+  await fs.rename("/d/new", "/d/old");
+  await new Promise((resolve) => setTimeout(resolve));
+  controller.abort();
+  await expect(watching).rejects.toMatchObject({ name: "AbortError" });
+  expect(seen).toEqual(["rename new", "change new", "change new", "rename new", "rename old"]);
+});
+
+test("a long operation tells how far it is, and can be stopped", async () => {
+  const fs = fresh();
+  for (let i = 0; i < 600; i++) await fs.writeFile(`/many-${i}`, "x");
+  await fs.mkdir("/d");
+  const told: number[] = [];
+  await fs
+    .cp("/", "/d/copy", {
+      recursive: true,
+      filter: (from) => from === "/" || from.startsWith("/many"),
+      onProgress: ({ entries }) => told.push(entries),
+    })
+    .catch((reason: unknown) => expect(reason).toMatchObject({ code: "EINVAL" })); // below itself
+  await fs.mkdir("/m");
+  for (let i = 0; i < 600; i++) await fs.rename(`/many-${i}`, `/m/${i}`);
+  await fs.cp("/m", "/copy", { recursive: true, onProgress: ({ entries }) => told.push(entries) });
+  expect(told.at(-1)).toBe(601);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new Error("enough")));
+  await expect(fs.rm("/copy", { recursive: true, signal: controller.signal })).rejects.toThrow("enough");
+  const left = (await fs.readdir("/copy")).length;
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThan(600);
+});
+
+test("a stream writes from where it is told, and closes what it was told to close", async () => {
+  const fs = fresh();
+  const handle = await fs.open("/s", "w+");
+  const writer = handle.writableWebStream({ start: 3, autoClose: true }).getWriter();
+  await writer.write(new Uint8Array([1, 2]));
+  await writer.write(new Uint8Array([3]));
+  await writer.close();
+  expect([...(await fs.readFile("/s"))]).toEqual([0, 0, 0, 1, 2, 3]);
+  await expect(handle.stat()).rejects.toMatchObject({ code: "EBADF" });
+  const pieces: Uint8Array[] = [];
+  await using reader = await fs.open("/s");
+  for await (const piece of reader.readableWebStream({ start: 1, end: 4, highWaterMark: 3 })) pieces.push(piece);
+  expect(pieces.map((piece) => [...piece])).toEqual([[0, 0, 1], [2]]);
+});
+
+test("holes stay holes when a file is copied", async () => {
+  const fs = fresh();
+  const handle = await fs.open("/sparse", "w");
+  await handle.write(new Uint8Array(4096).fill(1), 0, 4096, 8 << 20);
+  await handle.truncate(20 << 20);
+  await handle.close();
+  await fs.copyFile("/sparse", "/copy");
+  const [a, b] = [await fs.stat("/sparse"), await fs.stat("/copy")];
+  expect([b.size, b.blocks]).toEqual([a.size, a.blocks]);
+  expect((await fs.readFile("/copy"))[8 << 20]).toBe(1);
+});
+
+test("withMounted mounts a partition and leaves it clean, also after an error", async () => {
+  const disk = new MemoryDisk(20 << 20);
+  const offset = 2 << 20;
+  const part = new PartitionDevice(disk, offset / 512, (18 << 20) / 512);
+  mkfs(part, { uuid: "0d15ea5e-0000-4000-8000-000000000002", assumeStoragePrezeroed: true });
+  await expect(
+    withMounted(disk, offset, async (fs) => {
+      await fs.writeFile("/kept", "yes");
+      throw new Error("mine");
+    }),
+  ).rejects.toThrow("mine");
+  expect(await withMounted(disk, offset, (fs) => fs.readFile("/kept", "utf8"))).toBe("yes");
+  await using fs = await mount(disk, { offset, readOnly: true });
+  await expect(fs.writeFile("/new", "")).rejects.toMatchObject({ code: "EROFS" });
+  await expect(fs.access("/kept", fs.constants.W_OK)).rejects.toMatchObject({ code: "EROFS" });
+  await expect(mount(disk, { offset: 100 })).rejects.toThrow(RangeError);
+  await expect(mount(disk)).rejects.toMatchObject({ kind: "invalid" });
 });
