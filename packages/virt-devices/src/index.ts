@@ -1,8 +1,20 @@
 /** Device side of virtio-mmio and of the other devices of a QEMU `virt`-like RISC-V board. */
 export * from "./seams.ts";
 export type { VirtioModel, VirtioPort } from "./virtio/device.ts";
+export { BALLOON_STATS, BalloonDevice, type BalloonDeviceOptions } from "./virtio/balloon.ts";
 export { BlockDevice, type BlockDeviceOptions } from "./virtio/blk.ts";
 export { ConsoleDevice, type ConsoleDeviceOptions } from "./virtio/console.ts";
+export { ConsolePort, type ConsolePortOptions } from "./virtio/console-port.ts";
+export { type Feature, RING_FEATURES } from "./virtio/features.ts";
+export { type CursorPicture, GpuDevice, type GpuDeviceOptions, type GpuScreen } from "./virtio/gpu.ts";
+export type { Rectangle } from "./virtio/gpu-resource.ts";
+export { type AbsInfo, InputDevice, type InputDeviceOptions, KEYBOARD, TABLET } from "./virtio/input.ts";
+export { EthernetHub, type NetBackend, NetDevice, type NetDeviceOptions } from "./virtio/net.ts";
+export { P9Device, type P9DeviceOptions } from "./virtio/p9/device.ts";
+export type { FolderChange, FolderSpace, FolderStat, FolderTime, SharedFolder } from "./virtio/p9/folder.ts";
+export { MemoryFolder, type MemoryFolderOptions } from "./virtio/p9/memory-folder.ts";
+export { VsockDevice, type VsockDeviceOptions } from "./virtio/vsock.ts";
+export { type VsockEvents, VsockSocket } from "./virtio/vsock-socket.ts";
 export { EntropyDevice, type EntropyDeviceOptions } from "./virtio/rng.ts";
 export { EmptyVirtioSlot, VirtioMmio, type VirtioMmioOptions, type VirtioMmioState } from "./virtio/mmio.ts";
 export { DescriptorChain, DeviceQueue } from "./virtio/queue.ts";

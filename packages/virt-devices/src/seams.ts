@@ -48,6 +48,8 @@ export interface BlockBackend {
   discard?(blockId: number, count: number): number;
   /** Contents of the range become zero; without it the device writes zeroes itself. */
   writeZeroes?(blockId: number, count: number): number;
+  /** Contents of the range, and copies of it, become unreadable for good. */
+  secureErase?(blockId: number, count: number): number;
 }
 
 /** Receives one line about something a guest did against a device's specification. */

@@ -9,17 +9,38 @@
  *
  * On an error the data part of a read is zeroed, so that the used length always covers the status byte.
  *
- * Spec: virtio 1.2 §5.2. Not offered: BARRIER, SCSI, GEOMETRY, LIFETIME, SECURE_ERASE, ZONED.
+ * Spec: virtio 1.2 §5.2.
  */
 import type { BlockBackend } from "../seams.ts";
 import type { ChainServer, VirtioModel, VirtioPort } from "./device.ts";
 import { drain } from "./device.ts";
 import type { DescriptorChain, DeviceQueue } from "./queue.ts";
+import { absent, type Feature, offered } from "./features.ts";
 import { DEVICE_ID_BLOCK } from "./spec.ts";
+
+export const BLK_FEATURES: readonly Feature[] = [
+  absent(0, "BLK_F_BARRIER", "legacy"),
+  offered(1, "BLK_F_SIZE_MAX", "with `sizeMax`"),
+  offered(2, "BLK_F_SEG_MAX", "always"),
+  offered(4, "BLK_F_GEOMETRY", "with `geometry`"),
+  offered(5, "BLK_F_RO", "for a read-only backend"),
+  offered(6, "BLK_F_BLK_SIZE", "always"),
+  absent(7, "BLK_F_SCSI", "legacy"),
+  offered(9, "BLK_F_FLUSH", "always"),
+  offered(10, "BLK_F_TOPOLOGY", "always"),
+  offered(11, "BLK_F_CONFIG_WCE", "always"),
+  offered(12, "BLK_F_MQ", "with `queueCount` above 1"),
+  offered(13, "BLK_F_DISCARD", "if the backend can"),
+  offered(14, "BLK_F_WRITE_ZEROES", "unless the backend is read-only; in multiples of 512 bytes"),
+  absent(15, "BLK_F_LIFETIME", "no flash wears out here"),
+  offered(16, "BLK_F_SECURE_ERASE", "if the backend can"),
+  absent(17, "BLK_F_ZONED", "no zones"),
+];
 
 // §5.2.3 Feature bits
 export const BLK_F_SIZE_MAX: number = 1 << 1;
 export const BLK_F_SEG_MAX: number = 1 << 2;
+export const BLK_F_GEOMETRY: number = 1 << 4;
 export const BLK_F_RO: number = 1 << 5;
 export const BLK_F_BLK_SIZE: number = 1 << 6;
 export const BLK_F_FLUSH: number = 1 << 9;
@@ -28,11 +49,15 @@ export const BLK_F_CONFIG_WCE: number = 1 << 11;
 export const BLK_F_MQ: number = 1 << 12;
 export const BLK_F_DISCARD: number = 1 << 13;
 export const BLK_F_WRITE_ZEROES: number = 1 << 14;
+export const BLK_F_SECURE_ERASE: number = 1 << 16;
 
 // §5.2.4 struct virtio_blk_config
 export const BLK_CONFIG_CAPACITY = 0; // le64, 512-byte sectors
 export const BLK_CONFIG_SIZE_MAX = 8; // le32, bytes
 export const BLK_CONFIG_SEG_MAX = 12; // le32
+export const BLK_CONFIG_CYLINDERS = 16; // le16
+export const BLK_CONFIG_HEADS = 18; // u8
+export const BLK_CONFIG_SECTORS = 19; // u8
 export const BLK_CONFIG_BLK_SIZE = 20; // le32, bytes
 export const BLK_CONFIG_PHYSICAL_BLOCK_EXP = 24; // u8, log2 of logical blocks per physical block
 export const BLK_CONFIG_MIN_IO_SIZE = 26; // le16, logical blocks
@@ -45,7 +70,10 @@ export const BLK_CONFIG_DISCARD_SECTOR_ALIGNMENT = 44; // le32
 export const BLK_CONFIG_MAX_WRITE_ZEROES_SECTORS = 48; // le32
 export const BLK_CONFIG_MAX_WRITE_ZEROES_SEG = 52; // le32
 export const BLK_CONFIG_WRITE_ZEROES_MAY_UNMAP = 56; // u8
-const CONFIG_LENGTH = 60;
+export const BLK_CONFIG_MAX_SECURE_ERASE_SECTORS = 60; // le32
+export const BLK_CONFIG_MAX_SECURE_ERASE_SEG = 64; // le32
+export const BLK_CONFIG_SECURE_ERASE_SECTOR_ALIGNMENT = 68; // le32
+const CONFIG_LENGTH = 72;
 
 // §5.2.6 Device Operation
 export const BLK_T_IN = 0;
@@ -54,6 +82,7 @@ export const BLK_T_FLUSH = 4;
 export const BLK_T_GET_ID = 8;
 export const BLK_T_DISCARD = 11;
 export const BLK_T_WRITE_ZEROES = 13;
+export const BLK_T_SECURE_ERASE = 14;
 export const BLK_S_OK = 0;
 export const BLK_S_IOERR = 1;
 export const BLK_S_UNSUPP = 2;
@@ -80,6 +109,8 @@ export interface BlockDeviceOptions {
   readonly queueCount?: number;
   /** Size of each queue, a power of two from 4 to 1024. Default 128. */
   readonly queueSize?: number;
+  /** Cylinders, heads and sectors for guests that ask; they mean nothing. Default: not told. */
+  readonly geometry?: { readonly cylinders: number; readonly heads: number; readonly sectors: number };
   /** Largest data segment in bytes; 0 = no limit (SIZE_MAX not offered). Default 0. */
   readonly sizeMax?: number;
 }
@@ -129,6 +160,9 @@ export class BlockDevice implements VirtioModel, ChainServer {
     else features |= BLK_F_WRITE_ZEROES;
     const canDiscard = !this.#backend.readOnly && this.#backend.discard !== undefined;
     if (canDiscard) features |= BLK_F_DISCARD;
+    const canErase = !this.#backend.readOnly && this.#backend.secureErase !== undefined;
+    if (canErase) features |= BLK_F_SECURE_ERASE;
+    if (options.geometry !== undefined) features |= BLK_F_GEOMETRY;
     this.features = features;
 
     const view = this.#configView;
@@ -147,6 +181,16 @@ export class BlockDevice implements VirtioModel, ChainServer {
       view.setUint32(BLK_CONFIG_MAX_WRITE_ZEROES_SECTORS, MAX_RANGE_SECTORS, true);
       view.setUint32(BLK_CONFIG_MAX_WRITE_ZEROES_SEG, MAX_RANGES, true);
       if (this.#backend.writeZeroes !== undefined) this.config[BLK_CONFIG_WRITE_ZEROES_MAY_UNMAP] = 1;
+    }
+    if (canErase) {
+      view.setUint32(BLK_CONFIG_MAX_SECURE_ERASE_SECTORS, MAX_RANGE_SECTORS, true);
+      view.setUint32(BLK_CONFIG_MAX_SECURE_ERASE_SEG, MAX_RANGES, true);
+      view.setUint32(BLK_CONFIG_SECURE_ERASE_SECTOR_ALIGNMENT, 1, true);
+    }
+    if (options.geometry !== undefined) {
+      view.setUint16(BLK_CONFIG_CYLINDERS, options.geometry.cylinders, true);
+      view.setUint8(BLK_CONFIG_HEADS, options.geometry.heads);
+      view.setUint8(BLK_CONFIG_SECTORS, options.geometry.sectors);
     }
     this.#storeCapacity();
     this.reset();
@@ -206,9 +250,7 @@ export class BlockDevice implements VirtioModel, ChainServer {
     else if (type === BLK_T_OUT) status = this.#write(chain, sector, dataOut);
     else if (type === BLK_T_FLUSH) status = this.#backend.flush() === 0 ? BLK_S_OK : BLK_S_IOERR;
     else if (type === BLK_T_GET_ID) status = this.#getId(chain, dataIn);
-    else if (type === BLK_T_DISCARD && (this.features & BLK_F_DISCARD) !== 0)
-      status = this.#ranges(chain, dataOut, false);
-    else if (type === BLK_T_WRITE_ZEROES) status = this.#ranges(chain, dataOut, true);
+    else if (this.#isRangeRequest(type)) status = this.#ranges(chain, dataOut, type);
     else status = BLK_S_UNSUPP;
     if (status !== BLK_S_OK && dataIn > 0) this.#zeroData(chain, dataIn);
     this.#status[0] = status;
@@ -278,8 +320,15 @@ export class BlockDevice implements VirtioModel, ChainServer {
     return BLK_S_OK;
   }
 
-  /** DISCARD and WRITE_ZEROES: every range is checked before the first one is touched. */
-  #ranges(chain: DescriptorChain, byteLength: number, isWriteZeroes: boolean): number {
+  #isRangeRequest(type: number): boolean {
+    if (type === BLK_T_WRITE_ZEROES) return true; // IOERR, if the device is read-only
+    if (type === BLK_T_DISCARD) return (this.features & BLK_F_DISCARD) !== 0;
+    return type === BLK_T_SECURE_ERASE && (this.features & BLK_F_SECURE_ERASE) !== 0;
+  }
+
+  /** Every range is checked before the first one is touched. */
+  #ranges(chain: DescriptorChain, byteLength: number, type: number): number {
+    const isWriteZeroes = type === BLK_T_WRITE_ZEROES;
     if (this.#backend.readOnly || byteLength === 0 || byteLength % RANGE_SIZE !== 0) return BLK_S_IOERR;
     const count = byteLength / RANGE_SIZE;
     if (count > MAX_RANGES) return BLK_S_IOERR;
@@ -294,10 +343,17 @@ export class BlockDevice implements VirtioModel, ChainServer {
       this.#readRange(chain, i);
       const sector = this.#rangeSector();
       const sectors = this.#headerView.getUint32(8, true);
-      const result = isWriteZeroes ? this.#writeZeroes(sector, sectors) : this.#backend.discard!(sector, sectors);
+      const result = this.#applyRange(type, sector, sectors);
       if (result !== 0) return BLK_S_IOERR;
     }
     return isWriteZeroes && this.#isWriteThrough() && this.#backend.flush() !== 0 ? BLK_S_IOERR : BLK_S_OK;
+  }
+
+  #applyRange(type: number, sector: number, sectors: number): number {
+    if (type === BLK_T_WRITE_ZEROES) return this.#writeZeroes(sector, sectors);
+    return type === BLK_T_DISCARD
+      ? this.#backend.discard!(sector, sectors)
+      : this.#backend.secureErase!(sector, sectors);
   }
 
   #readRange(chain: DescriptorChain, index: number): void {

@@ -1,19 +1,25 @@
 /**
- * virtio console, device side: one port, a receive queue (0) and a transmit queue (1), window size, emergency write.
+ * virtio console, device side: port 0 with a window size and emergency write, and with `ports` further ones
+ * (VIRTIO_CONSOLE_F_MULTIPORT), announced over a pair of control queues.
  *
- *   guest → host   transmitted bytes go to `onOutput`, one call per contiguous buffer
- *   host → guest   `input` keeps what the guest has no buffer for, up to `inputLimit`; the rest is refused
- *
- * Spec: virtio 1.2 §5.3. VIRTIO_CONSOLE_F_MULTIPORT is not offered.
+ * Spec: virtio 1.2 §5.3.
  */
-import type { ChainServer, VirtioModel, VirtioPort } from "./device.ts";
-import { drain } from "./device.ts";
-import { type DeviceQueue, POP_BROKEN, POP_CHAIN } from "./queue.ts";
+import { ConsolePort, type ConsolePortOptions } from "./console-port.ts";
+import { drain, ModelBase, takeBuffer, type VirtioPort } from "./device.ts";
+import { type Feature, offered } from "./features.ts";
+import type { DeviceQueue } from "./queue.ts";
 import { DEVICE_ID_CONSOLE } from "./spec.ts";
 
 // §5.3.3 Feature bits
 export const CONSOLE_F_SIZE: number = 1 << 0;
+export const CONSOLE_F_MULTIPORT: number = 1 << 1;
 export const CONSOLE_F_EMERG_WRITE: number = 1 << 2;
+
+export const CONSOLE_FEATURES: readonly Feature[] = [
+  offered(0, "CONSOLE_F_SIZE", "always; `resize()`"),
+  offered(1, "CONSOLE_F_MULTIPORT", "with `ports`"),
+  offered(2, "CONSOLE_F_EMERG_WRITE", "always"),
+];
 
 // §5.3.4 struct virtio_console_config
 const CONFIG_COLS = 0; // le16
@@ -22,164 +28,176 @@ const CONFIG_MAX_NR_PORTS = 4; // le32, meaningless without MULTIPORT
 const CONFIG_EMERG_WR = 8; // le32
 const CONFIG_LENGTH = 12;
 
+// §5.3.2 Virtqueues
 export const CONSOLE_RECEIVE_QUEUE = 0;
 export const CONSOLE_TRANSMIT_QUEUE = 1;
+export const CONSOLE_CONTROL_RECEIVE_QUEUE = 2;
+export const CONSOLE_CONTROL_TRANSMIT_QUEUE = 3;
 
-export interface ConsoleDeviceOptions {
-  /** Receives what the guest prints. `bytes` is a view into guest RAM: copy what you keep. */
-  readonly onOutput: (bytes: Uint8Array) => void;
+// §5.3.6.2 struct virtio_console_control { le32 id; le16 event; le16 value }
+const CONTROL_SIZE = 8;
+export const CONTROL_DEVICE_READY = 0;
+export const CONTROL_DEVICE_ADD = 1;
+export const CONTROL_PORT_READY = 3;
+export const CONTROL_CONSOLE_PORT = 4;
+export const CONTROL_RESIZE = 5;
+export const CONTROL_PORT_OPEN = 6;
+export const CONTROL_PORT_NAME = 7;
+
+const MAX_PORTS = 31;
+/** Control messages kept while the guest has no buffer for them; one that asks without listening loses the rest. */
+const MAX_MESSAGES = 256;
+const QUEUE_SIZE = 64;
+
+export interface ConsoleDeviceOptions extends ConsolePortOptions {
   /** Columns and rows, 1..65535. Default 80 x 24. */
   readonly columns?: number;
   readonly rows?: number;
-  /** Bytes of input kept while the guest has no receive buffer. Default 64 KiB. */
-  readonly inputLimit?: number;
-  /** After `input` refused bytes: called once when half of `inputLimit` is free again. */
-  readonly onInputRoom?: () => void;
+  /** Ports 1, 2, … beside port 0. Default none: MULTIPORT is not offered. */
+  readonly ports?: readonly ConsolePortOptions[];
 }
 
-export class ConsoleDevice implements VirtioModel, ChainServer {
+export class ConsoleDevice extends ModelBase {
   readonly deviceId: number = DEVICE_ID_CONSOLE;
-  readonly features: number = CONSOLE_F_SIZE | CONSOLE_F_EMERG_WRITE;
-  readonly queueSizes: readonly number[] = [64, 64];
+  readonly features: number;
+  readonly queueSizes: readonly number[];
   readonly config: Uint8Array = new Uint8Array(CONFIG_LENGTH);
-  readonly #onOutput: (bytes: Uint8Array) => void;
-  readonly #pending: Uint8Array;
+  /** Ports by id. */
+  readonly ports: readonly ConsolePort[];
   readonly #emergency: Uint8Array = new Uint8Array(1);
-  readonly #onInputRoom: () => void;
-  #hasRefused = false;
-  #pendingStart = 0;
-  #pendingCount = 0;
-  #port!: VirtioPort;
+  readonly #control: Uint8Array = new Uint8Array(CONTROL_SIZE);
+  #messages: Uint8Array[] = [];
 
   constructor(options: ConsoleDeviceOptions) {
-    this.#onOutput = options.onOutput;
-    this.#pending = new Uint8Array(options.inputLimit ?? 65536);
-    this.#onInputRoom = options.onInputRoom ?? ignore;
+    super();
+    const { ports = [] } = options;
+    if (ports.length >= MAX_PORTS)
+      throw new RangeError(`"ports" expected at most ${MAX_PORTS - 1}, got ${ports.length}`);
+    const isMultiport = ports.length > 0;
+    this.features = CONSOLE_F_SIZE | CONSOLE_F_EMERG_WRITE | (isMultiport ? CONSOLE_F_MULTIPORT : 0);
+    this.ports = [{ isConsole: true, ...options }, ...ports].map(
+      (port, id) => new ConsolePort(id, receiveQueueOf(id), port),
+    );
+    this.queueSizes = new Array<number>(isMultiport ? 2 * ports.length + 4 : 2).fill(QUEUE_SIZE);
     this.#storeSize(options.columns ?? 80, options.rows ?? 24);
-    this.config[CONFIG_MAX_NR_PORTS] = 1;
+    this.config[CONFIG_MAX_NR_PORTS] = this.ports.length;
   }
 
-  connect(port: VirtioPort): void {
-    this.#port = port;
+  override connect(port: VirtioPort): void {
+    super.connect(port);
+    for (const each of this.ports) each.connect(port);
   }
 
-  /** Types `bytes` into the guest. Returns how many were taken; the rest found no room. */
+  /** Types `bytes` into port 0. Returns how many were taken; the rest found no room. */
   input(bytes: Uint8Array): number {
-    let taken = 0;
-    while (taken < bytes.length) {
-      const count = this.#enqueue(bytes, taken);
-      if (count === 0) break;
-      taken += count;
-      this.#deliver();
-    }
-    if (taken < bytes.length) this.#hasRefused = true;
-    return taken;
+    return this.ports[0].input(bytes);
   }
 
   /** The terminal has a new size: updates the configuration and notifies the guest. */
   resize(columns: number, rows: number): void {
     this.#storeSize(columns, rows);
-    this.#port.configChanged();
+    this.port.configChanged();
+    if (this.has(CONSOLE_F_MULTIPORT)) this.#sendSize();
+  }
+
+  /** Tells the guest that somebody listens at `port`, or no more. */
+  setOpen(port: ConsolePort, isOpen: boolean): void {
+    if (this.has(CONSOLE_F_MULTIPORT)) this.#send(port.id, CONTROL_PORT_OPEN, isOpen ? 1 : 0);
   }
 
   notify(index: number): void {
-    if (index === CONSOLE_RECEIVE_QUEUE) this.#deliverAndOffer();
-    else drain(this.#port, this.#port.queues[index], this);
+    if (index === CONSOLE_CONTROL_RECEIVE_QUEUE) return this.#deliverMessages();
+    if (index === CONSOLE_CONTROL_TRANSMIT_QUEUE) return drain(this.port, this.port.queues[index], this);
+    const port = this.ports[index < 2 ? 0 : (index - 2) >> 1];
+    if ((index & 1) === 0) port.receive();
+    else port.transmit();
   }
 
-  /** Serves one transmit chain. Writable buffers in it are the driver's mistake; nothing is written there. */
+  /** Serves one control message of the guest. */
   serve(queue: DeviceQueue): number {
-    const chain = queue.chain;
-    const ram = this.#port.memory.bytes;
-    for (let i = 0; i < chain.readableCount; i++) {
-      this.#onOutput(ram.subarray(chain.start[i], chain.start[i] + chain.byteLength[i]));
-    }
+    if (queue.chain.read(0, this.#control, CONTROL_SIZE) === CONTROL_SIZE) this.#handleControl();
     return 0;
   }
 
-  featuresChosen(): boolean {
-    return true;
-  }
-
   /** §5.3.6.2: the low byte of emerg_wr is printed at once, in any state of the device. */
-  writeConfig(offset: number, value: number): void {
+  override writeConfig(offset: number, value: number): void {
     if (offset !== CONFIG_EMERG_WR) return;
     this.#emergency[0] = value;
-    this.#onOutput(this.#emergency);
+    this.ports[0].options.onOutput(this.#emergency);
   }
 
-  reset(): void {}
-
-  /** Input that the guest has not taken yet. */
-  save(): readonly number[] {
-    const bytes: number[] = [];
-    for (let i = 0; i < this.#pendingCount; i++)
-      bytes.push(this.#pending[(this.#pendingStart + i) % this.#pending.length]);
-    return bytes;
+  override reset(): void {
+    this.#messages = [];
+    for (const port of this.ports) port.reset();
   }
 
-  restore(state: readonly number[]): void {
-    this.#pendingStart = 0;
-    this.#pendingCount = Math.min(state.length, this.#pending.length);
-    for (let i = 0; i < this.#pendingCount; i++) this.#pending[i] = state[i];
+  override save(): readonly number[] {
+    const state: number[] = [];
+    for (const part of [...this.ports.map((port) => port.save()), ...this.#messages]) state.push(part.length, ...part);
+    return state;
   }
 
-  /** Copies bytes from index `start` on behind the pending ones; returns how many found room. */
-  #enqueue(bytes: Uint8Array, start: number): number {
-    const ring = this.#pending;
-    const count = Math.min(bytes.length - start, ring.length - this.#pendingCount);
-    let at = (this.#pendingStart + this.#pendingCount) % ring.length;
-    for (let i = 0; i < count; i++) {
-      ring[at] = bytes[start + i];
-      at = at + 1 === ring.length ? 0 : at + 1;
+  override restore(state: readonly number[]): void {
+    const parts: (readonly number[])[] = [];
+    for (let at = 0; at < state.length; at += 1 + state[at]) parts.push(state.slice(at + 1, at + 1 + state[at]));
+    for (const [i, port] of this.ports.entries()) port.restore(parts[i] ?? [0]);
+    this.#messages = parts.slice(this.ports.length).map((part) => Uint8Array.from(part));
+  }
+
+  #handleControl(): void {
+    const bytes = this.#control;
+    const id = bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24);
+    const event = bytes[4] | (bytes[5] << 8);
+    const value = bytes[6] | (bytes[7] << 8);
+    if (event === CONTROL_DEVICE_READY) {
+      // §5.3.6.2: 1 = the driver can handle ports.
+      if (value === 1) for (const port of this.ports) this.#send(port.id, CONTROL_DEVICE_ADD, 1);
+      return;
     }
-    this.#pendingCount += count;
-    return count;
-  }
-
-  /** The guest made buffers available: whoever was refused may go on. */
-  #deliverAndOffer(): void {
-    this.#deliver();
-    if (!this.#hasRefused || this.#pendingCount > this.#pending.length / 2) return;
-    this.#hasRefused = false;
-    this.#onInputRoom();
-  }
-
-  /** Moves pending input into receive buffers. */
-  #deliver(): void {
-    const port = this.#port;
-    const queue = port.queues[CONSOLE_RECEIVE_QUEUE];
-    if (!port.running) return;
-    while (this.#pendingCount > 0) {
-      const result = queue.pop();
-      if (result === POP_BROKEN) return port.needsReset(queue.fault);
-      if (result !== POP_CHAIN) {
-        queue.requestNotification();
-        if (!queue.hasMore()) break;
-        continue;
-      }
-      queue.push(queue.chain.head, this.#fill(queue));
+    const port = this.ports[id];
+    if (port === undefined) return;
+    if (event === CONTROL_PORT_READY && value === 1) this.#introduce(port);
+    else if (event === CONTROL_PORT_OPEN && port.isGuestOpen !== (value !== 0)) {
+      port.isGuestOpen = value !== 0;
+      port.options.onGuestOpen?.(port.isGuestOpen);
     }
-    port.notifyUsed(queue);
   }
 
-  #fill(queue: DeviceQueue): number {
-    const chain = queue.chain;
-    const memory = this.#port.memory;
-    const ring = this.#pending;
-    let done = 0;
-    for (let i = chain.readableCount; i < chain.count && this.#pendingCount > 0; i++) {
-      const start = chain.start[i];
-      const length = Math.min(chain.byteLength[i], this.#pendingCount);
-      for (let k = 0; k < length; k++) {
-        memory.bytes[start + k] = ring[this.#pendingStart];
-        this.#pendingStart = this.#pendingStart + 1 === ring.length ? 0 : this.#pendingStart + 1;
-      }
-      this.#pendingCount -= length;
-      memory.didWrite?.(memory.base + start, length);
-      done += length;
+  /** What a driver wants to know of a port before it uses it. */
+  #introduce(port: ConsolePort): void {
+    const { name = "", isConsole = false } = port.options;
+    if (isConsole) {
+      this.#send(port.id, CONTROL_CONSOLE_PORT, 1);
+      if (port.id === 0) this.#sendSize();
     }
-    return done;
+    if (name !== "")
+      this.#send(
+        port.id,
+        CONTROL_PORT_NAME,
+        1,
+        Array.from(name, (c) => c.charCodeAt(0) & 0xff),
+      );
+    this.#send(port.id, CONTROL_PORT_OPEN, 1);
+  }
+
+  #sendSize(): void {
+    this.#send(0, CONTROL_RESIZE, 0, Array.from(this.config.subarray(CONFIG_COLS, CONFIG_ROWS + 2)));
+  }
+
+  #send(id: number, event: number, value: number, rest: readonly number[] = []): void {
+    if (this.#messages.length >= MAX_MESSAGES) return;
+    this.#messages.push(Uint8Array.of(id, 0, 0, 0, event, 0, value, 0, ...rest));
+    this.#deliverMessages();
+  }
+
+  /** §5.3.6.2.1: one message per buffer. A buffer too small for it gets the beginning. */
+  #deliverMessages(): void {
+    const queue = this.port.queues[CONSOLE_CONTROL_RECEIVE_QUEUE];
+    while (this.#messages.length > 0 && takeBuffer(this.port, queue)) {
+      const [message] = this.#messages.splice(0, 1);
+      queue.push(queue.chain.head, queue.chain.write(0, message, message.length));
+    }
+    this.port.notifyUsed(queue);
   }
 
   #storeSize(columns: number, rows: number): void {
@@ -192,10 +210,13 @@ export class ConsoleDevice implements VirtioModel, ChainServer {
   }
 }
 
+/** Receive queue of a port; its transmit queue is the next one. */
+function receiveQueueOf(port: number): number {
+  return port === 0 ? CONSOLE_RECEIVE_QUEUE : 2 + 2 * port;
+}
+
 function checkCells(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 1 || value > 0xffff) {
     throw new RangeError(`"${name}" expected an integer in 1..65535, got ${value}`);
   }
 }
-
-function ignore(): void {}

@@ -81,3 +81,55 @@ export interface ChainServer {
   /** Serves `queue.chain`; the result goes into the used ring. */
   serve(queue: DeviceQueue): number;
 }
+
+/**
+ * Takes a buffer of `queue` for data that the device has. False if there is none (the driver was asked to say when there is), or
+ * if the queue is broken.
+ */
+export function takeBuffer(port: VirtioPort, queue: DeviceQueue): boolean {
+  if (!port.running) return false;
+  for (;;) {
+    const result = queue.pop();
+    if (result === POP_CHAIN) return true;
+    if (result === POP_BROKEN) {
+      port.needsReset(queue.fault);
+      return false;
+    }
+    queue.requestNotification();
+    if (!queue.hasMore()) return false;
+  }
+}
+
+/** What most models do not need to say. */
+export abstract class ModelBase implements VirtioModel {
+  abstract readonly deviceId: number;
+  abstract readonly features: number;
+  abstract readonly queueSizes: readonly number[];
+  abstract readonly config: Uint8Array;
+  protected port!: VirtioPort;
+
+  connect(port: VirtioPort): void {
+    this.port = port;
+  }
+
+  abstract notify(index: number): void;
+
+  featuresChosen(_features: number): boolean {
+    return true;
+  }
+
+  writeConfig(_offset: number, _value: number): void {}
+
+  reset(): void {}
+
+  save(): readonly number[] {
+    return [];
+  }
+
+  restore(_state: readonly number[]): void {}
+
+  /** Was this bit of feature word 0 accepted? */
+  protected has(feature: number): boolean {
+    return (this.port.driverFeaturesLow & feature) !== 0;
+  }
+}

@@ -104,6 +104,14 @@ export class PackedRing implements DeviceRing {
     }
   }
 
+  mark(): number {
+    return this.#avail;
+  }
+
+  rewind(mark: number): void {
+    this.#avail = mark;
+  }
+
   push(head: number, written: number): void {
     const view = this.#view;
     const places = this.#places[head];

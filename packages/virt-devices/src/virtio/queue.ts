@@ -100,12 +100,22 @@ export class DeviceQueue {
 
   /** Has the driver made chains available that were not popped yet? */
   hasMore(): boolean {
-    return this.#ring !== null && this.#ring.hasMore();
+    return this.#ring?.hasMore() ?? false;
   }
 
   /** Takes the next available chain into `chain`. */
   pop(): number {
     return this.#ring === null ? POP_EMPTY : this.#ring.pop();
+  }
+
+  /** Where the next chain will be taken, for `rewind`. */
+  mark(): number {
+    return this.#ring?.mark() ?? 0;
+  }
+
+  /** Takes back all `pop`s since `mark`; none of their chains was pushed. */
+  rewind(mark: number): void {
+    this.#ring?.rewind(mark);
   }
 
   /** Marks chain `head` used; `written` bytes from the start of its writable part hold data. */
@@ -123,7 +133,7 @@ export class DeviceQueue {
 
   /** Does the driver want an interrupt for what was pushed since the last call? */
   wantsInterrupt(): boolean {
-    return this.#ring !== null && this.#ring.wantsInterrupt();
+    return this.#ring?.wantsInterrupt() ?? false;
   }
 
   /** Numbers that describe the queue completely, for a snapshot. */

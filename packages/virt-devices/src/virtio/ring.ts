@@ -40,6 +40,10 @@ export interface DeviceRing {
   hasMore(): boolean;
   /** Takes the next available chain: POP_CHAIN, POP_EMPTY or POP_BROKEN. */
   pop(): number;
+  /** Where the next chain will be taken, for `rewind`. */
+  mark(): number;
+  /** Takes back all `pop`s since `mark`; none of their chains was pushed. */
+  rewind(mark: number): void;
   /** Marks chain `head` used; `written` bytes from the start of its writable part hold data. */
   push(head: number, written: number): void;
   /** Tells the driver to notify again for what it adds from here on. */

@@ -76,6 +76,14 @@ export class SplitRing implements DeviceRing {
     return this.#walk(head);
   }
 
+  mark(): number {
+    return this.#lastAvail;
+  }
+
+  rewind(mark: number): void {
+    this.#lastAvail = mark;
+  }
+
   push(head: number, written: number): void {
     const view = this.#view;
     const element = this.#device + RING_ENTRIES + USED_ELEM_SIZE * (this.#usedIdx & (this.#size - 1));
