@@ -21,6 +21,8 @@ import {
   supportedBits,
 } from "./features.ts";
 import { readGeometry } from "./geometry.ts";
+import type { FastRecord } from "./journal/fast-commit.ts";
+import { replayFastCommits } from "./journal/fast-commit-replay.ts";
 import { Journal } from "./journal/journal.ts";
 import { JS_ERRNO } from "./journal/layout.ts";
 import { type JournalLog, openLog } from "./journal/log.ts";
@@ -173,10 +175,11 @@ function recover(volume: Volume): Volume | Ext4Error {
   if (writable instanceof Ext4Error) return writable;
   const log = openLog(writable);
   if (log instanceof Ext4Error) return log;
-  const replay = replayJournal(log);
+  const replay = replayJournal(log, (records) => applyFastCommits(device, rest, records));
   if (replay instanceof Ext4Error) return replay;
   if (replay.transactions > 0)
     writable.log(`journal: replayed ${replay.transactions} transactions, ${replay.blocks} blocks`);
+  if (replay.fastRecords > 0) writable.log(`journal: replayed ${replay.fastRecords} records of fast commits`);
   const failed = log.view.getInt32(JS_ERRNO) !== 0;
   if (failed) {
     log.view.setInt32(JS_ERRNO, 0);
@@ -195,6 +198,25 @@ function recover(volume: Volume): Volume | Ext4Error {
   return again;
 }
 
+/** Fast commits change what the replayed transactions left: on a volume opened anew. */
+function applyFastCommits(
+  device: BlockDevice,
+  options: VolumeOptions,
+  records: readonly FastRecord[],
+): Ext4Error | undefined {
+  const volume = prepareForReplay(device, options);
+  if (volume instanceof Ext4Error) return volume;
+  const bad = volume.groups.check();
+  if (bad !== undefined) return bad;
+  recount(volume);
+  const quota = openQuota(volume);
+  volume.quota = typeof quota === "number" ? undefined : quota;
+  const error = replayFastCommits(volume, records);
+  return error < 0
+    ? new Ext4Error("corrupt", "journal: fast commits cannot be replayed", { errno: -error })
+    : undefined;
+}
+
 /** The journal must be replayed even on volumes that features make read-only. */
 function prepareForReplay(device: BlockDevice, options: VolumeOptions): Volume | Ext4Error {
   const volume = prepareVolume(device, options);
@@ -209,7 +231,7 @@ function startWriting(volume: Volume, log: JournalLog | undefined): Ext4Error | 
   volume.time.nsec = now.nsec;
   volume.nextGeneration = ((now.sec ^ Math.imul(now.nsec, 2654435761)) >>> 0) | 1;
   if (log !== undefined) {
-    const replayed = replayJournal(log); // empty here; sets the sequence as a mount does
+    const replayed = replayJournal(log, () => undefined); // empty here; sets the sequence as a mount does
     if (replayed instanceof Ext4Error) return replayed;
     volume.journal = new Journal(volume, log);
     sb.setIncompat(EXT4_FEATURE_INCOMPAT_RECOVER, true);

@@ -3,20 +3,26 @@
  * Power failures: a workload is recorded write by write; the disk as it was at some moment, and also as it may have been when writes
  * between two flushes reached it in another order, must mount, hold everything that was synced, and satisfy e2fsck.
  *
- * EXT4_CRASH_POINTS sets how many moments are tried per case (default 100).
+ * Until a flush has returned, any of the writes behind the one before it may have arrived, in any order, and of a long one any of
+ * its blocks: a set of blocks that arrived is drawn at random. A block arrives as a whole.
+ *
+ * EXT4_CRASH_POINTS sets how many moments are tried per case (default 30).
  */
+import { readFileSync } from "node:fs";
 import { MemoryDisk, OverlayDisk, type RecordedEvent, RecordingDisk } from "blockdev-disk";
 import { afterAll, expect, test } from "vitest";
-import { Ext4FileSystem, mkfs, type MkfsOptions } from "../src/index.ts";
-import { fsckProblems, hasE2fsprogs, run, saveImage, Workspace } from "./e2fsprogs.ts";
-import { compare, type ModelNode, Random, snapshot, Workload } from "./model.ts";
+import { Ext4FileSystem, mkfs, type MkfsOptions, type VolumeOptions } from "../src/index.ts";
+import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
+import { compare, type ModelNode, Random, snapshot, Workload, type WorkloadOptions } from "./model.ts";
 
-const POINTS = Number(process.env["EXT4_CRASH_POINTS"] ?? 100);
+const POINTS = Number(process.env["EXT4_CRASH_POINTS"] ?? 30);
 const workspace = new Workspace();
 afterAll(() => workspace.remove());
 
 const UUID = "0d15ea5e-0000-4000-8000-0123456789ab";
 const SIZE = 24 << 20;
+/** The largest block size of the cases: what arrives as a whole. */
+const TORN_BYTES = 4096;
 
 interface Recording {
   readonly base: MemoryDisk;
@@ -28,13 +34,34 @@ interface Recording {
   readonly finalModel: ModelNode;
 }
 
-function record(options: Partial<MkfsOptions>, seed: number, steps: number): Recording {
-  const base = new MemoryDisk(SIZE);
-  mkfs(base, { uuid: UUID, assumeStoragePrezeroed: true, journalBlocks: 1024, ...options });
+/** What a case is made of: a volume of ours or of mke2fs, how it is mounted, what is done. */
+interface Case {
+  readonly mkfs?: Partial<MkfsOptions>;
+  readonly mke2fs?: readonly string[];
+  readonly mount?: VolumeOptions;
+  readonly work?: WorkloadOptions;
+  readonly steps?: number;
+}
+
+function emptyVolume(options: Case): MemoryDisk {
+  const disk = new MemoryDisk(SIZE);
+  if (options.mke2fs === undefined) {
+    mkfs(disk, { uuid: UUID, assumeStoragePrezeroed: true, journalBlocks: 1024, ...options.mkfs });
+    return disk;
+  }
+  const path = workspace.file("base.img");
+  makeImage(path, SIZE, ["-U", UUID, ...options.mke2fs]);
+  return MemoryDisk.over(new Uint8Array(readFileSync(path)));
+}
+
+function record(options: Case, seed: number): Recording {
+  const base = emptyVolume(options);
   const recorder = new RecordingDisk(new OverlayDisk(base));
   let now = 1_700_000_000;
-  const fs = new Ext4FileSystem(recorder, { now: () => ({ sec: now++ >> 4, nsec: 1 }), commitInterval: 3 });
-  const workload = new Workload(fs, seed, { maxData: 6000 });
+  const clock = { now: () => ({ sec: now++ >> 4, nsec: 1 }), commitInterval: 3 };
+  const fs = new Ext4FileSystem(recorder, { ...clock, ...options.mount });
+  const steps = options.steps ?? 600;
+  const workload = new Workload(fs, seed, { maxData: 6000, ...options.work });
   const syncs: Recording["syncs"][number][] = [];
   const stepAtEvent: number[] = [];
   const note = (): void => {
@@ -65,8 +92,16 @@ function diskAt(recording: Recording, count: number, random: Random | undefined)
   for (let i = 0; i < count; i++) {
     const event = recording.events[i];
     if (event.kind !== "write") continue;
-    if (random !== undefined && i > lastFlush && random.below(2) === 0) continue; // this one never arrived
-    disk.writeBlock(event.blockId, event.data);
+    if (random === undefined || i < lastFlush) {
+      disk.writeBlock(event.blockId, event.data);
+      continue;
+    }
+    const fate = random.below(3);
+    if (fate === 0) continue; // this one never arrived
+    for (let at = 0; at < event.data.length; at += TORN_BYTES) {
+      if (fate === 1 && random.below(2) === 0) continue; // nor this part
+      disk.writeBlock(event.blockId + at / 512, event.data.subarray(at, at + TORN_BYTES));
+    }
   }
   return disk;
 }
@@ -110,27 +145,37 @@ function find(root: ModelNode, path: string): ModelNode | undefined {
   return node;
 }
 
-const CASES: readonly [string, Partial<MkfsOptions>, number][] = [
-  ["1 KiB blocks", { blockSize: 1024 }, 1],
+const CASES: readonly (readonly [string, Case])[] = [
+  ["1 KiB blocks", { mkfs: { blockSize: 1024 } }],
   [
     "4 KiB blocks, orphan file and checksum seed",
-    { blockSize: 4096, features: ["orphan_file", "metadata_csum_seed"] },
-    2,
+    { mkfs: { blockSize: 4096, features: ["orphan_file", "metadata_csum_seed"] } },
   ],
-  ["no checksums, 32-bit", { blockSize: 2048, features: ["^metadata_csum", "^64bit"] }, 3],
+  ["no checksums, 32-bit", { mkfs: { blockSize: 2048, features: ["^metadata_csum", "^64bit"] } }],
+  ["large directories", { mkfs: { blockSize: 1024 }, work: { names: 6000 }, steps: 2500 }],
+  ["file data in the journal", { mkfs: { blockSize: 1024 }, mount: { data: "journal" } }],
+];
+/** Volumes that need mke2fs. */
+const MORE_CASES: readonly (readonly [string, Case])[] = [
+  ["ext3: block maps", { mke2fs: ["-t", "ext3", "-b", "1024", "-J", "size=1"], work: { reserves: false } }],
+  ["inline_data", { mke2fs: ["-b", "1024", "-O", "inline_data", "-J", "size=1"], work: { maxData: 600 } }],
+  ["quota", { mke2fs: ["-b", "1024", "-O", "quota,project", "-J", "size=1"] }],
+  ["bigalloc", { mke2fs: ["-b", "1024", "-C", "8192", "-O", "bigalloc", "-J", "size=1"] }],
+  ["ea_inode", { mke2fs: ["-b", "1024", "-O", "ea_inode,inline_data", "-J", "size=1"], work: { largeXattrs: true } }],
 ];
 
-test.each(CASES)(
+test.each(hasE2fsprogs ? [...CASES, ...MORE_CASES] : CASES)(
   "at any moment, the disk replays to a clean file system that holds what was synced: %s",
-  (_name, options, seed) => {
-    const recording = record(options, seed, 600);
-    const random = new Random(seed * 977);
+  (name, options) => {
+    const seed = name.length;
+    const recording = record(options, seed);
+    const random = new Random(seed * 977 + POINTS);
     for (let i = 0; i < POINTS; i++) {
       const count = 1 + random.below(recording.events.length);
-      const disk = diskAt(recording, count, i % 2 === 0 ? undefined : random);
+      const disk = diskAt(recording, count, i % 3 === 0 ? undefined : random);
       const problems = problemsAt(recording, count, disk);
       expect(problems, `crash after event ${count} of ${recording.events.length}`).toEqual([]);
     }
   },
-  300_000,
+  20_000 + POINTS * 2000,
 );

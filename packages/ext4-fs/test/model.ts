@@ -17,6 +17,8 @@ export interface ModelNode {
 const EEXIST = 17;
 const EISDIR = 21;
 const EINVAL = 22;
+const ENOENT = 2;
+const ENOTEMPTY = 39;
 const NODE = { uid: 1000, gid: 100, rdev: 0 };
 
 /** Numbers that are the same on every run. */
@@ -39,6 +41,20 @@ function newNode(kind: ModelNode["kind"], step: number): ModelNode {
 interface Place {
   readonly dir: ModelNode;
   readonly inode: Inode;
+  /** Where it is, but for /work itself. */
+  readonly parent?: Place;
+  readonly name?: string;
+}
+
+export interface WorkloadOptions {
+  /** Most bytes that one write has. Default 20000. */
+  readonly maxData?: number;
+  /** Whether files can have reserved space. Default true. */
+  readonly reserves?: boolean;
+  /** Different names in a directory. Default 400; with thousands directories become large, and most steps create. */
+  readonly names?: number;
+  /** Attribute values that need an inode of their own. Default false. */
+  readonly largeXattrs?: boolean;
 }
 
 export class Workload {
@@ -50,14 +66,18 @@ export class Workload {
   #open: Inode[] = [];
   readonly #maxData: number;
   readonly #reserves: boolean;
+  readonly #names: number;
+  readonly #largeXattrs: boolean;
   /** Unit of COLLAPSE_RANGE and INSERT_RANGE. */
   readonly #unit: number;
 
   /** Works below /work, which it makes. */
-  constructor(fs: Ext4FileSystem, seed: number, options: { maxData?: number; reserves?: boolean } = {}) {
+  constructor(fs: Ext4FileSystem, seed: number, options: WorkloadOptions = {}) {
     this.#random = new Random(seed);
     this.#maxData = options.maxData ?? 20000;
     this.#reserves = options.reserves ?? true;
+    this.#names = options.names ?? 400;
+    this.#largeXattrs = options.largeXattrs ?? false;
     this.#unit = fs.volume.geometry.clusterSize;
     const made = fs.root().mkdir("work", { ...NODE, mode: 0o755 });
     const work = check(made, "mkdir /work");
@@ -71,9 +91,10 @@ export class Workload {
     const r = this.#random;
     const kind = r.below(100);
     const place = this.#directories[r.below(this.#directories.length)] as Place;
-    const name = `n${r.below(400)}${"x".repeat(r.below(30))}`;
-    if (kind < 30) this.#create(place, name);
-    else if (kind < 36) this.#mkdir(place, name);
+    const name = `n${r.below(this.#names)}${"x".repeat(r.below(30))}`;
+    if (kind < 30 || (this.#names > 1000 && kind % 5 !== 0)) this.#create(place, name);
+    else if (kind < 35) this.#mkdir(place, name);
+    else if (kind < 36) this.#rmdir(place);
     else if (kind < 40) this.#symlink(place, name);
     else if (this.#files.length > 0) {
       const at = r.below(this.#files.length);
@@ -86,7 +107,7 @@ export class Workload {
       else if (kind < 86) this.#unlink(at, file);
       else if (kind < 95) this.#rename(at, file, place, name);
       else if (kind < 96) this.#temporary(place, name);
-      else if (kind < 97) this.#own(file);
+      else if (kind < 97 && !this.#largeXattrs) this.#own(file);
       else this.#xattr(file);
     }
   }
@@ -114,7 +135,19 @@ export class Workload {
     inode.ref();
     const dir = newNode("directory", this.step);
     place.dir.children.set(name, dir);
-    this.#directories.push({ dir, inode });
+    this.#directories.push({ dir, inode, parent: place, name });
+  }
+
+  #rmdir(place: Place): void {
+    const { parent, name } = place;
+    if (parent === undefined || name === undefined) return;
+    const result = parent.inode.rmdir(name);
+    if (place.dir.children.size > 0) return expectEqual(result, -ENOTEMPTY, "rmdir of a directory with names");
+    expectEqual(result, 0, "rmdir");
+    expectEqual(place.inode.create("late", { ...NODE, mode: 0o100644 }), -ENOENT, "create in a removed directory");
+    parent.dir.children.delete(name);
+    this.#directories.splice(this.#directories.indexOf(place), 1);
+    place.inode.unref();
   }
 
   #symlink(place: Place, name: string): void {
@@ -249,8 +282,12 @@ export class Workload {
   }
 
   #xattr(file: { place: Place; name: string }): void {
-    const value = new Uint8Array(this.#random.below(120)).fill(7);
-    expectEqual(this.#inode(file).setxattr(`user.a${this.#random.below(3)}`, value, 0), 0, "setxattr");
+    const large = this.#largeXattrs && this.#random.below(2) === 0;
+    const value = new Uint8Array(this.#random.below(large ? 20_000 : 120)).fill(7);
+    const name = `user.a${this.#random.below(3)}`;
+    const inode = this.#inode(file);
+    expectEqual(inode.setxattr(name, value, 0), 0, "setxattr");
+    if (this.#random.below(4) === 0) expectEqual(inode.removexattr(name), 0, "removexattr");
   }
 
   /** Closes what is still open. */

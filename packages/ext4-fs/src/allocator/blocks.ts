@@ -175,3 +175,24 @@ export function freeBlocks(volume: Volume, start: number, count: number, metadat
   if (metadata) for (let i = 0; i < count; i++) volume.forgetBlock(start + i);
   return 0;
 }
+
+/** Marks blocks as used, those that are already included: for replaying fast commits, which do not log bitmaps. 0, -EUCLEAN, -EIO. */
+export function markBlocksUsed(volume: Volume, start: number, count: number): number {
+  const { geometry: g, groups } = volume;
+  const ratio = volume.clusterBlocks;
+  if (start <= g.firstDataBlock || start + count > g.blocksCount)
+    return volume.corrupt(`${count} blocks at ${start} are to be used`, 0, start);
+  for (let block = start - ((start - g.firstDataBlock) % ratio); block < start + count; block += ratio) {
+    const group = groups.groupOfBlock(block);
+    const bitmap = groups.blockBitmap(group);
+    if (typeof bitmap === "number") return bitmap;
+    const bit = (block - groupStart(g, group)) / ratio;
+    const held = groups.held.get(group);
+    if (held !== undefined) clearBits(held, bit, 1);
+    if (!testBit(bitmap.data, bit)) {
+      const error = take(volume, block, 1);
+      if (error < 0) return error;
+    }
+  }
+  return 0;
+}

@@ -119,3 +119,23 @@ export function freeInode(volume: Volume, inode: CoreInode, wasDirectory: boolea
   volume.countsChanged();
   return 0;
 }
+
+/** Marks an inode number as used: 1 it was free, 0 it was used already, -EUCLEAN, -EIO. For replaying fast commits. */
+export function markInodeUsed(volume: Volume, ino: number, isDirectory: boolean): number {
+  const { geometry: g, groups } = volume;
+  const group = Math.floor((ino - 1) / g.inodesPerGroup);
+  const index = (ino - 1) % g.inodesPerGroup;
+  const bitmap = groups.inodeBitmap(group);
+  if (typeof bitmap === "number") return bitmap;
+  if (testBit(bitmap.data, index)) return 0;
+  const prepared = groups.hasChecksums ? extendTable(volume, group, index) : 0;
+  if (prepared < 0) return prepared;
+  setBits(bitmap.data, index, 1);
+  const gd = groups.descriptors[group];
+  gd.freeInodes--;
+  if (isDirectory) gd.usedDirs++;
+  volume.freeInodes--;
+  groups.touchInodeBitmap(group, bitmap);
+  volume.countsChanged();
+  return 1;
+}

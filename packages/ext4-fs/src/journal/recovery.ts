@@ -8,6 +8,7 @@
  * before it (left over from an earlier journal).
  */
 import { Ext4Error } from "../errors.ts";
+import { type FastRecord, readFastCommits } from "./fast-commit.ts";
 import type { JournalLog } from "./log.ts";
 import {
   BLOCKTYPE_COMMIT,
@@ -40,6 +41,8 @@ export interface Replay {
   readonly transactions: number;
   /** Blocks written to their homes. */
   readonly blocks: number;
+  /** Records of fast commits carried out. */
+  readonly fastRecords: number;
   readonly revoked: number;
 }
 
@@ -48,23 +51,26 @@ interface Copy {
   readonly escaped: boolean;
 }
 
-/** First tag of a fast-commit area that is in use. */
-const FC_TAG_HEAD = 9;
-
-/** Replays the log and marks it empty. Also fine on an empty log. */
-export function replayJournal(log: JournalLog): Replay | Ext4Error {
+/**
+ * Replays the log and marks it empty. Also fine on an empty log. `fastCommits` carries out what fast commits say, once the
+ * transactions before them are home.
+ */
+export function replayJournal(
+  log: JournalLog,
+  fastCommits: (records: readonly FastRecord[]) => Ext4Error | undefined,
+): Replay | Ext4Error {
   const start = log.view.getUint32(JS_START);
   const firstSequence = log.view.getUint32(JS_SEQUENCE);
-  if (start === 0) return finish(log, (firstSequence + 1) >>> 0, { transactions: 0, blocks: 0, revoked: 0 });
+  if (start === 0)
+    return finish(log, (firstSequence + 1) >>> 0, { transactions: 0, blocks: 0, fastRecords: 0, revoked: 0 });
   if (start < log.first || start >= log.end)
     return new Ext4Error("corrupt", "journal: the log starts outside its bounds");
   const walker = new LogWalker(log, start, firstSequence);
 
   const endSequence = walker.findEnd();
   if (endSequence instanceof Ext4Error) return endSequence;
-  if (hasFastCommits(log, endSequence)) {
-    return new Ext4Error("incompatible", "the journal holds fast commits to replay", { features: ["fast_commit"] });
-  }
+  const fast = readFastCommits(log, endSequence);
+  if (typeof fast === "number") return new Ext4Error("io", "journal: cannot read the fast commits", { errno: -fast });
   const revoked = new Map<number, number>(); // block → last sequence that revokes it
   let error = walker.walk(endSequence, (type, sequence, data) => {
     return type === BLOCKTYPE_REVOKE ? collectRevokes(walker.format, data, sequence, revoked) : undefined;
@@ -76,10 +82,12 @@ export function replayJournal(log: JournalLog): Replay | Ext4Error {
   );
   if (error !== undefined) return error;
   error = writeCopies(log, copies);
+  if (error === undefined && fast.length > 0) error = fastCommits(fast);
   if (error !== undefined) return error;
   return finish(log, endSequence, {
     transactions: (endSequence - firstSequence) | 0,
     blocks: copies.size,
+    fastRecords: fast.length,
     revoked: revoked.size,
   });
 }
@@ -261,14 +269,4 @@ function writeCopies(log: JournalLog, copies: ReadonlyMap<number, Copy>): Ext4Er
     if (error < 0) return new Ext4Error("io", `journal: cannot replay block ${block}`, { errno: -error, block });
   }
   return undefined;
-}
-
-/** Whether the fast-commit area continues the log just found. */
-function hasFastCommits(log: JournalLog, sequence: number): boolean {
-  if (log.fastCommitBlocks === 0) return false;
-  const data = new Uint8Array(log.volume.blockSize);
-  if (log.read(log.end + 1, data) < 0) return false; // jbd2 leaves one block free
-  const view = new DataView(data.buffer);
-  // struct ext4_fc_tl {le16 tag, le16 len}, then struct ext4_fc_head {le32 features, le32 tid}
-  return view.getUint16(0, true) === FC_TAG_HEAD && view.getUint32(8, true) === sequence;
 }
