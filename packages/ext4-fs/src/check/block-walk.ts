@@ -16,6 +16,8 @@ const EXTENT_MAGIC = 0xf30a;
 /** Deeper trees than Linux reads (5) are still looked at, as far as four-byte block numbers can need them. */
 const MAX_DEPTH = 8;
 const LINUX_MAX_DEPTH = 5;
+/** Logical blocks have 32 bits, and the one behind the last must be expressible, too. */
+const MAX_FILE_BLOCK = 0xffff_ffff;
 
 export interface Sink {
   /** Blocks of content. */
@@ -173,7 +175,7 @@ function checkExtent(
     sink.problem("extent-start", detail);
   } else if (fileBlock < start || fileBlock < walk.next) {
     sink.problem("extent-order", detail);
-  } else if (next > end && !(next > walk.eof && (unwritten || walk.verity))) {
+  } else if (next > MAX_FILE_BLOCK || (next > end && !(next > walk.eof && (unwritten || walk.verity)))) {
     sink.problem("extent-bounds", detail);
   } else if (count === 0) {
     sink.problem("extent-empty", detail);

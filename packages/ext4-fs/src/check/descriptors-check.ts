@@ -11,6 +11,7 @@ import {
 import { EXT4_FEATURE_INCOMPAT_META_BG } from "../features.ts";
 import type { Checker } from "./checker.ts";
 import { allocate } from "./allocate.ts";
+import { SparseBits } from "./sparse.ts";
 
 /** Reads the descriptors, from a copy if that makes more sense, and checks each of them. */
 export function checkDescriptors(ck: Checker): void {
@@ -99,48 +100,44 @@ function trustNothing(ck: Checker, gd: GroupDescriptor): void {
 /** Marks what the file system itself occupies, and finds tables that lie on each other. */
 export function reserveMetadata(ck: Checker): void {
   const { g } = ck;
+  // Blocks, not clusters: with bigalloc several tables share a cluster.
+  const taken = new SparseBits();
   for (let group = 0; group < g.groupCount; group++) {
     const count = Math.min(groupSuperBlocks(ck.sb, g, group), groupBlocks(g, group));
-    if (count > 0) reserve(ck, groupStart(g, group), count);
+    if (count > 0) reserve(ck, taken, groupStart(g, group), count);
   }
-  const bitmaps = new Set<number>();
   for (let group = 0; group < g.groupCount; group++) {
     const gd = ck.descriptors[group];
     if (!ck.misplacedTables.has(group)) {
-      if (isTaken(ck, gd.inodeTable, g.itableBlocks)) {
+      if (!taken.isFree(gd.inodeTable, g.itableBlocks)) {
         ck.problem("table-collision", { group, block: gd.inodeTable, detail: "inode table" });
         ck.misplacedTables.add(group);
       } else {
-        reserve(ck, gd.inodeTable, g.itableBlocks);
+        reserve(ck, taken, gd.inodeTable, g.itableBlocks);
       }
     }
   }
   for (let group = 0; group < g.groupCount; group++) {
     const gd = ck.descriptors[group];
-    if (!ck.misplacedBlockBitmaps.has(group) && !takeBitmap(ck, gd.blockBitmap, bitmaps)) {
+    if (!ck.misplacedBlockBitmaps.has(group) && !takeBitmap(ck, taken, gd.blockBitmap)) {
       ck.problem("table-collision", { group, block: gd.blockBitmap, detail: "block bitmap" });
       ck.misplacedBlockBitmaps.add(group);
     }
-    if (!ck.misplacedInodeBitmaps.has(group) && !takeBitmap(ck, gd.inodeBitmap, bitmaps)) {
+    if (!ck.misplacedInodeBitmaps.has(group) && !takeBitmap(ck, taken, gd.inodeBitmap)) {
       ck.problem("table-collision", { group, block: gd.inodeBitmap, detail: "inode bitmap" });
       ck.misplacedInodeBitmaps.add(group);
     }
   }
 }
 
-function takeBitmap(ck: Checker, block: number, bitmaps: Set<number>): boolean {
-  if (bitmaps.has(block) || isTaken(ck, block, 1)) return false;
-  bitmaps.add(block);
-  reserve(ck, block, 1);
+function takeBitmap(ck: Checker, taken: SparseBits, block: number): boolean {
+  if (taken.has(block)) return false;
+  reserve(ck, taken, block, 1);
   return true;
 }
 
-/** With bigalloc several tables may share a cluster: only whole clusters can be compared, so nothing is. */
-function isTaken(ck: Checker, block: number, count: number): boolean {
-  return ck.ratio === 1 && !ck.used.isFree(block, count);
-}
-
-function reserve(ck: Checker, block: number, count: number): void {
+function reserve(ck: Checker, taken: SparseBits, block: number, count: number): void {
+  taken.addRange(block, count);
   const first = ck.cluster(block);
   const clusters = ck.cluster(block + count - 1) - first + 1;
   ck.used.addRange(first, clusters);

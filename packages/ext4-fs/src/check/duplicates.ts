@@ -2,7 +2,7 @@
  * Blocks that more than one inode claims. The first inode in the table keeps a block, unless it is the file system's own; every other
  * one gets a copy. Where there is no room for copies, the file goes.
  */
-import { EXT4_INLINE_DATA_FL } from "../inode.ts";
+import { type CoreInode, EXT4_INLINE_DATA_FL, I_BLOCK } from "../inode.ts";
 import { EXT4_BAD_INO, EXT4_RESIZE_INO } from "../superblock.ts";
 import { XATTR_REFCOUNT } from "../xattr/layout.ts";
 import { allocate } from "./allocate.ts";
@@ -45,11 +45,14 @@ class Resolver {
   run(): void {
     const ck = this.#ck;
     for (const ino of ck.inodesUsed) {
-      if (ino === EXT4_BAD_INO) continue;
       const inode = ck.readInode(ino);
       if (inode === undefined) continue;
+      if (ino === EXT4_BAD_INO) {
+        this.#ownBadBlocks(inode);
+        continue;
+      }
       if (ino === EXT4_RESIZE_INO) {
-        const double = inode.view.getUint32(0x28 + 13 * 4, true);
+        const double = inode.view.getUint32(I_BLOCK + 13 * 4, true);
         if (ck.legal(double)) this.#owned.add(ck.cluster(double));
         continue;
       }
@@ -82,7 +85,17 @@ class Resolver {
     }
   }
 
-  #touchesShared(inode: Parameters<typeof walkBlocks>[1]): boolean {
+  /** Bad blocks stay where they are. */
+  #ownBadBlocks(inode: CoreInode): void {
+    const ck = this.#ck;
+    walkBlocks(ck, inode, {
+      data: (_fileBlock, block, count) => this.#owned.addRange(ck.cluster(block), count),
+      node: (block) => this.#owned.add(ck.cluster(block)),
+      problem() {},
+    });
+  }
+
+  #touchesShared(inode: CoreInode): boolean {
     const ck = this.#ck;
     let touches = false;
     const nodes = new Set<number>();

@@ -19,9 +19,12 @@ import {
   JS_START,
   journalSuperblockChecksum,
 } from "../journal/layout.ts";
+import type { FastRecord } from "../journal/fast-commit.ts";
+import { replayFastCommits } from "../journal/fast-commit-replay.ts";
 import { JournalLog } from "../journal/log.ts";
 import { replayJournal } from "../journal/recovery.ts";
 import { EXT4_JOURNAL_INO, S_FEATURE_COMPAT, S_JOURNAL_DEV, S_JOURNAL_INUM, SUPERBLOCK_OFFSET } from "../superblock.ts";
+import { prepareVolume } from "../mount.ts";
 import { Volume } from "../volume.ts";
 import { walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
@@ -75,7 +78,7 @@ export function checkJournal(ck: Checker, replay: boolean): JournalState {
     }
   }
   if (!recover || !replay) return "settled";
-  const result = replayJournal(log);
+  const result = replayJournal(log, (records) => applyFastCommits(ck, records));
   if (result instanceof Ext4Error) {
     ck.problem("journal-invalid", { inode: ino, detail: result.message });
     emptyLog(log);
@@ -85,6 +88,15 @@ export function checkJournal(ck: Checker, replay: boolean): JournalState {
     log.writeSuperblock();
   }
   return "replayed";
+}
+
+/** Fast commits change what the replayed transactions left: on a volume opened anew. */
+function applyFastCommits(ck: Checker, records: readonly FastRecord[]): Ext4Error | undefined {
+  const volume = prepareVolume(ck.device, {});
+  if (volume instanceof Ext4Error) return volume;
+  volume.readOnly = false;
+  const error = replayFastCommits(volume, records);
+  return error < 0 ? new Ext4Error("corrupt", "its fast commits cannot be replayed", { errno: -error }) : undefined;
 }
 
 /** After a replay: needs_recovery is cleared in the superblock that the replay has written. */

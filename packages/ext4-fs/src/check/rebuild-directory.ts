@@ -6,7 +6,7 @@ import { Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { crc32c } from "../checksum/crc32c.ts";
 import { DIR_TAIL_SIZE, updateBlockChecksum } from "../checksum/metadata-checksum.ts";
 import { entrySize, initTail, recordLength, setRecordLength } from "../directory/entry.ts";
-import { type CoreInode, EXT4_INDEX_FL } from "../inode.ts";
+import { type CoreInode, EXT4_EXTENTS_FL, EXT4_INDEX_FL } from "../inode.ts";
 import { EXT4_ROOT_INO } from "../superblock.ts";
 import { allocate, allocateOne } from "./allocate.ts";
 import type { Checker, DirectoryInfo } from "./checker.ts";
@@ -43,6 +43,7 @@ export function rebuildDirectory(ck: Checker, dir: DirectoryInfo): void {
   while (pages.length < blocks.length) pages.push(emptyLeaf(ck));
   for (const [i, bytes] of pages.entries()) writeLeaf(ck, dir.seed, blocks[i], bytes);
   inode.flags &= ~EXT4_INDEX_FL;
+  if (ck.ratio > 1) inode.flags |= EXT4_EXTENTS_FL;
   inode.size = blocks.length * ck.blockSize;
   if (!storeMapping(ck, inode, asRuns(blocks))) return;
   ck.writeInode(inode);

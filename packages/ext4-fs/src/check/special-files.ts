@@ -1,6 +1,7 @@
 /**
  * Pass 0, last part: the resize inode, the orphan file, multiple-mount protection. The journal has a file of its own.
  */
+import { S_IFREG } from "linux-abi";
 import { crc32c, crc32cU32 } from "../checksum/crc32c.ts";
 import { ORPHAN_BLOCK_MAGIC } from "../checksum/metadata-checksum.ts";
 import {
@@ -10,7 +11,7 @@ import {
   EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT,
 } from "../features.ts";
 import { descriptorBlock, groupHasSuper } from "../geometry.ts";
-import { type CoreInode, I_BLOCK, I_BLOCK_SIZE, I_BLOCKS_HIGH, I_BLOCKS_LO } from "../inode.ts";
+import { type CoreInode, I_BLOCK } from "../inode.ts";
 import { EXT4_RESIZE_INO, S_LAST_ORPHAN, S_ORPHAN_FILE_INUM, S_RESERVED_GDT_BLOCKS } from "../superblock.ts";
 import { allocate } from "./allocate.ts";
 import { walkBlocks } from "./block-walk.ts";
@@ -45,7 +46,8 @@ export function checkResizeInode(ck: Checker): boolean {
   return true;
 }
 
-function emptyResizeInode(ck: Checker, inode: CoreInode): void {
+/** Takes everything from the resize inode. */
+export function emptyResizeInode(ck: Checker, inode: CoreInode): void {
   inode.raw.fill(0, 0, 128);
   ck.writeInode(inode);
 }
@@ -79,15 +81,21 @@ function resizeInodeIsValid(ck: Checker, inode: CoreInode): boolean {
   return true;
 }
 
-/** Makes the resize inode from nothing: its double indirect block, and in each reserved block the list of its copies. */
+/** Makes the resize inode from nothing. */
 export function makeResizeInode(ck: Checker): void {
-  const { g } = ck;
   const inode = ck.readInode(EXT4_RESIZE_INO);
   const double = inode === undefined ? 0 : allocate(ck, 1);
   if (inode === undefined || double === 0) {
     ck.stuck = true;
     return;
   }
+  layResizeInode(ck, inode, double);
+  ck.again = true;
+}
+
+/** Writes the resize inode: its double indirect block, and in each reserved block the list of its copies. */
+export function layResizeInode(ck: Checker, inode: CoreInode, double: number): void {
+  const { g } = ck;
   const perBlock = g.blockSize / 4;
   const table = new Uint8Array(g.blockSize);
   const copies = groupsWithCopies(ck);
@@ -102,16 +110,13 @@ export function makeResizeInode(ck: Checker): void {
   }
   ck.write(double, table);
   inode.raw.fill(0, 0, 128);
-  inode.mode = 0o100600;
+  inode.mode = S_IFREG | 0o600;
   inode.links = 1;
   for (const which of ["atime", "ctime", "mtime"] as const) inode.writeTime(which, ck.now, 0);
   inode.view.setUint32(DIND, double, true);
   inode.size = (perBlock * perBlock + perBlock + 12) * g.blockSize;
-  const sectors = (1 + g.reservedGdtBlocks * (1 + Math.min(copies.length, perBlock))) * (g.blockSize / 512);
-  inode.view.setUint32(I_BLOCKS_LO, sectors >>> 0, true);
-  inode.view.setUint16(I_BLOCKS_HIGH, Math.floor(sectors / 0x1_0000_0000), true);
+  inode.addBlocks(ck.ratio * (1 + g.reservedGdtBlocks * (1 + Math.min(copies.length, perBlock))), g.blockSize);
   ck.writeInode(inode);
-  ck.again = true;
 }
 
 /** The orphan file's blocks: magic and checksum, and what they still name. */
@@ -211,6 +216,7 @@ export function checkMmp(ck: Checker): boolean {
     return true;
   }
   ck.used.add(ck.cluster(block));
+  ck.metadata.add(ck.cluster(block));
   if (new DataView((bytes as Uint8Array).buffer).getUint32(MMP_SEQ, true) === MMP_SEQ_CLEAN) return true;
   ck.report("mmp-in-use", { block });
   return false;
@@ -223,9 +229,4 @@ function writeMmp(ck: Checker, block: number): void {
   view.setUint32(MMP_SEQ, MMP_SEQ_CLEAN, true);
   view.setUint32(MMP_CHECKSUM, crc32c(ck.seed, bytes, 0, MMP_CHECKSUM), true);
   ck.write(block, bytes);
-}
-
-/** i_block as one value, for comparisons. */
-export function blockArea(inode: CoreInode): Uint8Array {
-  return inode.raw.subarray(I_BLOCK, I_BLOCK + I_BLOCK_SIZE);
 }

@@ -4,6 +4,7 @@
  * Stricter than mounting where a wrong field can be put right, and as strict where nothing could be computed from it.
  */
 import type { BlockDevice } from "blockdev-disk";
+import { Ext4Error } from "../errors.ts";
 import {
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
   EXT4_FEATURE_INCOMPAT_META_BG,
@@ -13,7 +14,7 @@ import {
   featureNames,
   FEATURES,
 } from "../features.ts";
-import type { Geometry } from "../geometry.ts";
+import { type Geometry, readGeometry } from "../geometry.ts";
 import {
   EXT4_GOOD_OLD_FIRST_INO,
   EXT4_SUPER_MAGIC,
@@ -32,7 +33,6 @@ import {
   S_INODES_PER_GROUP,
   S_LOG_BLOCK_SIZE,
   S_LOG_CLUSTER_SIZE,
-  S_LOG_GROUPS_PER_FLEX,
   S_MAGIC,
   S_MIN_EXTRA_ISIZE,
   S_RESERVED_GDT_BLOCKS,
@@ -202,31 +202,8 @@ function settle(
     const value = sb.u32(S_FIRST_META_BG);
     problem("superblock-first-meta-bg", { value, expected: gdtBlocks }, () => sb.setU32(S_FIRST_META_BG, 0));
   }
-  const bigalloc = sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_BIGALLOC);
-  const ratio = bigalloc ? 2 ** (sb.u32(S_LOG_CLUSTER_SIZE) - sb.u32(S_LOG_BLOCK_SIZE)) : 1;
-  const logFlex = sb.u8(S_LOG_GROUPS_PER_FLEX);
-  const inodesPerBlock = blockSize / inodeSize;
-  const g: Geometry = {
-    blockSize,
-    clusterSize: blockSize * ratio,
-    blocksCount,
-    inodesCount,
-    firstDataBlock,
-    blocksPerGroup,
-    clustersPerGroup: blocksPerGroup / ratio,
-    inodesPerGroup,
-    inodeSize,
-    inodesPerBlock,
-    itableBlocks: Math.ceil(inodesPerGroup / inodesPerBlock),
-    firstInode: sb.u32(S_REV_LEVEL) === 1 ? sb.u32(S_FIRST_INO) : EXT4_GOOD_OLD_FIRST_INO,
-    groupCount,
-    descSize,
-    descPerBlock,
-    gdtBlocks,
-    reservedGdtBlocks: sb.u16(S_RESERVED_GDT_BLOCKS),
-    firstMetaGroup: metaBg ? sb.u32(S_FIRST_META_BG) : gdtBlocks,
-    groupsPerFlex: logFlex > 0 && logFlex < 31 ? 2 ** logFlex : 1,
-  };
+  const g = readGeometry(sb, device.size);
+  if (g instanceof Ext4Error) return g.message;
   return { sb, g, dirty };
 }
 

@@ -1,0 +1,37 @@
+/**
+ * The copies of superblock and descriptors in other groups: what a later repair starts from when the first ones are gone.
+ */
+import { EXT4_FEATURE_INCOMPAT_META_BG } from "../features.ts";
+import { descriptorBlock, groupHasSuper, groupStart } from "../geometry.ts";
+import { S_BLOCK_GROUP_NR, Superblock } from "../superblock.ts";
+import type { Checker } from "./checker.ts";
+
+/** Writes superblock and descriptors to every group that keeps a copy. The descriptors' checksums must be up to date. */
+export function writeCopies(ck: Checker): void {
+  const { sb, g, blockSize } = ck;
+  const metaBg = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_META_BG);
+  const linear = metaBg ? g.firstMetaGroup : g.gdtBlocks;
+  for (let group = 1; group < g.groupCount; group++) {
+    if (!groupHasSuper(sb, group)) continue;
+    const start = groupStart(g, group);
+    const block = new Uint8Array(blockSize);
+    const copy = new Superblock(block.subarray(0, 1024));
+    copy.bytes.set(sb.bytes);
+    copy.setU16(S_BLOCK_GROUP_NR, group);
+    copy.updateChecksum();
+    ck.write(start, block);
+    // Groups beyond the first meta group keep no others' descriptors.
+    const keeps = !metaBg || Math.floor(group / g.descPerBlock) < g.firstMetaGroup;
+    if (keeps && linear > 0) ck.write(start + 1, ck.descriptorBytes.subarray(0, linear * blockSize));
+  }
+  for (let index = linear; index < g.gdtBlocks; index++) {
+    // meta_bg: the second and the last group of each meta group.
+    const bytes = ck.descriptorBytes.subarray(index * blockSize, (index + 1) * blockSize);
+    for (const within of [1, g.descPerBlock - 1]) {
+      const group = index * g.descPerBlock + within;
+      if (group >= g.groupCount) continue;
+      const block = groupStart(g, group) + (groupHasSuper(sb, group) ? 1 : 0);
+      if (block !== descriptorBlock(sb, g, index)) ck.write(block, bytes);
+    }
+  }
+}

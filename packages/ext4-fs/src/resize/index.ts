@@ -1,0 +1,2 @@
+/** Growing file systems. */
+export { resize, type ResizeOptions, type ResizeReport } from "./grow.ts";
