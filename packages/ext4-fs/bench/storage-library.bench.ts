@@ -1,8 +1,8 @@
 /**
- * Rates of the library without any guest: on a memory disk and on a host file.
+ * Rates of the library without any guest: on a memory disk and on a host file. storage-guest.bench.ts (conformance) has the same
+ * workload in a guest, and on fuse2fs and the host's kernel.
  *
- * Run: pnpm bench ext4, or node -C source packages/ext4-fs/bench/ext4.bench.ts
- * Floors: sequential read ≥ 300 MB/s, small-file creates (4 KiB written) ≥ 3,000/s.
+ * Run: pnpm bench storage. The figure of each of three rounds counts that is the best: a busy machine only ever takes away.
  */
 /// <reference types="node" />
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,13 +22,17 @@ interface Row {
 const MIB = 1 << 20;
 const FILES = 20_000;
 const LARGE_MIB = 256;
+const ROUNDS = 3;
 const NODE = { mode: 0o100644, uid: 0, gid: 0, rdev: 0 };
 const rows: Row[] = [];
 
 function measure(disk: string, what: string, amount: number, unit: string, run: () => void): void {
   const start = performance.now();
   run();
-  rows.push({ disk, what, value: Math.round(amount / ((performance.now() - start) / 1000)), unit });
+  const value = Math.round(amount / ((performance.now() - start) / 1000));
+  const known = rows.findIndex((row) => row.disk === disk && row.what === what);
+  if (known < 0) rows.push({ disk, what, value, unit });
+  else if (value > rows[known].value) rows[known] = { disk, what, value, unit };
 }
 
 function check(result: number, expected: number): void {
@@ -113,8 +117,10 @@ try {
     ["memory", memory],
     ["file", file],
   ] as const) {
-    bench(name, open);
-    benchPopulate(name, open);
+    for (let round = 0; round < ROUNDS; round++) {
+      bench(name, open);
+      benchPopulate(name, open);
+    }
   }
 } finally {
   rmSync(directory, { recursive: true });
@@ -122,8 +128,9 @@ try {
 
 // A table for people, then a JSON object a line for tools/bench.mjs, which fails figures below their floor.
 const FLOORS: Readonly<Record<string, number>> = {
-  "sequential read, 1 MiB pieces": 300,
-  "create + write 4 KiB, one directory": 3000,
+  "sequential write, 1 MiB pieces": 200,
+  "sequential read, 1 MiB pieces": 400,
+  "create + write 4 KiB, one directory": 10_000,
 };
 for (const r of rows)
   process.stdout.write(`${r.disk.padEnd(8)}${r.what.padEnd(48)}${String(r.value).padStart(10)} ${r.unit}\n`);
