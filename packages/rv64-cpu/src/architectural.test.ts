@@ -16,6 +16,9 @@ const A1 = 22;
 const A2 = 24;
 const S0 = 16;
 
+/** What firmware does first: entry 0 of the PMP lets S and U use all addresses. */
+const OPEN_PMP = "li t0, -1\n csrw pmpaddr0, t0\n li t0, 0x1f\n csrw pmpcfg0, t0\n";
+
 function boot(source: string, options: Partial<HartOptions> = {}): { hart: Hart; labels: ReadonlyMap<string, number> } {
   const ram = options.ram ?? createGuestRam({ size: 1 << 20 });
   const { bytes, labels } = assemble(source);
@@ -44,7 +47,7 @@ test("an ecall from M-mode vectors to mtvec and mret comes back", () => {
 });
 
 test("a delegated ecall from U-mode reaches S-mode, with SPP clear and the S stack of interrupt enables", () => {
-  const { hart, labels } = boot(`
+  const { hart, labels } = boot(`${OPEN_PMP}
       la t0, mhandler
       csrw mtvec, t0
       la t0, shandler
@@ -72,7 +75,7 @@ test("a delegated ecall from U-mode reaches S-mode, with SPP clear and the S sta
 });
 
 test("S-mode may not touch machine CSRs", () => {
-  const { hart } = boot(`
+  const { hart } = boot(`${OPEN_PMP}
       la t0, handler
       csrw mtvec, t0
       la t0, supervisor
@@ -125,7 +128,7 @@ test("WFI waits until an enabled interrupt is pending, and a vectored handler ge
 test("stimecmp raises the supervisor timer interrupt when Sstc is on", () => {
   let now = 0;
   const { hart } = boot(
-    `
+    `${OPEN_PMP}
       li t0, 1
       slli t0, t0, 63
       csrw menvcfg, t0
@@ -240,7 +243,7 @@ test("Sv39: supervisor pages are closed to U-mode, user pages to S-mode unless S
   ram.view.setBigUint64(0x9000, pte(0x8_000a, 1), true);
   ram.view.setBigUint64(0xa000, pte(0x8_000b, 0xd7), true);
   const { hart } = boot(
-    `
+    `${OPEN_PMP}
       la t0, handler
       csrw mtvec, t0
       li t0, 0x80000008

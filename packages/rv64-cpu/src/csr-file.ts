@@ -4,8 +4,7 @@
  * Two personalities share the code. Hosted: the hart is in user mode for ever and only the fcsr and the counters exist.
  * Architectural: M, S and U mode with delegation and Sstc; `takeTrap` and `takeInterrupt` vector like hardware.
  *
- * Choices that the specification leaves open: no PMP entry is implemented (the registers read as zero, S and U may use
- * all memory); FS is Off or Dirty; the event counters and mcountinhibit are zero; envcfg's cache-block enables are one.
+ * Choices that the specification leaves open: 16 PMP entries of whole pages (pmp.ts); FS is Off or Dirty; the event counters and mcountinhibit are zero; envcfg's cache-block enables are one.
  *
  * Source: RISC-V Volume I, 7-8, 20.2; Volume II (20240411), 2-3, 10; Sstc 1.0.
  */
@@ -13,6 +12,7 @@ import type { FpUnit } from "./fp/unit.ts";
 import { CAUSE_ECALL_U, IRQ_M_EXT, IRQ_M_SOFT, IRQ_M_TIMER, IRQ_S_EXT, IRQ_S_SOFT, IRQ_S_TIMER } from "./isa/causes.ts";
 import * as csr from "./isa/csrs.ts";
 import type { Mmu } from "./mmu.ts";
+import { isAddressLocked, legalAddressHi, legalConfig, Pmp, PMP_ENTRIES, readAddress } from "./pmp.ts";
 import { STATE_FFLAGS, STATE_FRM, STATE_FS, STATE_PC, STATE_TRAP_CAUSE, STATE_TRAP_VALUE } from "./state.ts";
 
 export const PRIV_U = 0;
@@ -78,6 +78,9 @@ const STORED = [
   csr.CSR_MTVAL,
   csr.CSR_MIP,
   csr.CSR_MSTATUS,
+  csr.CSR_PMPCFG0,
+  csr.CSR_PMPCFG0 + 2,
+  ...Array.from({ length: PMP_ENTRIES }, (_, n) => csr.CSR_PMPADDR0 + n),
 ];
 const slotOf = new Int16Array(4096).fill(-1);
 STORED.forEach((number, n) => {
@@ -104,6 +107,9 @@ const [
   MTVAL,
   MIP,
   MSTATUS,
+  PMPCFG,
+  ,
+  PMPADDR,
 ] = STORED.map((_, n) => n * 2);
 /** The privilege follows the stored registers in a saved state. */
 const PRIV = STORED.length * 2;
@@ -141,6 +147,10 @@ export class CsrFile {
   readonly #mmu: Mmu;
   readonly #options: CsrFileOptions;
   readonly #regs = new Int32Array(CSR_WORDS);
+  /** The bytes of pmpcfg0 and pmpcfg2, which lie side by side. */
+  readonly #pmpConfig = new Uint8Array(this.#regs.buffer, PMPCFG * 4, PMP_ENTRIES);
+  readonly #pmpAddress: Int32Array = this.#regs.subarray(PMPADDR, PMPADDR + 2 * PMP_ENTRIES);
+  readonly #pmp = new Pmp();
   /** minstret and mcycle are the hart's count plus these, since both are writable. */
   #instretOffset = 0;
   #cycleOffset = 0;
@@ -159,6 +169,7 @@ export class CsrFile {
     if (options.architectural) {
       this.#priv = PRIV_M;
       this.#regs[MENVCFG] = ENVCFG_FIXED;
+      mmu.pmp = this.#pmp;
       this.#changed();
     }
   }
@@ -175,7 +186,9 @@ export class CsrFile {
   }
   restored(): void {
     this.#priv = this.#regs[PRIV];
-    if (this.#options.architectural) this.#changed();
+    if (!this.#options.architectural) return;
+    this.#pmp.configure(this.#pmpConfig, this.#pmpAddress);
+    this.#changed();
   }
 
   /** Drives bit `irq` of mip. */
@@ -279,10 +292,12 @@ export class CsrFile {
     const mxr = (status & MSTATUS_MXR) !== 0;
     const rights = (sum ? 1 : 0) | (mxr ? 2 : 0);
     const key = (regs[SATP + 1] & 0x0fff_ffff) * 0x1_0000_0000 + (regs[SATP] >>> 0);
+    this.#mmu.dataPrivilege = this.#mmu.fetchPrivilege = this.#priv;
     if (this.#priv === PRIV_M) {
       const effective = (status & MSTATUS_MPP) >> MPP_SHIFT;
       if ((status & MSTATUS_MPRV) !== 0 && effective !== PRIV_M) {
         // Data as MPP would see it, code untranslated. Always a fresh bank: this is rare and short.
+        this.#mmu.dataPrivilege = effective;
         this.#mmu.select(3, Number.NaN, root, effective === PRIV_U, sum, mxr);
         this.#mmu.fetchBare();
       } else this.#mmu.select(2, -1, -1, false, true, true);
@@ -464,6 +479,8 @@ export class CsrFile {
         return this.#setNumber(this.#options.retired() - 1 + this.#instretOffset);
     }
     const slot = slotOf[number];
+    if (slot >= PMPADDR)
+      return this.#set(readAddress(regs[slot], this.#pmpConfig[(slot - PMPADDR) >> 1]), regs[slot + 1]);
     if (slot >= 0) return this.#set(regs[slot], regs[slot + 1]);
     return (
       readsZero(number) && (number >> 5 !== csr.CSR_CYCLE >> 5 || this.#counterEnabled(number & 31)) && this.#set(0, 0)
@@ -553,7 +570,27 @@ export class CsrFile {
       case csr.CSR_SENVCFG:
         return SYSTEM_DONE;
     }
+    if (slotOf[number] >= PMPCFG) return this.#writePmp(slotOf[number], lo, hi);
     return slotOf[number] >= 0 ? this.#store(number, lo, hi) : SYSTEM_DONE;
+  }
+
+  #writePmp(slot: number, lo: number, hi: number): number {
+    const config = this.#pmpConfig;
+    if (slot >= PMPADDR) {
+      if (isAddressLocked(config, (slot - PMPADDR) >> 1)) return SYSTEM_DONE;
+      this.#regs[slot] = lo;
+      this.#regs[slot + 1] = legalAddressHi(hi);
+    } else {
+      const first = (slot - PMPCFG) * 4;
+      for (let n = 0; n < 8; n++) {
+        const value = ((n < 4 ? lo : hi) >>> (8 * (n & 3))) & 255;
+        config[first + n] = legalConfig(config[first + n], value);
+      }
+    }
+    this.#pmp.configure(config, this.#pmpAddress);
+    this.#mmu.flushAll();
+    this.#changed();
+    return SYSTEM_LEAVE;
   }
 
   #store(number: number, lo: number, hi: number): number {
@@ -577,7 +614,7 @@ export class CsrFile {
   }
 }
 
-/** CSRs that exist and are always zero: ids, counters without events, PMP, triggers. */
+/** CSRs that exist and are always zero: ids, counters without events, PMP entries beyond ours, triggers. */
 function readsZero(number: number): boolean {
   if (number >= csr.CSR_MVENDORID && number <= csr.CSR_MCONFIGPTR) return true;
   if (number >= csr.CSR_PMPCFG0 && number < csr.CSR_PMPCFG0 + 16) return (number & 1) === 0;

@@ -83,7 +83,7 @@ export interface HartOptions {
 }
 
 // A saved state: magic with version, flags, instret, the state area, the CSRs.
-const SAVED_MAGIC = 0x0001_5672;
+const SAVED_MAGIC = 0x0002_5672;
 const SAVED_HEADER = 16;
 /** The architectural part of the state area lies in front of STATE_TLB; the rest is derived. */
 const SAVED_STATE: number = STATE_TLB;

@@ -19,6 +19,7 @@ import {
   CAUSE_STORE_PAGE_FAULT,
 } from "./isa/causes.ts";
 import { MEM_ATOMIC, MEM_RESERVE, MEM_SIGNED, MEM_SIZE } from "./isa/ir.ts";
+import type { Pmp } from "./pmp.ts";
 import type { HartRam } from "./ram.ts";
 import {
   STATE_EPOCH,
@@ -86,6 +87,11 @@ export class Mmu {
   #fetchBare = false;
   /** True once a superpage was cached, whose entries lie anywhere in the TLB. */
   #superpages = false;
+  /** Physical memory protection; null: everything is allowed. Flush after a change. */
+  pmp: Pmp | null = null;
+  /** Effective privilege of loads and stores, and of fetches, for `pmp`. Set before select(). */
+  dataPrivilege = 0;
+  fetchPrivilege = 0;
   /** Levels of the page table: 3 for Sv39, 4 for Sv48. */
   levels = 3;
   /** Svadu: the hart sets A and D itself; otherwise it faults (Svade). */
@@ -136,7 +142,8 @@ export class Mmu {
     const { base, size, offset } = this.#ram;
     const i32 = this.#i32;
     const root = this.#root * 4096 - base;
-    i32[STATE_WALK_ROOT >> 2] = this.#root >= 0 && this.levels === 3 && root >= 0 && root < size ? offset + root : 0;
+    const isPlain = this.levels === 3 && (this.pmp === null || this.pmp.isOpen(base, base + size));
+    i32[STATE_WALK_ROOT >> 2] = this.#root >= 0 && isPlain && root >= 0 && root < size ? offset + root : 0;
     const read = PTE_V | PTE_R | PTE_A | (this.#user ? PTE_U : 0);
     const care = this.#user || !this.#sum ? PTE_U : 0;
     i32[STATE_WALK_READ_CARE >> 2] = read | care;
@@ -214,6 +221,10 @@ export class Mmu {
       paddr = this.#walk(vaLo, vaHi, access);
       if (paddr < 0) return FAULT;
     }
+    if (this.pmp !== null) {
+      const privilege = access === ACCESS_FETCH ? this.fetchPrivilege : this.dataPrivilege;
+      if (!this.pmp.allows(paddr, access, privilege)) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
+    }
     const inRam = paddr - base;
     if (inRam < 0 || inRam >= size) {
       if (this.#bus === null || access === ACCESS_FETCH) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
@@ -257,7 +268,8 @@ export class Mmu {
               ? (vaLo >>> 21) & 511
               : (vaLo >>> 12) & 511;
       const address = table + vpn * 8 - base;
-      if (address < 0 || address >= size) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
+      if (address < 0 || address >= size || !this.#mayWalk(table, ACCESS_READ))
+        return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
       const at = (offset + address) >>> 2;
       const lo = i32[at];
       const hi = i32[at + 1];
@@ -276,12 +288,18 @@ export class Mmu {
       const want = access === ACCESS_WRITE ? lo | PTE_A | PTE_D : lo | PTE_A;
       if (want !== lo) {
         if (!this.hardwareAd) break;
+        if (!this.#mayWalk(table, ACCESS_WRITE)) return this.#trap(ACCESS_FAULT[access], vaLo, vaHi);
         i32[at] = want;
       }
       // A clean page must take the slow path at its first write, so only a write fills the WRITE TLB.
       return (ppn + (((vaLo >>> 12) | (vaHi << 20)) & span)) * 4096 + (vaLo & 0xfff);
     }
     return this.#trap(PAGE_FAULT[access], vaLo, vaHi);
+  }
+
+  /** Accesses to page tables count as supervisor mode's (Volume II, 3.7.1). */
+  #mayWalk(table: number, access: number): boolean {
+    return this.pmp === null || this.pmp.allows(table, access, 1);
   }
 
   #allowed(pte: number, access: number): boolean {

@@ -2,6 +2,7 @@
  * The board's device tree, in the words of QEMU's `virt`, so that firmware and kernels written for that board find
  * their devices.
  */
+import { CACHE_BLOCK_BYTES, isaString, SUPERVISOR_EXTENSIONS, USER_EXTENSIONS } from "rv64-cpu/isa";
 import { CLINT_TIMEBASE_HZ, PLIC_SOURCES } from "virt-devices";
 import { buildFdt, cells64, type FdtNode, type FdtValue, node } from "./fdt.ts";
 import { CLINT_BASE, MEMORY_MAP, PLIC_BASE, RAM_BASE, RTC_BASE, TEST_FINISHER_BASE, UART0_BASE } from "./memory-map.ts";
@@ -17,7 +18,7 @@ const IRQ_M_TIMER = 7;
 const IRQ_S_EXT = 9;
 const IRQ_M_EXT = 11;
 
-const ISA_EXTENSIONS: readonly string[] = ["i", "m", "a", "f", "d", "c", "zicntr", "zicsr", "zifencei"];
+const ISA_EXTENSIONS: readonly string[] = [...USER_EXTENSIONS, ...SUPERVISOR_EXTENSIONS];
 
 export interface DeviceTreeOptions {
   /** Bytes of RAM. */
@@ -69,8 +70,6 @@ function cpus(): FdtNode {
     compatible: "riscv,cpu-intc",
     phandle: PHANDLE_CPU_INTC,
   });
-  const single = ISA_EXTENSIONS.filter((name) => name.length === 1).join("");
-  const multi = ISA_EXTENSIONS.filter((name) => name.length > 1).map((name) => `_${name}`);
   const cpu = node(
     "cpu@0",
     {
@@ -78,10 +77,12 @@ function cpus(): FdtNode {
       reg: 0,
       status: "okay",
       compatible: "riscv",
-      "riscv,isa": `rv64${single}${multi.join("")}`,
+      "riscv,isa": isaString(ISA_EXTENSIONS),
       "riscv,isa-base": "rv64i",
       "riscv,isa-extensions": ISA_EXTENSIONS,
-      "mmu-type": "riscv,sv39",
+      "riscv,cbom-block-size": CACHE_BLOCK_BYTES,
+      "riscv,cboz-block-size": CACHE_BLOCK_BYTES,
+      "mmu-type": "riscv,sv48",
       phandle: PHANDLE_CPU,
     },
     [interruptController],

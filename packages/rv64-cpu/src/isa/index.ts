@@ -3,5 +3,6 @@ export * from "./causes.ts";
 export * from "./csrs.ts";
 export { expandCompressed } from "./compressed.ts";
 export { disassemble } from "./disassemble.ts";
+export * from "./extensions.ts";
 export * from "./instructions.ts";
 export { F_NAMES, RM_NAMES, X_NAMES } from "./registers.ts";

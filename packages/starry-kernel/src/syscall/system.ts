@@ -51,6 +51,7 @@ import {
   UTSNAME_SYSNAME,
   UTSNAME_VERSION,
 } from "linux-abi";
+import { CACHE_BLOCK_BYTES, USER_EXTENSIONS } from "rv64-cpu/isa";
 import { formatLogRecord } from "../kernel-log.ts";
 import { USER_TOP } from "../mm/address-space.ts";
 import { PAGE_SIZE } from "../mm/frame-allocator.ts";
@@ -258,24 +259,34 @@ const KEY_MIMPID = 2;
 const KEY_BASE_BEHAVIOR = 3;
 const KEY_IMA_EXT_0 = 4;
 const KEY_CPUPERF_0 = 5;
+const KEY_ZICBOZ_BLOCK_SIZE = 6;
 const KEY_HIGHEST_VIRT_ADDRESS = 7;
 const KEY_TIME_CSR_FREQ = 8;
 const KEY_MISALIGNED_SCALAR_PERF = 9;
 const BASE_BEHAVIOR_IMA = 1;
-const EXT_FD = 1;
-const EXT_C = 2;
+/** Bits of IMA_EXT_0 by name of the extension (bit 0 says F and D). */
+const IMA_EXT_0: Readonly<Record<string, number>> = {
+  d: 0,
+  c: 1,
+  zba: 3,
+  zbb: 4,
+  zbs: 5,
+  zicboz: 6,
+  zicond: 35,
+  zihintpause: 36,
+};
 const MISALIGNED_FAST = 3;
-const TIME_CSR_HZ = 10_000_000;
 
+/** What does not depend on the platform. */
 const HWPROBE: ReadonlyMap<number, number> = new Map([
   [KEY_MVENDORID, 0],
   [KEY_MARCHID, 0],
   [KEY_MIMPID, 0],
   [KEY_BASE_BEHAVIOR, BASE_BEHAVIOR_IMA],
-  [KEY_IMA_EXT_0, EXT_FD | EXT_C],
+  [KEY_IMA_EXT_0, USER_EXTENSIONS.reduce((bits, name) => bits + (name in IMA_EXT_0 ? 2 ** IMA_EXT_0[name] : 0), 0)],
   [KEY_CPUPERF_0, MISALIGNED_FAST],
   [KEY_HIGHEST_VIRT_ADDRESS, USER_TOP - 1],
-  [KEY_TIME_CSR_FREQ, TIME_CSR_HZ],
+  [KEY_ZICBOZ_BLOCK_SIZE, CACHE_BLOCK_BYTES],
   [KEY_MISALIGNED_SCALAR_PERF, MISALIGNED_FAST],
 ]);
 
@@ -303,7 +314,7 @@ function sys_riscv_hwprobe(
     const high = memory.scratch.getInt32(4, true);
     const key = high === 0 ? memory.scratch.getUint32(0, true) : -1;
     const asked = memory.scratch.getUint32(12, true) * 4294967296 + memory.scratch.getUint32(8, true);
-    const value = HWPROBE.get(key);
+    const value = key === KEY_TIME_CSR_FREQ ? task.kernel.platform.timebaseHz : HWPROBE.get(key);
     if (flags === 1) {
       if (value === undefined || value !== asked) all = false;
       continue;
