@@ -12,8 +12,11 @@ static uint64_t intloop(int scale) {
   }
   return sum;
 }
-static uint64_t fib_(int n) { return n < 2 ? (uint64_t)n : fib_(n - 1) + fib_(n - 2); }
+/* Calls: noinline keeps gcc from unrolling the recursion ten levels deep, as it does for fibtree. */
+__attribute__((noinline)) static uint64_t fib_(int n) { return n < 2 ? (uint64_t)n : fib_(n - 1) + fib_(n - 2); }
 static uint64_t fib(int scale) { uint64_t s = 0; for (int i = 0; i < scale; i++) s += fib_(29); return s; }
+static uint64_t fibtree_(int n) { return n < 2 ? (uint64_t)n : fibtree_(n - 1) + fibtree_(n - 2); }
+static uint64_t fibtree(int scale) { uint64_t s = 0; for (int i = 0; i < scale; i++) s += fibtree_(29); return s; }
 
 static uint64_t sieve(int scale) {
   static uint8_t composite[1 << 20];
@@ -251,7 +254,7 @@ static uint64_t methods(int scale) {
 }
 
 static const struct { const char *name; uint64_t (*run)(int); } kernels[] = {
-  {"intloop", intloop}, {"fib", fib}, {"sieve", sieve}, {"sha256", sha256}, {"sort", sort}, {"vm", vm}, {"nbody", nbody}, {"matmul", matmul},
+  {"intloop", intloop}, {"fib", fib}, {"fibtree", fibtree}, {"sieve", sieve}, {"sha256", sha256}, {"sort", sort}, {"vm", vm}, {"nbody", nbody}, {"matmul", matmul},
   {"copy", copy}, {"chase", chase}, {"strings", strings}, {"spectral", spectral}, {"linpack", linpack},
   {"copy64", copy64}, {"copy4k", copy4k}, {"copy1m", copy1m}, {"set64", set64}, {"set4k", set4k}, {"set1m", set1m},
   {"stream", stream}, {"atomics", atomics}, {"methods", methods}};

@@ -20,7 +20,11 @@ import {
   MEM_SIZE,
   NEEDS_RNE,
   NEEDS_RTZ,
+  OP_CONST,
   OP_F,
+  OP_IMM,
+  OP_LOCAL,
+  OP_X,
   ST_FP,
   type Statement,
   type Type,
@@ -52,6 +56,7 @@ import type { Accesses, Group } from "./groups.ts";
 import {
   type Block,
   type Insn,
+  MAY_LEAVE,
   OPERANDS,
   READS_F1,
   READS_F2,
@@ -102,7 +107,9 @@ export const ENTRY = 5;
 export const VA32 = 6;
 /** Set when a store hit compiled code in the middle of an instruction. */
 export const STALE = 7;
-export const I32_TEMPS = 8;
+/** Host address that the load of an atomic found, or 0. */
+export const HOST = 8;
+export const I32_TEMPS = 9;
 export const I32_TEMP_COUNT = 3;
 export const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
 export const VA: number = PC_OUT + 1;
@@ -112,6 +119,29 @@ export const FIRST_REGISTER: number = I64_TEMPS + I64_TEMP_COUNT;
 
 /** Instructions of a region at most. */
 export const MAX_REGION = 500;
+
+const SIGNED_LOADS = new Set(["lb", "lbu", "lh", "lhu", "lw"].map((name) => instructionByName(name).id));
+/** Comparisons: 0 or 1. */
+const SMALL_I32 = new Set([w.I64_LT_S, w.I64_LT_U, w.I32_EQZ]);
+
+/** The instructions whose rd is written again before the block can be left, so that its upper half need not exist. */
+function narrowResults(insns: readonly Insn[]): Set<Insn> {
+  const found = new Set<Insn>();
+  // Bit n: xn is written again before the next place at which somebody can look. Backwards.
+  let overwritten = 0;
+  for (let n = insns.length - 1; n >= 0; n--) {
+    const { row, rd } = insns[n];
+    const operands = OPERANDS[row.id];
+    if ((operands & MAY_LEAVE) !== 0 || n === insns.length - 1) {
+      overwritten = 0;
+      continue;
+    }
+    if ((operands & WRITES_X) === 0 || rd === 0) continue;
+    if (((overwritten >>> rd) & 1) !== 0) found.add(insns[n]);
+    overwritten |= 1 << rd;
+  }
+  return found;
+}
 
 /** A double holds every 32-bit integer: these only need a valid rounding mode. */
 const NEVER_ROUNDS = new Set(["fcvt.d.w", "fcvt.d.wu"].map((name) => instructionByName(name).id));
@@ -136,6 +166,13 @@ export abstract class InstructionLowering extends Lowering {
   protected types: readonly Type[] = [];
   /** The current instruction has a store whose effect on code is looked at behind it. */
   #staleable = false;
+  /** Instructions of the block whose result nobody sees in full: it is overwritten before anything can leave. */
+  #narrow: ReadonlySet<Insn> = new Set();
+  /** i32 locals of such results, by register, or -1. */
+  readonly #narrowLocals: Int16Array = new Int16Array(32).fill(-1);
+  /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
+  #inNarrow = 0;
+  #signed = 0;
   /** Local of a double, or -1. */
   #floatLocal = -1;
 
@@ -303,12 +340,16 @@ export abstract class InstructionLowering extends Lowering {
   }
   getX(field: number): void {
     const register = this.registerOf(field);
-    if (register === 0) this.code.i64Const(0);
-    else this.code.get(this.x[register]);
+    if (register === 0) return this.code.i64Const(0);
+    if (((this.#inNarrow >>> register) & 1) === 0) return this.code.get(this.x[register]);
+    this.code.get(this.#narrowLocals[register]);
+    this.code.byte(w.I64_EXTEND_I32_S);
   }
   getX32(field: number): void {
-    if (this.registerOf(field) === 0) return this.code.i32Const(0);
-    this.getX(field);
+    const register = this.registerOf(field);
+    if (register === 0) return this.code.i32Const(0);
+    if (((this.#inNarrow >>> register) & 1) !== 0) return this.code.get(this.#narrowLocals[register]);
+    this.code.get(this.x[register]);
     this.code.byte(w.I32_WRAP_I64);
   }
   getF(field: number): void {
@@ -341,9 +382,82 @@ export abstract class InstructionLowering extends Lowering {
     return (type === I64 ? I64_TEMPS : I32_TEMPS) + same;
   }
   setX(value: Expr): void {
-    if (this.insn.rd === 0) return;
-    this.expr(value);
-    this.code.set(this.x[this.insn.rd]);
+    const { rd } = this.insn;
+    if (rd === 0) return;
+    const bit = 1 << rd;
+    const extends32 = this.#extends32(value);
+    if (extends32 && this.#narrow.has(this.insn)) {
+      this.#expr32(value);
+      if (this.#narrowLocals[rd] < 0) {
+        this.#narrowLocals[rd] = FIRST_REGISTER + this.registerLocals.length;
+        this.registerLocals.push(I32);
+      }
+      this.code.set(this.#narrowLocals[rd]);
+      this.#inNarrow |= bit;
+    } else {
+      this.expr(value);
+      this.code.set(this.x[rd]);
+      this.#inNarrow &= ~bit;
+    }
+    if (extends32) this.#signed |= bit;
+    else this.#signed &= ~bit;
+  }
+
+  // --- 32-bit values ---------------------------------------------------------------------------------------------------------
+  /** Nothing is known about the registers, and all are in their 64-bit locals: the start of block `insns`. */
+  protected startBlock(insns: readonly Insn[]): void {
+    this.#signed = 0;
+    this.#inNarrow = 0;
+    this.#narrow = narrowResults(insns);
+  }
+  /** True if the value is the sign extension of its lower half. */
+  #extends32(e: Expr): boolean {
+    switch (e.op) {
+      case w.I64_EXTEND_I32_S:
+        return true;
+      case w.I64_EXTEND_I32_U: // of a comparison
+        return SMALL_I32.has(e.a?.op ?? 0);
+      case OP_IMM:
+        return true;
+      case OP_CONST:
+        return typeof e.value === "number" && e.value === (e.value | 0);
+      case OP_X: {
+        const register = this.registerOf(e.index);
+        return register === 0 || ((this.#signed >>> register) & 1) !== 0;
+      }
+      case OP_LOCAL:
+        return SIGNED_LOADS.has(this.insn.row.id);
+      case w.I64_ADD:
+        return e.b?.op === OP_IMM && e.a?.op === OP_X && this.registerOf(e.a.index) === 0;
+      case w.I64_AND:
+      case w.I64_OR:
+      case w.I64_XOR:
+        return this.#extends32(e.a as Expr) && this.#extends32(e.b as Expr);
+    }
+    return false;
+  }
+  /** Pushes the lower half of a value for which {@link #extends32} holds. */
+  #expr32(e: Expr): void {
+    const { code } = this;
+    switch (e.op) {
+      case w.I64_EXTEND_I32_S:
+      case w.I64_EXTEND_I32_U:
+        return this.expr(e.a as Expr);
+      case OP_IMM:
+        return this.getImm32();
+      case OP_CONST:
+        return code.i32Const(e.value as number);
+      case OP_X:
+        return this.getX32(e.index);
+      case w.I64_AND:
+      case w.I64_OR:
+      case w.I64_XOR:
+        this.#expr32(e.a as Expr);
+        this.#expr32(e.b as Expr);
+        return code.byte(e.op === w.I64_AND ? w.I32_AND : e.op === w.I64_OR ? w.I32_OR : w.I32_XOR);
+    }
+    this.expr(e);
+    code.byte(w.I32_WRAP_I64);
   }
   setF(value: Expr): void {
     if (value.op === w.I64_REINTERPRET_F64) this.expr(value.a as Expr);
@@ -410,9 +524,14 @@ export abstract class InstructionLowering extends Lowering {
     code.call(this.imports.load);
     this.brIf(this.inside);
     code.set(result);
+    if ((mode & MEM_ATOMIC) !== 0) {
+      code.i32Const(0);
+      code.set(HOST);
+    }
     code.byte(w.ELSE);
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
     else this.#host(array);
+    if ((mode & MEM_ATOMIC) !== 0) code.tee(HOST);
     code.memory(LOAD_OPCODES[mode & 7], member === undefined ? 0 : member.distance - member.group.low);
     code.set(result);
     this.end();
@@ -424,6 +543,13 @@ export abstract class InstructionLowering extends Lowering {
       code.get(this.#groupLocal(member.group.index));
       code.byte(w.I32_EQZ);
       this.ifUnlikely();
+    } else if ((mode & MEM_ATOMIC) !== 0) {
+      // The load in front has found the place.
+      code.get(HOST);
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+      this.expr(address);
+      code.set(VA);
     } else this.#ifSlow(address, mode, TLB_WRITE);
     if ((mode & MEM_ATOMIC) === 0 && SEMANTICS[this.insn.row.id].body.length === 1) {
       if (member !== undefined) this.expr(address);
@@ -454,6 +580,7 @@ export abstract class InstructionLowering extends Lowering {
     }
     code.byte(w.ELSE);
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
+    else if ((mode & MEM_ATOMIC) !== 0) code.get(HOST);
     else this.#host(TLB_WRITE);
     this.expr(value);
     code.memory(STORE_OPCODES[mode & MEM_SIZE], member === undefined ? 0 : member.distance - member.group.low);

@@ -355,6 +355,7 @@ export class RegionLowering extends InstructionLowering {
     this.#current = n;
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
+    this.startBlock(insns);
     for (this.done = 0; this.done < plain; this.done++) {
       this.instruction(insns[this.done]);
     }

@@ -82,7 +82,7 @@ function play(seed: number, compiled: boolean): { trace: string[]; statistics: J
   // Frames in another order than pages, so that running over the end of a page shows.
   const order = [3, 7, 1, 9, 0, 5, 11, 2, 8, 4, 10, 6];
   const rights = order.map(() => random.pick([USER_RWX, USER_RWX, USER_RWX, USER_R, 0]));
-  order.forEach((n, page) => table(leaf(17 + page), frame(2 + n) | BigInt(rights[page])));
+  for (const [page, n] of order.entries()) table(leaf(17 + page), frame(2 + n) | BigInt(rights[page]));
   const compiler = compiled ? createJit({ minBatch: 1, hotCount: 4 }) : undefined;
   const hart = new Hart({ ram, ...(compiler === undefined ? {} : { compiler }) });
   hart.setAddressSpace(0x8_0000 + root, 1);
