@@ -18,58 +18,42 @@ export interface ReadCacheOptions {
   readonly readAhead?: number;
 }
 
-/** Bytes of one request at most. */
-const MAX_REQUEST = 4 << 20;
-
-export class ReadCacheDisk implements BlockDevice {
+/** What disks over something slow share: a bounded cache of chunks, read-ahead, and counting. */
+export abstract class CachedDisk implements BlockDevice {
   readonly size: number;
   readonly blockSize: number = SECTOR_SIZE;
   readonly readOnly: boolean = true;
-  readonly #file: ByteFile;
-  readonly #chunkSize: number;
-  readonly #cache: ChunkCache;
-  readonly #ahead: ReadAhead;
+  protected readonly chunkSize: number;
+  protected readonly cache: ChunkCache;
+  protected readonly ahead: ReadAhead;
   #requests = 0;
   #bytesFetched = 0;
 
-  constructor(file: ByteFile, options: ReadCacheOptions = {}) {
-    this.#file = file;
-    this.#chunkSize = checkChunkSize(options.chunkSize ?? 64 << 10);
-    const cacheBytes = options.cacheBytes ?? 32 << 20;
-    this.#cache = new ChunkCache(cacheBytes);
-    this.#ahead = new ReadAhead(this.#chunkSize, Math.min(options.readAhead ?? 1 << 20, cacheBytes >> 2));
-    this.size = Math.ceil(file.size / SECTOR_SIZE) * SECTOR_SIZE;
+  /** @param byteLength of what is below; `size` is this rounded up to 512. @throws RangeError on a bad chunk size. */
+  protected constructor(byteLength: number, options: ReadCacheOptions) {
+    const { chunkSize = 64 << 10, cacheBytes = 32 << 20, readAhead = 1 << 20 } = options;
+    if (!(chunkSize >= SECTOR_SIZE) || (chunkSize & (chunkSize - 1)) !== 0)
+      throw new RangeError(`"chunkSize" expected power of two >= ${SECTOR_SIZE}, got ${chunkSize}`);
+    this.chunkSize = chunkSize;
+    this.cache = new ChunkCache(cacheBytes);
+    this.ahead = new ReadAhead(chunkSize, Math.min(readAhead, cacheBytes >> 2));
+    this.size = Math.ceil(byteLength / SECTOR_SIZE) * SECTOR_SIZE;
   }
 
-  /** Requests made of the file so far. */
+  /** Requests made so far. */
   get requests(): number {
     return this.#requests;
   }
-  /** Bytes fetched from the file so far. */
+  /** Bytes fetched so far. */
   get bytesFetched(): number {
     return this.#bytesFetched;
   }
   /** Bytes in memory now. */
   get cachedBytes(): number {
-    return this.#cache.byteLength;
+    return this.cache.byteLength;
   }
 
-  readBlock(blockId: number, buf: Uint8Array): number {
-    const error = checkTransfer(this, blockId, buf.length);
-    if (error !== 0) return error;
-    const start = blockId * SECTOR_SIZE;
-    for (let done = 0; done < buf.length; ) {
-      const within = (start + done) % this.#chunkSize;
-      const index = (start + done - within) / this.#chunkSize;
-      const chunk =
-        this.#cache.get(index) ?? this.#fetch(index, Math.floor((start + buf.length - 1) / this.#chunkSize));
-      if (typeof chunk === "number") return chunk;
-      const count = Math.min(buf.length - done, this.#chunkSize - within);
-      buf.set(chunk.subarray(within, within + count), done);
-      done += count;
-    }
-    return 0;
-  }
+  abstract readBlock(blockId: number, buf: Uint8Array): number;
 
   writeBlock(_blockId: number, _buf: Uint8Array): number {
     return -EROFS;
@@ -79,29 +63,54 @@ export class ReadCacheDisk implements BlockDevice {
     return 0;
   }
 
-  /** Fetches chunk `index` and what else is missing up to `last`, in one request. */
-  #fetch(index: number, last: number): Uint8Array | number {
-    const size = this.#chunkSize;
-    let end = index + 1;
-    while (end <= last && !this.#cache.has(end) && (end - index) * size < MAX_REQUEST) end++;
-    const from = index * size;
-    const wanted = Math.min(this.#file.size, end * size + this.#ahead.beyond(from, end * size)) - from;
-    const bytes = new Uint8Array(Math.ceil(wanted / size) * size); // zeros behind the file's end
-    const count = this.#file.readAt(from, bytes.subarray(0, wanted));
-    this.#requests++;
-    if (count < 0) return count;
-    if (count < wanted) return -EIO;
-    this.#bytesFetched += count;
-    for (let at = size; at < bytes.length; at += size) this.#cache.put(index + at / size, bytes.slice(at, at + size));
-    const first = bytes.slice(0, size);
-    this.#cache.put(index, first);
-    return first;
+  protected count(requests: number, bytes: number): void {
+    this.#requests += requests;
+    this.#bytesFetched += bytes;
   }
 }
 
-/** @throws RangeError unless a power of two of 512 or more. */
-export function checkChunkSize(size: number): number {
-  if (!(size >= SECTOR_SIZE) || (size & (size - 1)) !== 0)
-    throw new RangeError(`"chunkSize" expected power of two >= ${SECTOR_SIZE}, got ${size}`);
-  return size;
+/** Bytes of one request at most. */
+const MAX_REQUEST = 4 << 20;
+
+export class ReadCacheDisk extends CachedDisk {
+  readonly #file: ByteFile;
+
+  constructor(file: ByteFile, options: ReadCacheOptions = {}) {
+    super(file.size, options);
+    this.#file = file;
+  }
+
+  override readBlock(blockId: number, buf: Uint8Array): number {
+    const error = checkTransfer(this, blockId, buf.length);
+    if (error !== 0) return error;
+    const start = blockId * SECTOR_SIZE;
+    for (let done = 0; done < buf.length; ) {
+      const within = (start + done) % this.chunkSize;
+      const index = (start + done - within) / this.chunkSize;
+      const chunk = this.cache.get(index) ?? this.#fetch(index, Math.floor((start + buf.length - 1) / this.chunkSize));
+      if (typeof chunk === "number") return chunk;
+      const count = Math.min(buf.length - done, this.chunkSize - within);
+      buf.set(chunk.subarray(within, within + count), done);
+      done += count;
+    }
+    return 0;
+  }
+
+  /** Fetches chunk `index` and what else is missing up to `last`, in one request. */
+  #fetch(index: number, last: number): Uint8Array | number {
+    const size = this.chunkSize;
+    let end = index + 1;
+    while (end <= last && !this.cache.has(end) && (end - index) * size < MAX_REQUEST) end++;
+    const from = index * size;
+    const wanted = Math.min(this.#file.size, end * size + this.ahead.beyond(from, end * size)) - from;
+    const bytes = new Uint8Array(Math.ceil(wanted / size) * size); // zeros behind the file's end
+    const count = this.#file.readAt(from, bytes.subarray(0, wanted));
+    this.count(1, Math.max(0, count));
+    if (count < 0) return count;
+    if (count < wanted) return -EIO;
+    for (let at = size; at < bytes.length; at += size) this.cache.put(index + at / size, bytes.slice(at, at + size));
+    const first = bytes.slice(0, size);
+    this.cache.put(index, first);
+    return first;
+  }
 }

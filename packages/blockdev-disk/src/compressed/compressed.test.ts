@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import * as zlib from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { type BlockDevice, GzipDisk, MemoryFile, ZstdDisk } from "../index.ts";
+import { type BlockDevice, type ByteFile, GzipDisk, MemoryFile, ZstdDisk } from "../index.ts";
 import { inflateRaw } from "./inflate.ts";
 import { decompressZstd } from "./zstd.ts";
 
@@ -44,6 +44,21 @@ function readsAs(disk: BlockDevice, expected: Uint8Array): boolean {
       return false;
   }
   return true;
+}
+
+/** The file, and how much of it has been read. */
+function countReads(file: MemoryFile): ByteFile & { bytesRead: number } {
+  return {
+    bytesRead: 0,
+    size: file.size,
+    readOnly: true,
+    readAt(at, buf) {
+      this.bytesRead += buf.length;
+      return file.readAt(at, buf);
+    },
+    writeAt: () => -30,
+    flush: () => 0,
+  };
 }
 
 const DEFLATE_OPTIONS: zlib.ZlibOptions[] = [
@@ -101,19 +116,9 @@ describe("a gzip image", () => {
   test("opens at once with a saved index", () => {
     const file = new MemoryFile(zlib.gzipSync(data));
     const index = (GzipDisk.open(file) as GzipDisk).saveIndex();
-    let bytesRead = 0;
-    const counted = {
-      size: file.size,
-      readOnly: true,
-      readAt: (at: number, buf: Uint8Array) => {
-        bytesRead += buf.length;
-        return file.readAt(at, buf);
-      },
-      writeAt: () => -30,
-      flush: () => 0,
-    };
+    const counted = countReads(file);
     const disk = GzipDisk.open(counted, { index }) as GzipDisk;
-    expect(bytesRead).toBe(0);
+    expect(counted.bytesRead).toBe(0);
     expect(readsAs(disk, data)).toBe(true);
     expect(GzipDisk.open(new MemoryFile(zlib.gzipSync(data.subarray(1))), { index })).toBe(-22);
     expect(GzipDisk.open(file, { index: index.subarray(0, index.length - 1) })).toBe(-22);
@@ -157,19 +162,9 @@ describe.skipIf(!hasZstd)("a zstd image", () => {
       parts.push(zstd(data.subarray(at, at + (1 << 20)), "--stream-size", String(Math.min(1 << 20, data.length - at))));
     }
     const file = new MemoryFile(Buffer.concat(parts));
-    let bytesRead = 0;
-    const counted = {
-      size: file.size,
-      readOnly: true,
-      readAt: (at: number, buf: Uint8Array) => {
-        bytesRead += buf.length;
-        return file.readAt(at, buf);
-      },
-      writeAt: () => -30,
-      flush: () => 0,
-    };
+    const counted = countReads(file);
     const disk = ZstdDisk.open(counted) as ZstdDisk;
-    expect(bytesRead).toBeLessThan(1000);
+    expect(counted.bytesRead).toBeLessThan(1000);
     expect(readsAs(disk, data)).toBe(true);
   });
 

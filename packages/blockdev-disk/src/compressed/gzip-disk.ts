@@ -9,9 +9,8 @@
  * Saved index, little endian: "STARGZI1", u64 compressed size, u64 size, u32 count, u32 0, then per point u64 output
  * position, u64 bit position in the file, u32 window length and the window.
  */
-import { type BlockDevice, checkTransfer, SECTOR_SIZE } from "../block-device.ts";
 import type { ByteFile } from "../byte-file.ts";
-import { EINVAL, EIO, EROFS } from "../errno.ts";
+import { EINVAL, EIO } from "../errno.ts";
 import { Crc32 } from "../partitions/crc32.ts";
 import {
   Inflate,
@@ -24,7 +23,7 @@ import {
   RUN_STREAM_END,
   WINDOW_SIZE,
 } from "./inflate.ts";
-import { readSpans, SpanCache } from "./span-cache.ts";
+import { SpanDisk } from "./span-disk.ts";
 
 export interface GzipDiskOptions {
   /** Bytes of output between two restart points. Default 2 MiB. */
@@ -52,25 +51,19 @@ const FEXTRA = 4;
 const FNAME = 8;
 const FCOMMENT = 16;
 
-export class GzipDisk implements BlockDevice {
-  readonly size: number;
-  readonly blockSize: number = SECTOR_SIZE;
-  readonly readOnly: boolean = true;
-  /** Bytes that the file decompresses to; `size` is this rounded up to 512. */
-  readonly byteLength: number;
+export class GzipDisk extends SpanDisk {
   readonly #file: ByteFile;
   readonly #points: readonly Point[];
-  readonly #starts: readonly number[];
-  readonly #cache: SpanCache;
   readonly #inflate = new Inflate();
 
   private constructor(file: ByteFile, points: readonly Point[], byteLength: number, options: GzipDiskOptions) {
+    super(
+      points.map((point) => point.output),
+      byteLength,
+      options.cacheBytes ?? 16 << 20,
+    );
     this.#file = file;
     this.#points = points;
-    this.#starts = points.map((point) => point.output);
-    this.byteLength = byteLength;
-    this.size = Math.max(SECTOR_SIZE, Math.ceil(byteLength / SECTOR_SIZE) * SECTOR_SIZE);
-    this.#cache = new SpanCache(options.cacheBytes ?? 16 << 20);
   }
 
   /** -EINVAL when it is no gzip file or the index belongs to another one, -EIO when it is damaged; else the file's -errno. */
@@ -82,25 +75,6 @@ export class GzipDisk implements BlockDevice {
     const indexer = new Indexer(file, options.spanSize ?? 2 << 20);
     const error = indexer.run();
     return error < 0 ? error : new GzipDisk(file, indexer.points, indexer.byteLength, options);
-  }
-
-  /** Bytes of decompressed data in memory now. */
-  get cachedBytes(): number {
-    return this.#cache.byteLength;
-  }
-
-  readBlock(blockId: number, buf: Uint8Array): number {
-    const error = checkTransfer(this, blockId, buf.length);
-    if (error !== 0) return error;
-    return readSpans(blockId * SECTOR_SIZE, buf, this.#starts, this.byteLength, (index) => this.#span(index));
-  }
-
-  writeBlock(_blockId: number, _buf: Uint8Array): number {
-    return -EROFS;
-  }
-
-  flush(): number {
-    return 0;
   }
 
   /** The restart points, for `open`. */
@@ -124,32 +98,27 @@ export class GzipDisk implements BlockDevice {
     return out;
   }
 
-  #span(index: number): Uint8Array | number {
-    const cached = this.#cache.get(index);
-    if (cached !== undefined) return cached;
+  protected override unpack(index: number, byteLength: number): Uint8Array | number {
     const point = this.#points[index];
     const next = this.#points[index + 1];
-    const length = (next?.output ?? this.byteLength) - point.output;
     const from = Math.floor(point.bit / 8);
     const to = next === undefined ? this.#file.size : Math.ceil(next.bit / 8);
     const input = new Uint8Array(to - from + INPUT_PADDING);
     const count = this.#file.readAt(from, input.subarray(0, to - from));
     if (count < 0) return count;
     const window = point.window.length;
-    const buffer = new Uint8Array(window + length + MAX_MATCH);
+    const buffer = new Uint8Array(window + byteLength + MAX_MATCH);
     buffer.set(point.window);
     const inflate = this.#inflate;
     inflate.start(input, count, point.bit % 8);
     inflate.setOutput(buffer, window, 0);
-    while (inflate.outputAt < window + length) {
-      const stopped = inflate.run(window + length, true);
+    while (inflate.outputAt < window + byteLength) {
+      const stopped = inflate.run(window + byteLength, true);
       if (stopped === RUN_OUTPUT_FULL) break;
-      if (stopped === RUN_STREAM_END && inflate.outputAt < window + length) return -EIO; // points lie at every member
+      if (stopped === RUN_STREAM_END && inflate.outputAt < window + byteLength) return -EIO; // points lie at every member
       if (stopped === RUN_BAD) return -EIO;
     }
-    const span = buffer.subarray(window, window + length);
-    this.#cache.put(index, span);
-    return span;
+    return buffer.subarray(window, window + byteLength);
   }
 }
 

@@ -5,10 +5,9 @@
  * frame is a place to begin. A frame of more than `spanSize` bytes, as plain `zstd` makes one of the whole file, is
  * decompressed once to find places to begin inside it; each costs its window (2 MiB at zstd's default level) in memory.
  */
-import { type BlockDevice, checkTransfer, SECTOR_SIZE } from "../block-device.ts";
 import type { ByteFile } from "../byte-file.ts";
-import { EINVAL, EIO, EROFS } from "../errno.ts";
-import { readSpans, SpanCache } from "./span-cache.ts";
+import { EINVAL, EIO } from "../errno.ts";
+import { SpanDisk } from "./span-disk.ts";
 import { decodeBlock, MAX_BLOCK, readFrameHeader, ZstdDecoder, type ZstdFrame, type ZstdState } from "./zstd.ts";
 
 export interface ZstdDiskOptions {
@@ -32,25 +31,19 @@ interface Point {
 const BLOCK_HEADER = 3;
 const MIN_SPAN = 8 << 20;
 
-export class ZstdDisk implements BlockDevice {
-  readonly size: number;
-  readonly blockSize: number = SECTOR_SIZE;
-  readonly readOnly: boolean = true;
-  /** Bytes that the file decompresses to; `size` is this rounded up to 512. */
-  readonly byteLength: number;
+export class ZstdDisk extends SpanDisk {
   readonly #file: ByteFile;
   readonly #points: readonly Point[];
-  readonly #starts: readonly number[];
-  readonly #cache: SpanCache;
   readonly #decoder = new ZstdDecoder();
 
   private constructor(file: ByteFile, points: readonly Point[], byteLength: number, options: ZstdDiskOptions) {
+    super(
+      points.map((point) => point.output),
+      byteLength,
+      options.cacheBytes ?? 32 << 20,
+    );
     this.#file = file;
     this.#points = points;
-    this.#starts = points.map((point) => point.output);
-    this.byteLength = byteLength;
-    this.size = Math.max(SECTOR_SIZE, Math.ceil(byteLength / SECTOR_SIZE) * SECTOR_SIZE);
-    this.#cache = new SpanCache(options.cacheBytes ?? 32 << 20);
   }
 
   /** -EINVAL when it is no zstd file or one that needs a dictionary or a window over 128 MiB, -EIO when it is damaged; else the file's -errno. */
@@ -82,37 +75,10 @@ export class ZstdDisk implements BlockDevice {
     return points.length === 0 ? -EINVAL : new ZstdDisk(file, points, output, options);
   }
 
-  /** Places where decompression can begin. */
-  get spanCount(): number {
-    return this.#points.length;
-  }
-
-  /** Bytes of decompressed data in memory now. */
-  get cachedBytes(): number {
-    return this.#cache.byteLength;
-  }
-
-  readBlock(blockId: number, buf: Uint8Array): number {
-    const error = checkTransfer(this, blockId, buf.length);
-    if (error !== 0) return error;
-    return readSpans(blockId * SECTOR_SIZE, buf, this.#starts, this.byteLength, (index) => this.#span(index));
-  }
-
-  writeBlock(_blockId: number, _buf: Uint8Array): number {
-    return -EROFS;
-  }
-
-  flush(): number {
-    return 0;
-  }
-
-  #span(index: number): Uint8Array | number {
-    const cached = this.#cache.get(index);
-    if (cached !== undefined) return cached;
+  protected override unpack(index: number, byteLength: number): Uint8Array | number {
     const point = this.#points[index];
-    const next = this.#points[index + 1];
     const from = point.window.length;
-    const end = from + (next?.output ?? this.byteLength) - point.output;
+    const end = from + byteLength;
     const buffer = new Uint8Array(end);
     buffer.set(point.window);
     const decoder = this.#decoder;
@@ -126,9 +92,7 @@ export class ZstdDisk implements BlockDevice {
       out = decodeBlock(decoder, blocks.bytes, blocks.at, buffer, out);
       if (out < 0 || (blocks.isLast && out < end)) return -EIO;
     }
-    const span = buffer.subarray(from, end);
-    this.#cache.put(index, span);
-    return span;
+    return buffer.subarray(from, end);
   }
 }
 

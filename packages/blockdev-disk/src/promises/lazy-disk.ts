@@ -9,10 +9,9 @@
  *   const disk = new LazyDisk(await openHttp(url));
  *   const table = await disk.run(() => readPartitionTable(disk));
  */
-import { type BlockDevice, checkTransfer, SECTOR_SIZE } from "../block-device.ts";
-import { ChunkCache, ReadAhead } from "../chunk-cache.ts";
-import { EAGAIN, EROFS } from "../errno.ts";
-import { checkChunkSize, type ReadCacheOptions } from "../read-cache-disk.ts";
+import { checkTransfer, SECTOR_SIZE } from "../block-device.ts";
+import { EAGAIN } from "../errno.ts";
+import { CachedDisk, type ReadCacheOptions } from "../read-cache-disk.ts";
 import { type ByteSource, type ReadOptions, throwIfAborted } from "./byte-source.ts";
 
 export interface LazyDiskOptions extends ReadCacheOptions {
@@ -26,42 +25,18 @@ interface Run {
   readonly missing: Set<number>;
 }
 
-export class LazyDisk implements BlockDevice {
-  readonly size: number;
-  readonly blockSize: number = SECTOR_SIZE;
-  readonly readOnly: boolean = true;
+export class LazyDisk extends CachedDisk {
   readonly #source: ByteSource;
-  readonly #chunkSize: number;
   readonly #maxChunks: number;
-  readonly #cache: ChunkCache;
-  readonly #ahead: ReadAhead;
   readonly #inFlight = new Map<number, Promise<void>>();
   #current: Run | undefined;
-  #requests = 0;
-  #bytesFetched = 0;
 
   constructor(source: ByteSource, options: LazyDiskOptions = {}) {
+    super(source.size, options);
     this.#source = source;
-    this.#chunkSize = checkChunkSize(options.chunkSize ?? 64 << 10);
-    this.#maxChunks = Math.max(1, Math.floor((options.maxRequest ?? 4 << 20) / this.#chunkSize));
-    const cacheBytes = options.cacheBytes ?? 32 << 20;
-    this.#cache = new ChunkCache(cacheBytes);
-    this.#ahead = new ReadAhead(this.#chunkSize, Math.min(options.readAhead ?? 1 << 20, cacheBytes >> 2));
-    this.size = Math.ceil(source.size / SECTOR_SIZE) * SECTOR_SIZE;
+    this.#maxChunks = Math.max(1, Math.floor((options.maxRequest ?? 4 << 20) / this.chunkSize));
   }
 
-  /** Requests made so far. */
-  get requests(): number {
-    return this.#requests;
-  }
-  /** Bytes fetched so far. */
-  get bytesFetched(): number {
-    return this.#bytesFetched;
-  }
-  /** Bytes in memory now. */
-  get cachedBytes(): number {
-    return this.#cache.byteLength;
-  }
   /** Inside `run`: something was not there, so what comes out of this attempt will be thrown away. */
   get isIncomplete(): boolean {
     return (this.#current?.missing.size ?? 0) > 0;
@@ -95,7 +70,7 @@ export class LazyDisk implements BlockDevice {
         await this.#load(missing, options);
       }
     } finally {
-      for (const index of run.pinned) this.#cache.unpin(index);
+      for (const index of run.pinned) this.cache.unpin(index);
     }
   }
 
@@ -103,22 +78,22 @@ export class LazyDisk implements BlockDevice {
   async prefetch(position: number, byteLength: number, options: ReadOptions = {}): Promise<void> {
     const end = Math.min(this.size, position + byteLength);
     const missing: number[] = [];
-    for (let index = Math.floor(position / this.#chunkSize); index * this.#chunkSize < end; index++)
-      if (!this.#cache.has(index)) missing.push(index);
+    for (let index = Math.floor(position / this.chunkSize); index * this.chunkSize < end; index++)
+      if (!this.cache.has(index)) missing.push(index);
     await this.#load(missing, options);
   }
 
   /** -EAGAIN when something has to be fetched first: call it inside `run`. */
-  readBlock(blockId: number, buf: Uint8Array): number {
+  override readBlock(blockId: number, buf: Uint8Array): number {
     const error = checkTransfer(this, blockId, buf.length);
     if (error !== 0) return error;
     const start = blockId * SECTOR_SIZE;
     let complete = true;
     for (let done = 0; done < buf.length; ) {
-      const within = (start + done) % this.#chunkSize;
-      const index = (start + done - within) / this.#chunkSize;
-      const count = Math.min(buf.length - done, this.#chunkSize - within);
-      const chunk = this.#cache.get(index);
+      const within = (start + done) % this.chunkSize;
+      const index = (start + done - within) / this.chunkSize;
+      const count = Math.min(buf.length - done, this.chunkSize - within);
+      const chunk = this.cache.get(index);
       this.#touch(index, chunk === undefined);
       if (chunk === undefined) complete = false;
       else if (complete) buf.set(chunk.subarray(within, within + count), done);
@@ -127,21 +102,13 @@ export class LazyDisk implements BlockDevice {
     return complete ? 0 : -EAGAIN;
   }
 
-  writeBlock(_blockId: number, _buf: Uint8Array): number {
-    return -EROFS;
-  }
-
-  flush(): number {
-    return 0;
-  }
-
   #touch(index: number, isMissing: boolean): void {
     const run = this.#current;
     if (run === undefined) return;
     if (isMissing) run.missing.add(index);
     if (run.pinned.has(index)) return;
     run.pinned.add(index);
-    this.#cache.pin(index);
+    this.cache.pin(index);
   }
 
   /** Fetches chunks (ascending), neighbours in one request. */
@@ -168,25 +135,25 @@ export class LazyDisk implements BlockDevice {
   }
 
   #fetch(index: number, count: number, options: ReadOptions): Promise<void> {
-    const size = this.#chunkSize;
+    const size = this.chunkSize;
     const from = index * size;
-    const beyond = Math.floor(this.#ahead.beyond(from, from + count * size) / size);
+    const beyond = Math.floor(this.ahead.beyond(from, from + count * size) / size);
     let total = count;
     while (
       total < count + beyond &&
       (index + total) * size < this.#source.size &&
-      !this.#cache.has(index + total) &&
+      !this.cache.has(index + total) &&
       !this.#inFlight.has(index + total)
     )
       total++;
     const wanted = Math.min(this.#source.size, from + total * size) - from;
-    this.#requests++;
+    this.count(1, 0);
     const work = this.#source.read(from, wanted, options).then((bytes) => {
-      this.#bytesFetched += bytes.length;
+      this.count(0, bytes.length);
       for (let i = 0; i < total; i++) {
         const chunk = new Uint8Array(size); // zeros behind the source's end
         chunk.set(bytes.subarray(i * size, (i + 1) * size));
-        this.#cache.put(index + i, chunk);
+        this.cache.put(index + i, chunk);
       }
     });
     const done = work.finally(() => {
