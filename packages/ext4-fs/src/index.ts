@@ -13,6 +13,7 @@ export { closeVolume, openVolume } from "./mount.ts";
 export { type InodeType, PathInode } from "./path-inode.ts";
 export { type ImageEntry, populate, type PopulateResult } from "./populate.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";
+export { tarEntries } from "./tar.ts";
 export { EXT4_SUPER_MAGIC, Superblock } from "./superblock.ts";
 export { Ext4FileSystem, type Ext4Options } from "./vfs/file-system.ts";
 export { Ext4Inode } from "./vfs/inode.ts";

@@ -8,6 +8,7 @@
  * others wait long enough. (Documentation/filesystems/ext4/mmp.rst)
  */
 import { EBUSY, EUCLEAN } from "linux-abi";
+import { allocateBlocks, type Run } from "./allocator/blocks.ts";
 import { crc32c } from "./checksum/crc32c.ts";
 import { Ext4Error } from "./errors.ts";
 import { EXT4_FEATURE_INCOMPAT_MMP } from "./features.ts";
@@ -103,6 +104,21 @@ export function openProtection(volume: Volume): MountProtection | undefined | Ex
     `mmp: the volume is ${who}${node === "" ? "" : ` on ${node}`}${device === "" ? "" : ` (${device})`}; if it is not, tune2fs -f -E clear_mmp says so`,
     { errno: EBUSY, block },
   );
+}
+
+/** Gives a new volume its block. Within an operation. */
+export function makeProtection(volume: Volume): number {
+  const run: Run = { start: 0, count: 0, charged: 0 };
+  const error = allocateBlocks(volume, volume.geometry.firstDataBlock + 1, 1, run);
+  if (error < 0) return error;
+  volume.superblock.setU32(S_MMP_BLOCK, run.start);
+  volume.superblock.setU32(S_MMP_BLOCK + 4, Math.floor(run.start / 0x1_0000_0000));
+  volume.superblock.setU16(S_MMP_INTERVAL, DEFAULT_INTERVAL);
+  const data = new Uint8Array(volume.blockSize);
+  const view = new DataView(data.buffer);
+  view.setUint32(0, MMP_MAGIC, true);
+  view.setUint16(M_CHECK_INTERVAL, DEFAULT_INTERVAL, true);
+  return new MountProtection(volume, run.start, data).release();
 }
 
 function text(bytes: Uint8Array): string {

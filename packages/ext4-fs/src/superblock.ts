@@ -64,6 +64,8 @@ export const S_FREE_BLOCKS_COUNT_HI = 0x158;
 export const S_MIN_EXTRA_ISIZE = 0x15c;
 export const S_WANT_EXTRA_ISIZE = 0x15e;
 export const S_FLAGS = 0x160;
+export const S_RAID_STRIDE = 0x164;
+export const S_RAID_STRIPE_WIDTH = 0x170;
 /** Multiple mount protection: seconds between updates, and its block. */
 export const S_MMP_INTERVAL = 0x166;
 export const S_MMP_BLOCK = 0x168;

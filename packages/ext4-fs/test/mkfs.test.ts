@@ -25,6 +25,26 @@ const CASES: readonly [size: number, options: Partial<MkfsOptions>, mke2fs: read
   [64 * MIB, { inodeSize: 128 }, ["-I", "128"]],
   [64 * MIB, { inodeCount: 50_000, reservedPercent: 0 }, ["-N", "50000", "-m", "0"]],
   [3000 * MIB, { blockSize: 1024 }, ["-b", "1024"]],
+  [64 * MIB, { type: "ext2" }, ["-t", "ext2"]],
+  [64 * MIB, { type: "ext3" }, ["-t", "ext3"]],
+  [700 * MIB, { type: "ext3", inodeSize: 128 }, ["-t", "ext3", "-I", "128"]],
+  [64 * MIB, { type: "ext3", features: ["uninit_bg"] }, ["-t", "ext3", "-O", "uninit_bg"]],
+  [64 * MIB, { features: ["^extent", "^64bit"] }, ["-O", "^extent,^64bit"]],
+  [64 * MIB, { features: ["inline_data", "large_dir", "ea_inode"] }, ["-O", "inline_data,large_dir,ea_inode"]],
+  [300 * MIB, { features: ["meta_bg", "^resize_inode"] }, ["-O", "meta_bg,^resize_inode"]],
+  [300 * MIB, { features: ["sparse_super2"] }, ["-O", "sparse_super2"]],
+  [64 * MIB, { features: ["quota", "project"] }, ["-O", "quota,project"]],
+  [64 * MIB, { blockSize: 4096, features: ["quota"] }, ["-b", "4096", "-O", "quota"]],
+  [64 * MIB, { features: ["mmp", "verity", "stable_inodes"] }, ["-O", "mmp,verity,stable_inodes"]],
+  [64 * MIB, { features: ["fast_commit"] }, ["-O", "fast_commit"]],
+  [200 * MIB, { blockSize: 4096, features: ["bigalloc"] }, ["-b", "4096", "-O", "bigalloc"]],
+  [200 * MIB, { features: ["bigalloc"], clusterSize: 8192 }, ["-O", "bigalloc", "-C", "8192"]],
+  [64 * MIB, { blocksPerGroup: 2048, blockSize: 2048 }, ["-g", "2048", "-b", "2048"]],
+  [
+    64 * MIB,
+    { blockSize: 4096, lastMounted: "/mnt/x", errors: "remount-ro", stride: 16, stripeWidth: 64 },
+    ["-b", "4096", "-M", "/mnt/x", "-e", "remount-ro", "-E", "stride=16,stripe_width=64"],
+  ],
 ];
 
 function make(size: number, options: Partial<MkfsOptions>): MemoryDisk {
@@ -67,6 +87,19 @@ const COMPARED = [
   "Total journal blocks",
   "Free inodes",
   "Filesystem volume name",
+  "Last mounted on",
+  "Errors behavior",
+  "RAID stride",
+  "RAID stripe width",
+  "Cluster size",
+  "Clusters per group",
+  "User quota inode",
+  "Group quota inode",
+  "Project quota inode",
+  "Fast commit length",
+  "Backup block groups",
+  "First meta block group",
+  "MMP update interval",
 ];
 
 test.skipIf(!hasE2fsprogs).each(CASES)(
@@ -155,8 +188,41 @@ test("options that make no file system are refused", () => {
   const disk = new MemoryDisk(16 * MIB);
   expect(() => mkfs(disk, {})).toThrow(TypeError);
   expect(() => mkfs(disk, { uuid: UUID, blockSize: 3000 })).toThrow(RangeError);
-  expect(() => mkfs(disk, { uuid: UUID, features: ["bigalloc"] })).toThrow("cannot make bigalloc");
+  expect(() => mkfs(disk, { uuid: UUID, features: ["casefold"] })).toThrow("cannot make casefold");
   expect(() => mkfs(disk, { uuid: UUID, features: ["nonsense"] })).toThrow("nonsense is unknown");
   expect(() => mkfs(disk, { uuid: "short" })).toThrow(RangeError);
   expect(() => mkfs(new MemoryDisk(32 << 10), { uuid: UUID })).toThrow(RangeError);
 });
+
+test.skipIf(!hasE2fsprogs).each(CASES)(
+  "a volume of %i bytes made with %o holds files, and e2fsck agrees",
+  (size, options) => {
+    const disk = make(size, options);
+    const fs = new Ext4FileSystem(disk, { now: () => ({ sec: 1_700_000_000, nsec: 0 }) });
+    const dir = fs.root().mkdir("d", { mode: 0o755, uid: 1, gid: 2, rdev: 0 }) as Ext4Inode;
+    for (let i = 0; i < 60; i++) {
+      const file = dir.create(`file ${i}`, { mode: 0o100644, uid: i, gid: 2, rdev: 0 });
+      if (typeof file === "number") break; // the smallest volume is full
+      file.writeAt(0, new Uint8Array(i * 300).fill(i));
+    }
+    expect(fs.unmount()).toBe(0);
+    const path = workspace.file("filled.img");
+    saveImage(disk, path);
+    expect(fsckProblems(path)).toBeUndefined();
+  },
+);
+
+test.skipIf(!hasE2fsprogs)(
+  "with lazy_itable_init the tables of used groups are zeroed when inodes come into use",
+  () => {
+    const disk = MemoryDisk.over(new Uint8Array(64 * MIB).fill(0xa5));
+    mkfs(disk, { uuid: UUID, lazyItableInit: true, lazyJournalInit: true });
+    const fs = new Ext4FileSystem(disk);
+    for (let i = 0; i < 3000; i++)
+      expect(typeof fs.root().create(`f${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 })).toBe("object");
+    expect(fs.unmount()).toBe(0);
+    const path = workspace.file("lazy.img");
+    saveImage(disk, path);
+    expect(fsckProblems(path)).toBeUndefined();
+  },
+);

@@ -16,7 +16,9 @@ import type { Volume } from "../volume.ts";
 export function allocateInode(volume: Volume, parent: CoreInode, isDirectory: boolean): CoreInode | number {
   const { geometry: g, groups } = volume;
   const parentGroup = Math.floor((parent.ino - 1) / g.inodesPerGroup);
-  const spread = isDirectory && (parent.ino === EXT4_ROOT_INO || parent.hasFlag(EXT4_TOPDIR_FL));
+  // The very first directory, lost+found, lies at the front.
+  const isFirst = volume.freeInodes === g.inodesCount - g.firstInode + 1;
+  const spread = isDirectory && !isFirst && (parent.ino === EXT4_ROOT_INO || parent.hasFlag(EXT4_TOPDIR_FL));
   const first = spread ? roomiestGroup(volume, parentGroup) : parentGroup;
   for (let i = 0; i < g.groupCount; i++) {
     const group = (first + i) % g.groupCount;

@@ -178,7 +178,7 @@ export function retargetInline(
 }
 
 /** Moves an inline directory to a block. 0 or -errno; on -ENOSPC it is as it was. */
-function spillDirectory(volume: Volume, dir: CoreInode): number {
+export function spillDirectory(volume: Volume, dir: CoreInode): number {
   const content = readInline(volume, dir);
   if (typeof content === "number") return content;
   let error = clearInline(volume, dir);

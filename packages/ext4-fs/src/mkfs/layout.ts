@@ -4,9 +4,10 @@
  * With flex_bg the bitmaps and tables of a flex group lie together at its front: all block bitmaps, all inode bitmaps, all
  * tables. Other groups hold nothing but superblock copies, so their bitmaps need not be written (BLOCK_UNINIT).
  */
-import { setBits } from "../bitmap.ts";
+import { countZeros, setBits } from "../bitmap.ts";
 import {
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
+  EXT4_FEATURE_COMPAT_SPARSE_SUPER2,
   EXT4_FEATURE_INCOMPAT_CSUM_SEED,
   EXT4_FEATURE_INCOMPAT_FLEX_BG,
 } from "../features.ts";
@@ -16,10 +17,10 @@ import {
   EXT2_FLAGS_SIGNED_HASH,
   EXT4_DEFM_ACL,
   EXT4_DEFM_XATTR_USER,
-  EXT4_ERRORS_CONTINUE,
   EXT4_GOOD_OLD_FIRST_INO,
   EXT4_SUPER_MAGIC,
   EXT4_VALID_FS,
+  S_BACKUP_BGS,
   S_BLOCKS_COUNT_HI,
   S_BLOCKS_COUNT_LO,
   S_BLOCKS_PER_GROUP,
@@ -40,6 +41,7 @@ import {
   S_INODE_SIZE,
   S_INODES_COUNT,
   S_INODES_PER_GROUP,
+  S_LAST_MOUNTED,
   S_LASTCHECK,
   S_LOG_BLOCK_SIZE,
   S_LOG_CLUSTER_SIZE,
@@ -50,6 +52,8 @@ import {
   S_MKFS_TIME,
   S_R_BLOCKS_COUNT_HI,
   S_R_BLOCKS_COUNT_LO,
+  S_RAID_STRIDE,
+  S_RAID_STRIPE_WIDTH,
   S_RESERVED_GDT_BLOCKS,
   S_REV_LEVEL,
   S_STATE,
@@ -70,7 +74,7 @@ export interface GroupLayout {
   inodeTable: number;
   /** Bits in use, or undefined for a group with nothing but superblock copies. */
   bits: Uint8Array | undefined;
-  usedBlocks: number;
+  usedClusters: number;
 }
 
 export interface Layout {
@@ -103,8 +107,9 @@ function fillSuperblock(plan: MkfsPlan, blocksCount: number): Superblock {
   const sb = new Superblock(new Uint8Array(SUPERBLOCK_SIZE));
   const { blockSize, inodeSize } = plan;
   const logBlockSize = Math.log2(blockSize) - 10;
-  const firstDataBlock = blockSize === 1024 ? 1 : 0;
-  const blocksPerGroup = Math.min(blockSize * 8, 65528);
+  const ratio = plan.clusterSize / blockSize;
+  const firstDataBlock = blockSize === 1024 && ratio === 1 ? 1 : 0;
+  const { blocksPerGroup } = plan;
   const groupCount = Math.ceil((blocksCount - firstDataBlock) / blocksPerGroup);
   const inodesPerBlock = blockSize / inodeSize;
   const wantedPerGroup = Math.max(16, Math.ceil(plan.inodeCount / groupCount));
@@ -119,9 +124,9 @@ function fillSuperblock(plan: MkfsPlan, blocksCount: number): Superblock {
   sb.setSplit(S_R_BLOCKS_COUNT_LO, S_R_BLOCKS_COUNT_HI, Math.floor((blocksCount * plan.reservedPercent) / 100));
   sb.setU32(S_FIRST_DATA_BLOCK, firstDataBlock);
   sb.setU32(S_LOG_BLOCK_SIZE, logBlockSize);
-  sb.setU32(S_LOG_CLUSTER_SIZE, logBlockSize);
+  sb.setU32(S_LOG_CLUSTER_SIZE, logBlockSize + Math.log2(ratio));
   sb.setU32(S_BLOCKS_PER_GROUP, blocksPerGroup);
-  sb.setU32(S_CLUSTERS_PER_GROUP, blocksPerGroup);
+  sb.setU32(S_CLUSTERS_PER_GROUP, blocksPerGroup / ratio);
   sb.setU32(S_INODES_PER_GROUP, inodesPerGroup);
   sb.setU32(S_WTIME, plan.now.sec >>> 0);
   sb.setU32(S_LASTCHECK, plan.now.sec >>> 0);
@@ -129,13 +134,20 @@ function fillSuperblock(plan: MkfsPlan, blocksCount: number): Superblock {
   sb.setU16(S_MAX_MNT_COUNT, 0xffff);
   sb.setU16(S_MAGIC, EXT4_SUPER_MAGIC);
   sb.setU16(S_STATE, EXT4_VALID_FS);
-  sb.setU16(S_ERRORS, EXT4_ERRORS_CONTINUE);
+  sb.setU16(S_ERRORS, plan.errors);
   sb.setU32(S_REV_LEVEL, 1);
   sb.setU32(S_FIRST_INO, EXT4_GOOD_OLD_FIRST_INO);
   sb.setU16(S_INODE_SIZE, inodeSize);
   sb.bytes.set(plan.uuid, S_UUID);
   sb.bytes.set(plan.label, S_VOLUME_NAME);
+  sb.bytes.set(plan.lastMounted, S_LAST_MOUNTED);
   sb.bytes.set(plan.hashSeed, S_HASH_SEED);
+  sb.setU16(S_RAID_STRIDE, plan.stride);
+  sb.setU32(S_RAID_STRIPE_WIDTH, plan.stripeWidth);
+  if (sb.hasCompat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) {
+    if (plan.backupSuperblocks > 0 && groupCount > 1) sb.setU32(S_BACKUP_BGS, 1);
+    if (plan.backupSuperblocks > 1 && groupCount > 2) sb.setU32(S_BACKUP_BGS + 4, groupCount - 1);
+  }
   sb.bytes[S_DEF_HASH_VERSION] = 1; // half MD4
   sb.setU32(S_FLAGS, EXT2_FLAGS_SIGNED_HASH);
   sb.setU16(S_DESC_SIZE, sb.has64bit ? 64 : 0);
@@ -167,7 +179,7 @@ function placeGroups(sb: Superblock, g: Geometry): GroupLayout[] {
     inodeBitmap: 0,
     inodeTable: 0,
     bits: undefined,
-    usedBlocks: groupSuperBlocks(sb, g, group),
+    usedClusters: Math.ceil(frontBlocks(sb, g, group) / (g.clusterSize / g.blockSize)),
   }));
   const flexSize = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_FLEX_BG) ? g.groupsPerFlex : 1;
   for (let first = 0; first < g.groupCount; first += flexSize) {
@@ -178,6 +190,12 @@ function placeGroups(sb: Superblock, g: Geometry): GroupLayout[] {
     for (let i = first; i < end; i++) groups[i].inodeTable = placer.take(g.itableBlocks);
   }
   return groups;
+}
+
+/** Blocks in front of a group that are taken: superblock and descriptors, and with clusters of 1 KiB blocks the boot block. */
+function frontBlocks(sb: Superblock, g: Geometry, group: number): number {
+  const boot = group === 0 && g.blockSize === 1024 && g.firstDataBlock === 0 ? 1 : 0;
+  return groupSuperBlocks(sb, g, group) + boot;
 }
 
 /** Hands out blocks from the front of a group on, over the following ones if need be, around superblock copies. */
@@ -193,7 +211,7 @@ class Placer {
     this.#g = g;
     this.#groups = groups;
     this.#group = group;
-    this.#bit = groupSuperBlocks(sb, g, group);
+    this.#bit = frontBlocks(sb, g, group);
   }
 
   /** The first of `count` consecutive blocks in one group. @throws RangeError when the volume is full. */
@@ -201,23 +219,35 @@ class Placer {
     while (this.#bit + count > groupBlocks(this.#g, this.#group)) {
       this.#group++;
       if (this.#group >= this.#g.groupCount) throw new RangeError("the volume is too small for its inode tables");
-      this.#bit = groupSuperBlocks(this.#sb, this.#g, this.#group);
+      this.#bit = frontBlocks(this.#sb, this.#g, this.#group);
     }
     const layout = this.#groups[this.#group];
     layout.bits ??= initialBits(this.#sb, this.#g, this.#group);
-    setBits(layout.bits, this.#bit, count);
-    layout.usedBlocks += count;
+    const ratio = this.#g.clusterSize / this.#g.blockSize;
+    const first = Math.floor(this.#bit / ratio);
+    setBits(layout.bits, first, Math.ceil((this.#bit + count) / ratio) - first);
+    layout.usedClusters = this.#g.blockSize * 8 - countZeros(layout.bits, this.#g.blockSize * 8) - this.#behind();
     const block = groupStart(this.#g, this.#group) + this.#bit;
     this.#bit += count;
     return block;
   }
+
+  /** Bits of the group's bitmap that stand for nothing. */
+  #behind(): number {
+    return this.#g.blockSize * 8 - groupClusters(this.#g, this.#group);
+  }
+}
+
+/** Bits of a group's bitmap that stand for clusters. */
+export function groupClusters(g: Geometry, group: number): number {
+  return Math.ceil(groupBlocks(g, group) / (g.clusterSize / g.blockSize));
 }
 
 /** A group's bitmap with nothing but superblock copies and the bits behind its end. */
 export function initialBits(sb: Superblock, g: Geometry, group: number): Uint8Array {
   const bits = new Uint8Array(g.blockSize);
-  setBits(bits, 0, groupSuperBlocks(sb, g, group));
-  const count = groupBlocks(g, group);
+  setBits(bits, 0, Math.ceil(frontBlocks(sb, g, group) / (g.clusterSize / g.blockSize)));
+  const count = groupClusters(g, group);
   setBits(bits, count, g.blockSize * 8 - count);
   return bits;
 }

@@ -13,8 +13,12 @@ import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
+  EXT4_FEATURE_INCOMPAT_META_BG,
+  EXT4_FEATURE_INCOMPAT_MMP,
+  EXT4_FEATURE_RO_COMPAT_GDT_CSUM,
+  EXT4_FEATURE_RO_COMPAT_QUOTA,
 } from "../features.ts";
-import { descriptorBlock, groupBlocks, groupHasSuper, groupStart } from "../geometry.ts";
+import { descriptorBlock, type Geometry, groupHasSuper, groupStart } from "../geometry.ts";
 import {
   type DescriptorFormat,
   EXT4_BG_BLOCK_UNINIT,
@@ -27,6 +31,8 @@ import {
   EXT4_ROOT_INO,
   S_BLOCK_GROUP_NR,
   S_FEATURE_COMPAT,
+  S_FEATURE_INCOMPAT,
+  S_FEATURE_RO_COMPAT,
   S_FREE_BLOCKS_COUNT_HI,
   S_FREE_BLOCKS_COUNT_LO,
   S_FREE_INODES_COUNT,
@@ -41,8 +47,10 @@ import {
 } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
 import { overheadBlocks } from "../statfs.ts";
-import { initialBits, type Layout, layOut } from "./layout.ts";
+import { groupClusters, initialBits, type Layout, layOut } from "./layout.ts";
 import { type MkfsOptions, type MkfsPlan, planMkfs } from "./options.ts";
+import { makeQuotaFiles } from "../quota/make-quota.ts";
+import { makeProtection } from "../mmp.ts";
 import { makeJournal, makeOrphanFile, makeResizeInode, makeRoot } from "./reserved.ts";
 
 /** Makes an ext4 file system on `device`. @throws TypeError, RangeError on bad options; Ext4Error when the device fails or is too small. */
@@ -68,26 +76,29 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
   const write = (block: number, data: Uint8Array): number => device.writeBlock(block * unit, data);
   const later = EXT4_FEATURE_COMPAT_HAS_JOURNAL | EXT4_FEATURE_COMPAT_ORPHAN_FILE;
   sb.setU32(S_FEATURE_COMPAT, plan.compat & ~later);
+  sb.setU32(S_FEATURE_INCOMPAT, plan.incompat & ~EXT4_FEATURE_INCOMPAT_MMP);
+  sb.setU32(S_FEATURE_RO_COMPAT, plan.roCompat & ~EXT4_FEATURE_RO_COMPAT_QUOTA);
 
   const format: DescriptorFormat = {
     size: g.descSize,
-    checksum: sb.hasMetadataCsum ? "crc32c" : "none",
+    checksum: sb.hasMetadataCsum ? "crc32c" : sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_GDT_CSUM) ? "crc16" : "none",
     checksumSeed: sb.checksumSeed(),
     uuid: sb.uuid,
   };
   const table = new Uint8Array(g.gdtBlocks * g.blockSize);
   const view = new DataView(table.buffer);
   const reservedInodes = g.firstInode - 1;
+  const ratio = g.clusterSize / g.blockSize;
   let freeBlocks = 0;
   for (let group = 0; group < g.groupCount; group++) {
     const gd = new GroupDescriptor(table, view, group * g.descSize, g.descSize);
-    const { blockBitmap, inodeBitmap, inodeTable, bits, usedBlocks } = groups[group];
+    const { blockBitmap, inodeBitmap, inodeTable, bits, usedClusters } = groups[group];
     gd.blockBitmap = blockBitmap;
     gd.inodeBitmap = inodeBitmap;
     gd.inodeTable = inodeTable;
-    gd.freeBlocks = groupBlocks(g, group) - usedBlocks;
+    gd.freeBlocks = groupClusters(g, group) - usedClusters;
     gd.freeInodes = g.inodesPerGroup - (group === 0 ? reservedInodes : 0);
-    freeBlocks += gd.freeBlocks;
+    freeBlocks += gd.freeBlocks * ratio;
     const lazy = format.checksum !== "none";
     // The last group's bitmap is always written: its end cannot be derived by older tools.
     const blockUninit = lazy && bits === undefined && group !== g.groupCount - 1;
@@ -95,7 +106,7 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
     gd.flags =
       (blockUninit ? EXT4_BG_BLOCK_UNINIT : 0) |
       (inodeUninit ? EXT4_BG_INODE_UNINIT : 0) |
-      (lazy ? EXT4_BG_INODE_ZEROED : 0);
+      (lazy && !plan.lazyItable ? EXT4_BG_INODE_ZEROED : 0);
     gd.itableUnused = lazy ? g.inodesPerGroup - (group === 0 ? reservedInodes : 0) : 0;
     if (!blockUninit) {
       const bitmap = bits ?? initialBits(sb, g, group);
@@ -115,7 +126,8 @@ function writeBareVolume(device: BlockDevice, plan: MkfsPlan, layout: Layout): n
     }
     gd.updateChecksum(group, format);
     if (!plan.prezeroed) {
-      const error = zero(write, g.blockSize, inodeTable, g.itableBlocks);
+      const inUse = group === 0 ? Math.ceil(reservedInodes / g.inodesPerBlock) : 0;
+      const error = zero(write, g.blockSize, inodeTable, lazy && plan.lazyItable ? inUse : g.itableBlocks);
       if (error < 0) return error;
     }
   }
@@ -162,11 +174,14 @@ function fillVolume(volume: Volume, plan: MkfsPlan): number {
   if (started < 0) return started;
   let error = makeRoot(volume, plan.rootOwner);
   if (error === 0 && (plan.compat & EXT4_FEATURE_COMPAT_RESIZE_INODE) !== 0) error = makeResizeInode(volume);
-  if (error === 0 && plan.journalBlocks > 0) error = makeJournal(volume, plan.journalBlocks, plan.prezeroed);
+  if (error === 0 && plan.journalBlocks > 0)
+    error = makeJournal(volume, plan.journalBlocks, plan.fastCommitBlocks, plan.prezeroed || plan.lazyJournal);
   if (error === 0 && (plan.compat & EXT4_FEATURE_COMPAT_ORPHAN_FILE) !== 0) {
     const root = volume.inode(EXT4_ROOT_INO);
     error = typeof root === "number" ? root : makeOrphanFile(volume, root);
   }
+  if (error === 0 && (plan.incompat & EXT4_FEATURE_INCOMPAT_MMP) !== 0) error = makeProtection(volume);
+  if (error === 0) error = makeQuotaFiles(volume, plan.quotaKinds);
   return volume.end(error);
 }
 
@@ -176,23 +191,41 @@ function finish(volume: Volume, plan: MkfsPlan): void {
   const { geometry: g } = volume;
   check(volume.sync(true), "cannot write the new volume");
   sb.setU32(S_FEATURE_COMPAT, plan.compat);
+  sb.setU32(S_FEATURE_INCOMPAT, plan.incompat);
+  sb.setU32(S_FEATURE_RO_COMPAT, plan.roCompat);
   sb.setU16(S_MNT_COUNT, 0);
   sb.setU32(S_MTIME, 0);
   sb.setU32(S_KBYTES_WRITTEN, 0);
   sb.setU32(S_WTIME, plan.now.sec >>> 0);
-  sb.setU32(S_OVERHEAD_CLUSTERS, overheadBlocks(volume));
+  sb.setU32(S_OVERHEAD_CLUSTERS, Math.floor(overheadBlocks(volume) / volume.clusterBlocks));
   check(stopWriting(volume), "cannot write the superblock");
-  const table = new Uint8Array(g.gdtBlocks * g.blockSize);
-  check(volume.readBlocks(g.firstDataBlock + 1, table), "cannot read the descriptors");
+  const block = new Uint8Array(g.blockSize);
   for (let group = 1; group < g.groupCount; group++) {
     if (!groupHasSuper(sb, group)) continue;
     const copy = new Superblock(new Uint8Array(g.blockSize));
     copy.bytes.set(sb.bytes);
     copy.setU16(S_BLOCK_GROUP_NR, group);
     copy.updateChecksum();
-    const start = groupStart(g, group);
-    check(volume.writeBlocks(start, copy.bytes), "cannot write a superblock copy");
-    check(volume.writeBlocks(start + 1, table), "cannot write a descriptor copy");
+    check(volume.writeBlocks(groupStart(g, group), copy.bytes), "cannot write a superblock copy");
+  }
+  for (let index = 0; index < g.gdtBlocks; index++) {
+    check(volume.readBlocks(descriptorBlock(sb, g, index), block), "cannot read the descriptors");
+    for (const at of descriptorCopies(sb, g, index))
+      check(volume.writeBlocks(at, block), "cannot write a descriptor copy");
   }
   check(volume.flushDevice(), "cannot flush the device");
+}
+
+/** Where the copies of a block of descriptors go: beside the superblock copies, or (meta_bg) in its own second and last group. */
+function descriptorCopies(sb: Superblock, g: Geometry, index: number): number[] {
+  if (sb.hasIncompat(EXT4_FEATURE_INCOMPAT_META_BG) && index >= g.firstMetaGroup) {
+    const first = index * g.descPerBlock;
+    return [first + 1, first + g.descPerBlock - 1]
+      .filter((group) => group < g.groupCount)
+      .map((group) => groupStart(g, group) + (groupHasSuper(sb, group) ? 1 : 0));
+  }
+  const copies: number[] = [];
+  for (let group = 1; group < g.groupCount; group++)
+    if (groupHasSuper(sb, group)) copies.push(groupStart(g, group) + 1 + index);
+  return copies;
 }

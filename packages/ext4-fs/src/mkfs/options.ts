@@ -5,17 +5,21 @@ import type { BlockDevice } from "blockdev-disk";
 import {
   EXT4_FEATURE_COMPAT_DIR_INDEX,
   EXT4_FEATURE_COMPAT_EXT_ATTR,
+  EXT4_FEATURE_COMPAT_FAST_COMMIT,
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
   EXT4_FEATURE_INCOMPAT_64BIT,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
   EXT4_FEATURE_INCOMPAT_FILETYPE,
   EXT4_FEATURE_INCOMPAT_FLEX_BG,
+  EXT4_FEATURE_RO_COMPAT_BIGALLOC,
   EXT4_FEATURE_RO_COMPAT_DIR_NLINK,
   EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE,
   EXT4_FEATURE_RO_COMPAT_HUGE_FILE,
   EXT4_FEATURE_RO_COMPAT_LARGE_FILE,
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
+  EXT4_FEATURE_RO_COMPAT_PROJECT,
+  EXT4_FEATURE_RO_COMPAT_QUOTA,
   EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER,
   findFeature,
 } from "../features.ts";
@@ -24,6 +28,8 @@ import type { Time } from "../volume.ts";
 export interface MkfsOptions {
   /** Bytes to use of the device. Default: all. */
   readonly size?: number;
+  /** -t: the features to begin with, as mke2fs.conf lists them. Default "ext4". */
+  readonly type?: "ext2" | "ext3" | "ext4";
   /** -b: 1024, 2048 or 4096 (up to 65536). Default: 1024 below 512 MiB, else 4096. */
   readonly blockSize?: number;
   /** -I: bytes per inode, a power of two from 128 on. Default 256. */
@@ -32,6 +38,10 @@ export interface MkfsOptions {
   readonly bytesPerInode?: number;
   /** -N: number of inodes, instead of bytesPerInode. */
   readonly inodeCount?: number;
+  /** -g: blocks per group, a multiple of 8. Default: what one bitmap block covers. */
+  readonly blocksPerGroup?: number;
+  /** -C: bytes per cluster with the feature bigalloc, a power of two. Default 16 blocks. */
+  readonly clusterSize?: number;
   /** -L: volume name, up to 16 bytes. */
   readonly label?: string;
   /** -U: 16 bytes, or the usual text form. Needed unless `random` is given. */
@@ -48,6 +58,24 @@ export interface MkfsOptions {
   readonly features?: readonly string[];
   /** -G: groups per flex group, a power of two. Default 16. */
   readonly groupsPerFlex?: number;
+  /** -M: where the volume is said to have been mounted last. */
+  readonly lastMounted?: string;
+  /** -e: what the kernel does on damage. Default "continue". */
+  readonly errors?: "continue" | "remount-ro" | "panic";
+  /** -E stride, stripe_width: blocks. */
+  readonly stride?: number;
+  readonly stripeWidth?: number;
+  /** -E num_backup_sb with sparse_super2: 0, 1 or 2 copies of the superblock. Default 2. */
+  readonly backupSuperblocks?: number;
+  /** -E quotatype with the feature quota. Default user and group, and project where there are projects. */
+  readonly quotaTypes?: readonly ("user" | "group" | "project")[];
+  /**
+   * -E lazy_itable_init: leave inode tables unwritten and unmarked, for the kernel (or an allocation here) to zero. Default false: zeroed now.
+   * Needs group checksums.
+   */
+  readonly lazyItableInit?: boolean;
+  /** -E lazy_journal_init: leave the log unwritten; old content is told from new by its sequence. Default false. */
+  readonly lazyJournalInit?: boolean;
   /** -E root_owner. Default 0:0. */
   readonly rootOwner?: readonly [uid: number, gid: number];
   /** The device is known to read as zeros (a new file, a new MemoryDisk): inode tables and journal are not written out. Default false. */
@@ -71,6 +99,19 @@ export interface MkfsPlan {
   readonly incompat: number;
   readonly roCompat: number;
   readonly logGroupsPerFlex: number;
+  readonly blocksPerGroup: number;
+  readonly clusterSize: number;
+  readonly lastMounted: Uint8Array;
+  /** s_errors. */
+  readonly errors: number;
+  readonly stride: number;
+  readonly stripeWidth: number;
+  readonly backupSuperblocks: number;
+  /** User, group, project. */
+  readonly quotaKinds: readonly number[];
+  readonly fastCommitBlocks: number;
+  readonly lazyItable: boolean;
+  readonly lazyJournal: boolean;
   readonly rootOwner: readonly [number, number];
   readonly prezeroed: boolean;
   readonly now: Time;
@@ -89,10 +130,17 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
     throw new RangeError(`"blockSize" expected multiple of the device's ${device.blockSize}, got ${blockSize}`);
   const inodeSize = options.inodeSize ?? 256;
   powerOfTwo("inodeSize", inodeSize, 128, blockSize);
-  const blocksCount = Math.floor(size / blockSize);
+  const features = chooseFeatures(options);
+  const bigalloc = (features.roCompat & EXT4_FEATURE_RO_COMPAT_BIGALLOC) !== 0;
+  const clusterSize = bigalloc ? (options.clusterSize ?? blockSize * 16) : blockSize;
+  powerOfTwo("clusterSize", clusterSize, blockSize, 1 << 28);
+  const clusterBlocks = clusterSize / blockSize;
+  const all = Math.floor(size / blockSize);
+  const blocksCount = all - (all % clusterBlocks);
   if (blocksCount < 64 || blocksCount > 2 ** 32 - 1)
     throw new RangeError(`"size" gives ${blocksCount} blocks, expected 64..${2 ** 32 - 1}`);
-  const ratio = options.bytesPerInode ?? (size < 3 << 20 ? 8192 : small ? 4096 : 16384);
+  const ratio =
+    options.bytesPerInode ?? Math.max(size < 3 << 20 ? 8192 : small ? 4096 : 16384, bigalloc ? clusterSize : 0);
   if (!(ratio >= 1024)) throw new RangeError(`"bytesPerInode" expected >= 1024, got ${ratio}`);
   const inodeCount = options.inodeCount ?? Math.floor((blocksCount * blockSize) / ratio);
   if (!(inodeCount > 0) || inodeCount > 2 ** 32 - 1)
@@ -105,7 +153,6 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
   const label = new TextEncoder().encode(options.label ?? "");
   if (label.length > 16) throw new RangeError(`"label" expected at most 16 bytes, got ${label.length}`);
   const uuid = uuidBytes(options);
-  const features = chooseFeatures(options.features ?? []);
   const journalBlocks =
     (features.compat & EXT4_FEATURE_COMPAT_HAS_JOURNAL) === 0
       ? 0
@@ -113,7 +160,31 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
   if (journalBlocks !== 0 && (journalBlocks < 1024 || journalBlocks > blocksCount / 2)) {
     throw new RangeError(`"journalBlocks" expected 0 or 1024..${Math.floor(blocksCount / 2)}, got ${journalBlocks}`);
   }
+  const mostPerGroup = Math.min(blockSize * 8, 65528) * clusterBlocks;
+  const blocksPerGroup = options.blocksPerGroup ?? mostPerGroup;
+  if (
+    !(blocksPerGroup >= 256 * clusterBlocks && blocksPerGroup <= mostPerGroup) ||
+    blocksPerGroup % (8 * clusterBlocks) !== 0
+  )
+    throw new RangeError(
+      `"blocksPerGroup" expected multiple of ${8 * clusterBlocks} in ${256 * clusterBlocks}..${mostPerGroup}, got ${blocksPerGroup}`,
+    );
+  const lastMounted = new TextEncoder().encode(options.lastMounted ?? "");
+  if (lastMounted.length > 63)
+    throw new RangeError(`"lastMounted" expected at most 63 bytes, got ${lastMounted.length}`);
+  const hasFastCommits = (features.compat & EXT4_FEATURE_COMPAT_FAST_COMMIT) !== 0;
   return {
+    blocksPerGroup,
+    clusterSize,
+    lastMounted,
+    errors: ERRORS.indexOf(options.errors ?? "continue") + 1,
+    stride: options.stride ?? 0,
+    stripeWidth: options.stripeWidth ?? 0,
+    backupSuperblocks: options.backupSuperblocks ?? 2,
+    quotaKinds: quotaKinds(features, options),
+    fastCommitBlocks: hasFastCommits ? Math.floor(journalBlocks / JOURNAL_TO_FAST_COMMIT) : 0,
+    lazyItable: options.lazyItableInit ?? false,
+    lazyJournal: options.lazyJournalInit ?? false,
     blockSize,
     inodeSize,
     blocksCount,
@@ -131,6 +202,17 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
     prezeroed: options.assumeStoragePrezeroed ?? false,
     now: options.now ?? { sec: 0, nsec: 0 },
   };
+}
+
+const ERRORS: readonly string[] = ["continue", "remount-ro", "panic"];
+const QUOTA_TYPES: readonly string[] = ["user", "group", "project"];
+/** EXT2_JOURNAL_TO_FC_BLKS_RATIO. */
+const JOURNAL_TO_FAST_COMMIT = 64;
+
+function quotaKinds(features: FeatureBits, options: MkfsOptions): number[] {
+  if ((features.roCompat & EXT4_FEATURE_RO_COMPAT_QUOTA) === 0) return [];
+  if (options.quotaTypes !== undefined) return options.quotaTypes.map((type) => QUOTA_TYPES.indexOf(type));
+  return (features.roCompat & EXT4_FEATURE_RO_COMPAT_PROJECT) !== 0 ? [0, 1, 2] : [0, 1];
 }
 
 function powerOfTwo(name: string, value: number, least: number, most: number): void {
@@ -175,50 +257,64 @@ interface FeatureBits {
   roCompat: number;
 }
 
-/** Features that cannot be asked for: they describe a state, or need structures that mkfs does not make. */
-const NOT_FOR_MKFS: ReadonlySet<string> = new Set([
-  "needs_recovery",
-  "orphan_present",
-  "dir_prealloc",
-  "btree_dir",
-  "meta_bg",
-  "sparse_super2",
-  "fast_commit",
-  "uninit_bg",
-  "bigalloc",
-]);
+/** Features that cannot be asked for: they describe a state, or cannot be made here. */
+const NOT_FOR_MKFS: ReadonlySet<string> = new Set(["needs_recovery", "orphan_present", "dir_prealloc", "btree_dir"]);
 
-function chooseFeatures(changes: readonly string[]): FeatureBits {
+/** By type, as Debian 12's mke2fs.conf has them. */
+function baseFeatures(type: "ext2" | "ext3" | "ext4"): FeatureBits {
   const bits: FeatureBits = {
-    compat:
-      EXT4_FEATURE_COMPAT_HAS_JOURNAL |
-      EXT4_FEATURE_COMPAT_EXT_ATTR |
-      EXT4_FEATURE_COMPAT_RESIZE_INODE |
-      EXT4_FEATURE_COMPAT_DIR_INDEX,
-    incompat:
-      EXT4_FEATURE_INCOMPAT_FILETYPE |
-      EXT4_FEATURE_INCOMPAT_EXTENTS |
-      EXT4_FEATURE_INCOMPAT_64BIT |
-      EXT4_FEATURE_INCOMPAT_FLEX_BG,
-    roCompat:
-      EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER |
-      EXT4_FEATURE_RO_COMPAT_LARGE_FILE |
-      EXT4_FEATURE_RO_COMPAT_HUGE_FILE |
-      EXT4_FEATURE_RO_COMPAT_DIR_NLINK |
-      EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |
-      EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
+    compat: EXT4_FEATURE_COMPAT_EXT_ATTR | EXT4_FEATURE_COMPAT_RESIZE_INODE | EXT4_FEATURE_COMPAT_DIR_INDEX,
+    incompat: EXT4_FEATURE_INCOMPAT_FILETYPE,
+    roCompat: EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT4_FEATURE_RO_COMPAT_LARGE_FILE,
   };
-  for (const change of changes) {
+  if (type !== "ext2") bits.compat |= EXT4_FEATURE_COMPAT_HAS_JOURNAL;
+  if (type !== "ext4") return bits;
+  bits.incompat |= EXT4_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG;
+  bits.roCompat |=
+    EXT4_FEATURE_RO_COMPAT_HUGE_FILE |
+    EXT4_FEATURE_RO_COMPAT_DIR_NLINK |
+    EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |
+    EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+  return bits;
+}
+
+function chooseFeatures(options: MkfsOptions): FeatureBits {
+  const bits = baseFeatures(options.type ?? "ext4");
+  for (const change of options.features ?? []) {
     const remove = change.startsWith("^");
     const feature = findFeature(remove ? change.slice(1) : change);
     if (feature === undefined) throw new RangeError(`"features": ${change} is unknown`);
     if (!remove && (feature.support !== "full" || NOT_FOR_MKFS.has(feature.name)))
       throw new RangeError(`"features": cannot make ${feature.name}`);
-    if (remove && (feature.name === "extent" || feature.name === "sparse_super"))
+    if (remove && feature.name === "sparse_super")
       throw new RangeError(`"features": cannot do without ${feature.name}`);
     bits[feature.set] = remove ? bits[feature.set] & ~feature.bit : bits[feature.set] | feature.bit;
   }
+  checkTogether(bits);
   return bits;
+}
+
+/** Features that need one another, or exclude one another, as mke2fs sees it. */
+function checkTogether(bits: FeatureBits): void {
+  const has = (name: string): boolean => {
+    const feature = findFeature(name);
+    return feature !== undefined && (bits[feature.set] & feature.bit) !== 0;
+  };
+  for (const [name, needed] of [
+    ["bigalloc", "extent"],
+    ["64bit", "extent"],
+    ["fast_commit", "has_journal"],
+    ["metadata_csum_seed", "metadata_csum"],
+  ]) {
+    if (has(name) && !has(needed)) throw new RangeError(`"features": ${name} needs ${needed}`);
+  }
+  for (const [one, other] of [
+    ["meta_bg", "resize_inode"],
+    ["metadata_csum", "uninit_bg"],
+    ["quota", "ea_inode"],
+  ]) {
+    if (has(one) && has(other)) throw new RangeError(`"features": ${one} and ${other} exclude each other`);
+  }
 }
 
 /** ext2fs_default_journal_size; none on very small volumes. */

@@ -1,5 +1,5 @@
 /**
- * The inodes that a new volume is born with: root, lost+found, resize inode, journal, orphan file. Made with the same functions
+ * The inodes that a new volume is born with: root, lost+found, resize inode, journal, orphan file (the quota files: quota/make-quota.ts). Made with the same functions
  * that a mounted volume uses; only the fixed inode numbers are special.
  */
 import { S_IFDIR, S_IFREG } from "linux-abi";
@@ -9,12 +9,12 @@ import { KIND_DIRECTORY, KIND_ORPHANS } from "../buffer-cache.ts";
 import { ORPHAN_BLOCK_MAGIC } from "../checksum/metadata-checksum.ts";
 import { initLeaf } from "../directory/entry.ts";
 import { appendBlock, initDirectory } from "../directory/insert.ts";
-import { insertExtent } from "../extents/insert.ts";
-import { initExtentRoot } from "../extents/node.ts";
-import { groupHasSuper, groupStart } from "../geometry.ts";
+import { allocateRun, initFileMap, insertRun } from "../file-map.ts";
+import { descriptorBlock, groupHasSuper, groupStart } from "../geometry.ts";
+import { spillDirectory } from "../inline/inline-directory.ts";
 import {
   type CoreInode,
-  EXT4_EXTENTS_FL,
+  EXT4_INLINE_DATA_FL,
   I_BLOCK,
   I_BLOCK_SIZE,
   I_EXTRA_ISIZE,
@@ -29,6 +29,7 @@ import {
   JS_FIRST,
   JS_MAXLEN,
   JS_NR_USERS,
+  JS_NUM_FC_BLOCKS,
   JS_SEQUENCE,
   JS_UUID,
 } from "../journal/layout.ts";
@@ -49,7 +50,7 @@ const $run: Run = { start: 0, count: 0, charged: 0 }; // scratch
 const LOST_FOUND_SIZE = 16384;
 
 /** A reserved inode (its bitmap bit is set already), with times and the extra part. */
-function reservedInode(volume: Volume, ino: number, mode: number, links: number): CoreInode | number {
+export function reservedInode(volume: Volume, ino: number, mode: number, links: number): CoreInode | number {
   const inode = volume.inodes.create(ino);
   if (volume.geometry.inodeSize > 128)
     inode.view.setUint16(I_EXTRA_ISIZE, volume.superblock.u16(S_MIN_EXTRA_ISIZE), true);
@@ -66,8 +67,7 @@ function reservedInode(volume: Volume, ino: number, mode: number, links: number)
 export function makeRoot(volume: Volume, owner: readonly [number, number]): number {
   const root = reservedInode(volume, EXT4_ROOT_INO, S_IFDIR | 0o755, 2);
   if (typeof root === "number") return root;
-  root.flags = EXT4_EXTENTS_FL;
-  initExtentRoot(root);
+  initFileMap(volume, root);
   root.uid = owner[0];
   root.gid = owner[1];
   const error = initDirectory(volume, root, EXT4_ROOT_INO, 2);
@@ -76,6 +76,10 @@ export function makeRoot(volume: Volume, owner: readonly [number, number]): numb
   const name = Uint8Array.from("lost+found", (c) => c.charCodeAt(0));
   const lost = createNode(volume, root, name, { mode: S_IFDIR | 0o700, uid: 0, gid: 0, rdev: 0 });
   if (typeof lost === "number") return lost;
+  if (lost.hasFlag(EXT4_INLINE_DATA_FL)) {
+    const spilled = spillDirectory(volume, lost);
+    if (spilled < 0) return spilled;
+  }
   // Room for names without allocating: fsck fills it on damaged volumes.
   while (lost.size < LOST_FOUND_SIZE) {
     const block = appendBlock(volume, lost);
@@ -103,11 +107,12 @@ export function makeResizeInode(volume: Volume): number {
   const doubleView = new DataView(double.buffer);
   const single = new Uint8Array(g.blockSize);
   const singleView = new DataView(single.buffer);
-  const firstReserved = g.firstDataBlock + 1 + g.gdtBlocks;
+  const firstReserved = descriptorBlock(sb, g, 0) + g.gdtBlocks;
   for (let i = 0; i < g.reservedGdtBlocks; i++) {
     const block = firstReserved + i;
     doubleView.setUint32(((g.gdtBlocks + i) % perBlock) * 4, block, true);
-    for (const [k, group] of backups.entries()) singleView.setUint32(k * 4, block + group * g.blocksPerGroup, true);
+    for (const [k, group] of backups.entries())
+      singleView.setUint32(k * 4, groupStart(g, group) + 1 + g.gdtBlocks + i, true);
     error = volume.writeBlocks(block, single);
     if (error < 0) return error;
   }
@@ -115,17 +120,18 @@ export function makeResizeInode(volume: Volume): number {
   if (error < 0) return error;
   inode.view.setUint32(I_BLOCK + 13 * 4, $run.start, true);
   inode.size = (perBlock * perBlock + perBlock + 12) * g.blockSize;
-  inode.addBlocks(1 + g.reservedGdtBlocks * (1 + backups.length), g.blockSize);
+  // With bigalloc each block counts as a cluster.
+  inode.addBlocks((1 + g.reservedGdtBlocks * (1 + backups.length)) * volume.clusterBlocks, g.blockSize);
   return 0;
 }
 
 /** The journal, empty, in the middle of the volume; its place is also noted in the superblock. */
-export function makeJournal(volume: Volume, blocks: number, prezeroed: boolean): number {
+export function makeJournal(volume: Volume, logBlocks: number, fastCommitBlocks: number, prezeroed: boolean): number {
+  const blocks = logBlocks + fastCommitBlocks;
   const { superblock: sb, geometry: g } = volume;
   const inode = reservedInode(volume, EXT4_JOURNAL_INO, S_IFREG | 0o600, 1);
   if (typeof inode === "number") return inode;
-  inode.flags = EXT4_EXTENTS_FL;
-  initExtentRoot(inode);
+  initFileMap(volume, inode);
   const goal = groupStart(g, g.groupCount >> 1);
   const first = fillWithBlocks(volume, inode, blocks, goal, prezeroed);
   if (first < 0) return first;
@@ -137,6 +143,7 @@ export function makeJournal(volume: Volume, blocks: number, prezeroed: boolean):
   view.setUint32(JS_BLOCKSIZE, g.blockSize);
   view.setUint32(JS_MAXLEN, blocks);
   view.setUint32(JS_FIRST, 1);
+  view.setUint32(JS_NUM_FC_BLOCKS, fastCommitBlocks);
   view.setUint32(JS_SEQUENCE, 1);
   view.setUint32(JS_NR_USERS, 1);
   bytes.set(sb.uuid, JS_UUID);
@@ -158,30 +165,27 @@ export function makeOrphanFile(volume: Volume, root: CoreInode): number {
   if (typeof inode === "number") return inode;
   inode.mode = S_IFREG | 0o600;
   inode.links = 1;
-  inode.flags = EXT4_EXTENTS_FL;
   for (const which of ["atime", "ctime", "mtime", "crtime"] as const)
     inode.writeTime(which, volume.time.sec, volume.time.nsec);
-  initExtentRoot(inode);
+  initFileMap(volume, inode);
   // ext2fs_default_orphan_file_blocks
   const blocks =
     g.blocksCount < 128 * 1024 ? 32 : g.blocksCount < 2 * 1024 * 1024 ? Math.floor(g.blocksCount / 4096) : 512;
   let fileBlock = 0;
   while (fileBlock < blocks) {
-    let error = allocateBlocks(volume, inode.allocationGoal || groupStart(g, 0), blocks - fileBlock, $run);
+    const goal = inode.allocationGoal || groupStart(g, 0);
+    let error = allocateRun(volume, inode, fileBlock, blocks - fileBlock, goal, $run);
+    if (error === 0) error = insertRun(volume, inode, fileBlock, $run, false);
     if (error < 0) return error;
     const { start, count } = $run;
-    error = insertExtent(volume, inode, fileBlock, start, count, false);
-    if (error < 0) return error;
     for (let i = 0; i < count; i++) {
       const buffer = volume.cache.create(start + i);
       buffer.view.setUint32(g.blockSize - 8, ORPHAN_BLOCK_MAGIC, true);
       volume.dirtyBuffer(buffer, KIND_ORPHANS, inode.csumSeed);
     }
-    inode.allocationGoal = start + count;
     fileBlock += count;
   }
   inode.size = blocks * g.blockSize;
-  inode.addBlocks(blocks, g.blockSize);
   volume.superblock.setU32(S_ORPHAN_FILE_INUM, inode.ino);
   return 0;
 }
@@ -193,11 +197,10 @@ function fillWithBlocks(volume: Volume, inode: CoreInode, blocks: number, goal: 
   let first = 0;
   let next = goal;
   for (let fileBlock = 0; fileBlock < blocks; ) {
-    let error = allocateBlocks(volume, next, Math.min(blocks - fileBlock, 32767), $run);
+    let error = allocateRun(volume, inode, fileBlock, Math.min(blocks - fileBlock, 32767), next, $run);
+    if (error === 0) error = insertRun(volume, inode, fileBlock, $run, false);
     if (error < 0) return error;
     const { start, count } = $run;
-    error = insertExtent(volume, inode, fileBlock, start, count, false);
-    if (error < 0) return error;
     for (let done = 0; zeros !== undefined && done < count; ) {
       const part = Math.min(count - done, zeros.length / blockSize);
       error = volume.writeBlocks(start + done, zeros.subarray(0, part * blockSize));
@@ -209,6 +212,5 @@ function fillWithBlocks(volume: Volume, inode: CoreInode, blocks: number, goal: 
     fileBlock += count;
   }
   inode.size = blocks * blockSize;
-  inode.addBlocks(blocks, blockSize);
   return first;
 }

@@ -51,6 +51,11 @@ export class Quota {
     if (booking !== undefined) this.#booked.set(inode, booking);
   }
 
+  /** Takes inodes for new ones: nothing of them is booked. */
+  forget(inodes: readonly CoreInode[]): void {
+    for (const inode of inodes) this.#booked.delete(inode);
+  }
+
   #current(inode: CoreInode): Booking | undefined {
     const reserved = inode.ino < this.#volume.geometry.firstInode && inode.ino !== EXT4_ROOT_INO;
     if (reserved || inode.deleted || this.#exempt.has(inode.ino) || inode.hasFlag(EXT4_EA_INODE_FL)) return undefined;

@@ -1,0 +1,2 @@
+/** ext4-fs on Node: image entries from the host's files. */
+export * from "./directory-entries.ts";
