@@ -10,7 +10,7 @@
  * `isFaulty`, and every function of the driver answers ERR_DEVICE_FAULT.
  */
 import { ERR_DEVICE_FAULT, ERR_TIMED_OUT, ERR_UNSUPPORTED, isVirtioError, type VirtioError } from "./error.ts";
-import { acceptedMask, type Feature } from "./features.ts";
+import type { Feature } from "./features.ts";
 import { type BufferDirection, type DmaRegion, type Hal, PAGE_SIZE } from "./hal.ts";
 import { DEFAULT_MAX_POLLS, type DescriptorList, ringOptions, VirtQueue } from "./queue.ts";
 import { INTERRUPT_CONFIG_CHANGE, STATUS_DEVICE_NEEDS_RESET } from "./spec.ts";
@@ -49,7 +49,7 @@ export class DriverCore {
     options: DriverOptions = {},
   ): DriverCore | VirtioError {
     if (transport.deviceType !== deviceType) return ERR_UNSUPPORTED;
-    const features = beginInit(transport, acceptedMask(table, 0));
+    const features = beginInit(transport, table);
     return isVirtioError(features) ? features : new DriverCore(hal, transport, features, options);
   }
 

@@ -13,16 +13,18 @@ export interface Feature {
   readonly isAccepted: boolean;
   /** What it does here, or why it is not accepted. */
   readonly note: string;
+  /** Bit that must be accepted too; -1 if none. */
+  readonly requires: number;
 }
 
 /** A row of a feature table: accepted. */
-export function accepted(bit: number, name: string, note: string): Feature {
-  return { name, bit, isAccepted: true, note };
+export function accepted(bit: number, name: string, note: string, requires: number = -1): Feature {
+  return { name, bit, isAccepted: true, note, requires };
 }
 
 /** A row of a feature table: known, and left alone. */
 export function ignored(bit: number, name: string, note: string): Feature {
-  return { name, bit, isAccepted: false, note };
+  return { name, bit, isAccepted: false, note, requires: -1 };
 }
 
 export const RING_FEATURES: readonly Feature[] = [
@@ -46,4 +48,12 @@ export function acceptedMask(features: readonly Feature[], word: number): number
   let mask = 0;
   for (const { bit, isAccepted } of features) if (isAccepted && bit >> 5 === word) mask |= 1 << (bit & 31);
   return mask;
+}
+
+/** `low` without the features of word 0 that require one which is not in it (§2.2.1). */
+export function withoutUnmet(features: readonly Feature[], low: number): number {
+  for (const { bit, requires } of features) {
+    if (requires >= 0 && (low & (1 << requires)) === 0) low &= ~(1 << bit);
+  }
+  return low;
 }

@@ -41,12 +41,12 @@ export const NET_FEATURES: readonly Feature[] = [
   accepted(15, "NET_F_MRG_RXBUF", "frames may take several buffers"),
   accepted(16, "NET_F_STATUS", "`isLinkUp`"),
   accepted(17, "NET_F_CTRL_VQ", "the four below"),
-  accepted(18, "NET_F_CTRL_RX", "`setReceiveMode`: promiscuous, all multicast"),
-  accepted(19, "NET_F_CTRL_VLAN", "`setVlan`"),
-  accepted(20, "NET_F_CTRL_RX_EXTRA", "`setReceiveMode`: the other four"),
+  accepted(18, "NET_F_CTRL_RX", "`setReceiveMode`: promiscuous, all multicast", 17),
+  accepted(19, "NET_F_CTRL_VLAN", "`setVlan`", 17),
+  accepted(20, "NET_F_CTRL_RX_EXTRA", "`setReceiveMode`: the other four", 17),
   ignored(21, "NET_F_GUEST_ANNOUNCE", "machines do not migrate"),
   ignored(22, "NET_F_MQ", "one queue pair"),
-  accepted(23, "NET_F_CTRL_MAC_ADDR", "`setMacAddress`, `setMacTables`"),
+  accepted(23, "NET_F_CTRL_MAC_ADDR", "`setMacAddress`, `setMacTables`", 17),
 ];
 const NET_F_MTU: number = 1 << 3;
 const NET_F_MAC: number = 1 << 5;
@@ -72,6 +72,7 @@ const HEADER_SIZE = 12;
 /** A legacy device's header has no num_buffers without MRG_RXBUF (§5.1.6.1). */
 const LEGACY_HEADER_SIZE = 10;
 const NUM_BUFFERS = 10;
+/** Bytes of a buffer, unless the MTU asks for more. */
 const BUFFER_SIZE: number = PAGE_SIZE / 2;
 const SEND_BUFFERS = 32;
 const MIN_FRAME = 14;
@@ -96,7 +97,7 @@ const MAC_ADDR_SET = 1;
 const CTRL_OK = 0;
 
 export interface VirtIONetOptions extends DriverOptions {
-  /** Receive buffers of 2 KiB. Default 64. */
+  /** Receive buffers. Default 64. Each has 2 KiB, or as many as a frame needs that may not take several. */
   readonly receiveBuffers?: number;
 }
 
@@ -107,6 +108,7 @@ export class VirtIONet {
   readonly #ring: BufferRing;
   readonly #transmit: VirtQueue;
   readonly #sendPages: DmaRegion;
+  readonly #sendSize: number;
   readonly #headerSize: number;
   readonly #control: VirtQueue | null;
   readonly #controlPage: DmaRegion | null;
@@ -114,17 +116,18 @@ export class VirtIONet {
   readonly #freeBuffers: number[] = Array.from({ length: SEND_BUFFERS }, (_, i) => i);
   readonly #bufferOfToken: Uint16Array;
 
-  private constructor(core: DriverCore, pages: readonly [DmaRegion, DmaRegion], controlPage: DmaRegion | null) {
+  private constructor(core: DriverCore, sizes: BufferSizes, pages: readonly [DmaRegion, DmaRegion, DmaRegion | null]) {
     this.#core = core;
     const { transport } = core;
-    this.mtu = core.has(NET_F_MTU) ? transport.readConfig16(CONFIG_MTU) : DEFAULT_MTU;
+    this.mtu = sizes.mtu;
+    this.#sendSize = sizes.send;
     this.#headerSize = transport.isLegacy && !core.has(NET_F_MRG_RXBUF) ? LEGACY_HEADER_SIZE : HEADER_SIZE;
-    this.#ring = new BufferRing(core, core.queues[RECEIVE_QUEUE], pages[0], BUFFER_SIZE);
+    this.#ring = new BufferRing(core, core.queues[RECEIVE_QUEUE], pages[0], sizes.receive);
     this.#transmit = core.queues[TRANSMIT_QUEUE];
     this.#sendPages = pages[1];
     this.#bufferOfToken = new Uint16Array(this.#transmit.size);
     this.#control = core.queues[CONTROL_QUEUE] ?? null;
-    this.#controlPage = controlPage;
+    this.#controlPage = pages[2];
     this.#transmit.setDevNotify(false);
     this.#control?.setDevNotify(false);
     this.#ring.offerAll();
@@ -135,9 +138,10 @@ export class VirtIONet {
     const core = DriverCore.open(hal, transport, DEVICE_TYPE_NETWORK, NET_FEATURES, options);
     if (isVirtioError(core)) return core;
     const count = options.receiveBuffers ?? 64;
-    const receivePages = core.addPages(Math.max(Math.ceil((count * BUFFER_SIZE) / PAGE_SIZE), 1), "deviceToDriver");
+    const sizes = bufferSizes(core);
+    const receivePages = core.addPages(Math.max(Math.ceil((count * sizes.receive) / PAGE_SIZE), 1), "deviceToDriver");
     if (isVirtioError(receivePages)) return core.abandon(receivePages);
-    const sendPages = core.addPages((SEND_BUFFERS * BUFFER_SIZE) / PAGE_SIZE, "driverToDevice");
+    const sendPages = core.addPages((SEND_BUFFERS * sizes.send) / PAGE_SIZE, "driverToDevice");
     if (isVirtioError(sendPages)) return core.abandon(sendPages);
     let controlPage: DmaRegion | null = null;
     for (const [index, size] of [count, SEND_BUFFERS].entries()) {
@@ -151,7 +155,7 @@ export class VirtIONet {
       if (isVirtioError(queue)) return core.abandon(queue);
       controlPage = page;
     }
-    const net = new VirtIONet(core, [receivePages, sendPages], controlPage);
+    const net = new VirtIONet(core, sizes, [receivePages, sendPages, controlPage]);
     core.start();
     net.#ring.kick();
     return net;
@@ -210,12 +214,11 @@ export class VirtIONet {
   /** Sends `frame`, an Ethernet frame without its check sequence. 0; ERR_QUEUE_FULL: try again after an interrupt. */
   send(frame: Uint8Array): number {
     if (this.#core.isFaulty) return ERR_DEVICE_FAULT;
-    if (frame.length < MIN_FRAME || frame.length > Math.min(this.mtu + ETHERNET_HEADER, BUFFER_SIZE - HEADER_SIZE))
-      return ERR_INVALID_PARAM;
+    if (frame.length < MIN_FRAME || frame.length > this.mtu + ETHERNET_HEADER) return ERR_INVALID_PARAM;
     this.#collectSent();
     const buffer = this.#freeBuffers.pop();
     if (buffer === undefined) return this.#core.isFaulty ? ERR_DEVICE_FAULT : ERR_QUEUE_FULL;
-    const start = buffer * BUFFER_SIZE;
+    const start = buffer * this.#sendSize;
     const { view, paddr } = this.#sendPages;
     view.fill(0, start, start + this.#headerSize); // §5.1.6.2.1: no checksum, no segmentation
     view.set(frame, start + this.#headerSize);
@@ -240,6 +243,7 @@ export class VirtIONet {
   /** Gives the device another address. */
   setMacAddress(mac: Uint8Array): number {
     if (mac.length !== MAC_LENGTH) return ERR_INVALID_PARAM;
+    if (!this.#core.has(NET_F_CTRL_RX)) return ERR_UNSUPPORTED; // §5.1.6.5.2.2
     return this.#command(NET_F_CTRL_MAC_ADDR, CTRL_MAC, MAC_ADDR_SET, mac);
   }
 
@@ -302,6 +306,19 @@ export class VirtIONet {
     if (result < 0) return result;
     return result === 1 && view[ack] === CTRL_OK ? 0 : ERR_IO;
   }
+}
+
+interface BufferSizes {
+  readonly mtu: number;
+  readonly receive: number;
+  readonly send: number;
+}
+
+/** §5.1.4.2: a frame of MTU size can be sent, and received: in one buffer, or with MRG_RXBUF in several. */
+function bufferSizes(core: DriverCore): BufferSizes {
+  const mtu = core.has(NET_F_MTU) ? core.transport.readConfig16(CONFIG_MTU) : DEFAULT_MTU;
+  const send = Math.ceil((mtu + ETHERNET_HEADER + HEADER_SIZE) / BUFFER_SIZE) * BUFFER_SIZE;
+  return { mtu, send, receive: core.has(NET_F_MRG_RXBUF) ? BUFFER_SIZE : send };
 }
 
 /** Copies part of a frame; ERR_INVALID_PARAM if it does not fit. */

@@ -8,20 +8,12 @@
  * device reports it in the place where the next report is due, `#used`, and both sides skip the chain's places. A position with
  * its wrap counter is a number in [0, 2 * size): below `size` the counter is 1. Spec: virtio 1.2 §2.8.
  */
-import {
-  ERR_DEVICE_FAULT,
-  ERR_INVALID_PARAM,
-  ERR_NOT_READY,
-  ERR_QUEUE_FULL,
-  ERR_WRONG_TOKEN,
-  isVirtioError,
-  type VirtioError,
-} from "./error.ts";
+import { ERR_DEVICE_FAULT, ERR_NOT_READY, ERR_WRONG_TOKEN, isVirtioError, type VirtioError } from "./error.ts";
 import type { DescriptorList } from "./descriptor-list.ts";
 import type { Hal } from "./hal.ts";
 import { InOrder } from "./in-order.ts";
-import { QueueMemory, TABLE_ENTRIES, writeAddress } from "./queue-memory.ts";
-import { DIRECT_LIMIT, NO_TABLE, QueueBase, type VirtQueueOptions } from "./queue-base.ts";
+import { QueueMemory, writeAddress } from "./queue-memory.ts";
+import { NO_TABLE, QueueBase, type VirtQueueOptions } from "./queue-base.ts";
 import {
   DESC_F_INDIRECT,
   DESC_F_NEXT,
@@ -44,8 +36,6 @@ import type { Transport } from "./transport.ts";
 const WRAP_BIT = 0x8000;
 
 export class PackedQueue extends QueueBase {
-  readonly #memory: QueueMemory;
-  readonly #hasIndirect: boolean;
   readonly #hasEventIdx: boolean;
   readonly #ring: DataView; // descriptors, then the driver's event
   readonly #deviceEvent: DataView;
@@ -66,9 +56,7 @@ export class PackedQueue extends QueueBase {
   #wantsInterrupts = true;
 
   private constructor(index: number, size: number, options: VirtQueueOptions, memory: QueueMemory) {
-    super(index, size);
-    this.#memory = memory;
-    this.#hasIndirect = options.indirect ?? false;
+    super(index, size, memory, options);
     this.#hasEventIdx = options.eventIdx ?? false;
     this.#ring = memory.driverView;
     this.#deviceEvent = memory.deviceView;
@@ -97,31 +85,15 @@ export class PackedQueue extends QueueBase {
     return this.#freePlaces;
   }
 
-  get maxChainLength(): number {
-    return this.#hasIndirect ? Math.min(this.size, TABLE_ENTRIES) : this.size;
-  }
-
   get notificationData(): number {
     return this.#encode(this.#avail);
   }
 
   add(list: DescriptorList): number {
-    const count = list.count;
-    if (this.isBroken) return ERR_DEVICE_FAULT;
-    if (count === 0 || count > this.maxChainLength) return ERR_INVALID_PARAM;
-    let table = NO_TABLE;
-    if (
-      this.#hasIndirect &&
-      (count > DIRECT_LIMIT || count > this.#freePlaces) &&
-      this.#memory.freeTableCount > 0 &&
-      this.#freePlaces > 0
-    ) {
-      table = this.#memory.takeTable();
-    } else if (count > this.#freePlaces) {
-      return ERR_QUEUE_FULL;
-    }
+    const table = this.chooseTable(list, this.#freePlaces);
+    if (table < NO_TABLE) return table;
     const id = this.#freeIds[--this.#freeIdCount]; // a chain has at least one place, so there are always enough
-    const places = table === NO_TABLE ? count : 1;
+    const places = table === NO_TABLE ? list.count : 1;
     this.#chainTable[id] = table;
     this.#chainWritable[id] = list.writableBytes;
     this.#places[id] = places;
@@ -185,7 +157,7 @@ export class PackedQueue extends QueueBase {
     this.#places[token] = 0;
     this.#freeIds[this.#freeIdCount++] = token;
     if (this.#chainTable[token] !== NO_TABLE) {
-      this.#memory.giveTable(this.#chainTable[token]);
+      this.memory.giveTable(this.#chainTable[token]);
       this.#chainTable[token] = NO_TABLE;
     }
     if (this.#hasEventIdx && this.#wantsInterrupts) this.#writeDriverEvent();
@@ -198,12 +170,12 @@ export class PackedQueue extends QueueBase {
   }
 
   enable(transport: Transport): void {
-    const { driver, device } = this.#memory;
+    const { driver, device } = this.memory;
     transport.queueSet(this.index, this.size, driver.paddr, driver.paddr + this.#driverEvent, device.paddr);
   }
 
   clear(): void {
-    this.#memory.clear();
+    this.memory.clear();
     this.#places.fill(0);
     this.#chainTable.fill(NO_TABLE);
     this.#inOrder?.clear();
@@ -214,10 +186,6 @@ export class PackedQueue extends QueueBase {
     this.#used = 0;
     this.#unnotified = 0;
     this.#writeDriverEvent();
-  }
-
-  free(): void {
-    this.#memory.release();
   }
 
   #fillDirect(list: DescriptorList, id: number): void {
@@ -235,8 +203,8 @@ export class PackedQueue extends QueueBase {
   }
 
   #fillIndirect(list: DescriptorList, id: number, table: number): void {
-    const view = this.#memory.tableView(table);
-    const start = this.#memory.tableOffset(table);
+    const view = this.memory.tableView(table);
+    const start = this.memory.tableOffset(table);
     for (let k = 0; k < list.count; k++) {
       const entry = start + k * DESC_SIZE;
       writeAddress(view, entry, list.paddrs[k]);
@@ -245,7 +213,7 @@ export class PackedQueue extends QueueBase {
       view.setUint16(entry + PACKED_FLAGS, k < list.readableCount ? 0 : DESC_F_WRITE, true);
     }
     const at = this.#offset(this.#avail);
-    writeAddress(this.#ring, at, this.#memory.tablePaddr(table));
+    writeAddress(this.#ring, at, this.memory.tablePaddr(table));
     this.#ring.setUint32(at + PACKED_LEN, list.count * DESC_SIZE, true);
     this.#ring.setUint16(at + PACKED_ID, id, true);
     this.#ring.setUint16(at + PACKED_FLAGS, DESC_F_INDIRECT | this.#availableMark(this.#avail), true);

@@ -1,11 +1,19 @@
 /** What the two layouts of a virtqueue share on the driver's side; `queue.ts` has the whole picture. */
-import { ERR_DEVICE_FAULT, ERR_NOT_READY, ERR_TIMED_OUT, ERR_UNSUPPORTED } from "./error.ts";
+import {
+  ERR_DEVICE_FAULT,
+  ERR_INVALID_PARAM,
+  ERR_NOT_READY,
+  ERR_QUEUE_FULL,
+  ERR_TIMED_OUT,
+  ERR_UNSUPPORTED,
+} from "./error.ts";
 import type { DescriptorList } from "./descriptor-list.ts";
+import { type QueueMemory, TABLE_ENTRIES } from "./queue-memory.ts";
 import { STATUS_DEVICE_NEEDS_RESET } from "./spec.ts";
 import type { Transport } from "./transport.ts";
 
 /** Chains of up to this many descriptors go into the ring itself while it has room. */
-export const DIRECT_LIMIT = 4;
+const DIRECT_LIMIT = 4;
 export const NO_TABLE = -1;
 /** While polling, the device status is read once in this many looks at the ring. */
 export const STATUS_POLL_INTERVAL = 1024;
@@ -29,13 +37,23 @@ export abstract class QueueBase {
   readonly index: number;
   readonly size: number;
   protected isBroken = false;
-  /** Set by `VirtQueue.create`. */
-  hasNotificationData = false;
-  hasRingReset = false;
+  protected readonly memory: QueueMemory;
+  readonly #hasIndirect: boolean;
+  readonly #hasNotificationData: boolean;
+  readonly #hasRingReset: boolean;
 
-  constructor(index: number, size: number) {
+  constructor(index: number, size: number, memory: QueueMemory, options: VirtQueueOptions) {
     this.index = index;
     this.size = size;
+    this.memory = memory;
+    this.#hasIndirect = options.indirect ?? false;
+    this.#hasNotificationData = options.notificationData ?? false;
+    this.#hasRingReset = options.ringReset ?? false;
+  }
+
+  /** Longest chain `add` takes. */
+  get maxChainLength(): number {
+    return this.#hasIndirect ? Math.min(this.size, TABLE_ENTRIES) : this.size;
   }
 
   get broken(): boolean {
@@ -43,7 +61,6 @@ export abstract class QueueBase {
   }
 
   abstract readonly availableDescriptors: number;
-  abstract readonly maxChainLength: number;
   /** §2.9: where the next chain will go, as NOTIFICATION_DATA lays it out in 16 bits. */
   abstract readonly notificationData: number;
   abstract add(list: DescriptorList): number;
@@ -56,11 +73,10 @@ export abstract class QueueBase {
   abstract enable(transport: Transport): void;
   /** Back to an empty ring. */
   abstract clear(): void;
-  abstract free(): void;
 
   kick(transport: Transport): void {
     if (!this.shouldNotify()) return;
-    if (this.hasNotificationData) transport.notify(this.index, this.notificationData);
+    if (this.#hasNotificationData) transport.notify(this.index, this.notificationData);
     else transport.notify(this.index);
   }
 
@@ -78,7 +94,7 @@ export abstract class QueueBase {
   }
 
   reset(transport: Transport): number {
-    if (!this.hasRingReset) return ERR_UNSUPPORTED;
+    if (!this.#hasRingReset) return ERR_UNSUPPORTED;
     const error = transport.queueReset(this.index);
     if (error !== 0) {
       this.isBroken = true;
@@ -92,7 +108,20 @@ export abstract class QueueBase {
 
   release(): void {
     this.isBroken = true;
-    this.free();
+    this.memory.release();
+  }
+
+  /**
+   * Where the descriptors of `list` go, when `free` places are: an indirect table, NO_TABLE for the ring itself, or an error,
+   * which is less than NO_TABLE.
+   */
+  protected chooseTable(list: DescriptorList, free: number): number {
+    const { count } = list;
+    if (this.isBroken) return ERR_DEVICE_FAULT;
+    if (count === 0 || count > this.maxChainLength) return ERR_INVALID_PARAM;
+    const wantsTable = this.#hasIndirect && (count > DIRECT_LIMIT || count > free);
+    if (wantsTable && this.memory.freeTableCount > 0 && free > 0) return this.memory.takeTable();
+    return count > free ? ERR_QUEUE_FULL : NO_TABLE;
   }
 }
 

@@ -116,8 +116,6 @@ export const VirtQueue: {
       ? PackedQueue.alloc(hal, index, limit, options)
       : SplitQueue.alloc(hal, index, 2 ** Math.floor(Math.log2(limit)), options, transport.isLegacy);
     if (isVirtioError(queue)) return queue;
-    queue.hasNotificationData = options.notificationData ?? false;
-    queue.hasRingReset = options.ringReset ?? false;
     queue.enable(transport);
     return queue;
   },

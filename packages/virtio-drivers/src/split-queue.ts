@@ -7,20 +7,12 @@
  * The free descriptors are a list through `#next`. With VIRTIO_F_IN_ORDER they are one stretch of the table: chains are taken
  * from its front and come back at its end. Spec: virtio 1.2 §2.7.
  */
-import {
-  ERR_DEVICE_FAULT,
-  ERR_INVALID_PARAM,
-  ERR_NOT_READY,
-  ERR_QUEUE_FULL,
-  ERR_WRONG_TOKEN,
-  isVirtioError,
-  type VirtioError,
-} from "./error.ts";
+import { ERR_DEVICE_FAULT, ERR_NOT_READY, ERR_WRONG_TOKEN, isVirtioError, type VirtioError } from "./error.ts";
 import type { DescriptorList } from "./descriptor-list.ts";
 import type { Hal } from "./hal.ts";
 import { InOrder } from "./in-order.ts";
-import { QueueMemory, TABLE_ENTRIES, writeAddress } from "./queue-memory.ts";
-import { DIRECT_LIMIT, NO_TABLE, QueueBase, type VirtQueueOptions, vringNeedEvent } from "./queue-base.ts";
+import { QueueMemory, writeAddress } from "./queue-memory.ts";
+import { NO_TABLE, QueueBase, type VirtQueueOptions, vringNeedEvent } from "./queue-base.ts";
 import {
   AVAIL_F_NO_INTERRUPT,
   DESC_F_INDIRECT,
@@ -39,8 +31,6 @@ import {
 import type { Transport } from "./transport.ts";
 
 export class SplitQueue extends QueueBase {
-  readonly #memory: QueueMemory;
-  readonly #hasIndirect: boolean;
   readonly #hasEventIdx: boolean;
   readonly #isLegacy: boolean;
   readonly #driver: DataView; // descriptor table, then available ring
@@ -62,9 +52,7 @@ export class SplitQueue extends QueueBase {
   #wantsInterrupts = true;
 
   private constructor(index: number, size: number, options: VirtQueueOptions, memory: QueueMemory, isLegacy: boolean) {
-    super(index, size);
-    this.#memory = memory;
-    this.#hasIndirect = options.indirect ?? false;
+    super(index, size, memory, options);
     this.#hasEventIdx = options.eventIdx ?? false;
     this.#isLegacy = isLegacy;
     this.#driver = memory.driverView;
@@ -100,33 +88,17 @@ export class SplitQueue extends QueueBase {
     return this.#freeCount;
   }
 
-  get maxChainLength(): number {
-    return this.#hasIndirect ? Math.min(this.size, TABLE_ENTRIES) : this.size;
-  }
-
   get notificationData(): number {
     return this.#availIdx;
   }
 
   add(list: DescriptorList): number {
-    const count = list.count;
-    if (this.isBroken) return ERR_DEVICE_FAULT;
-    if (count === 0 || count > this.maxChainLength) return ERR_INVALID_PARAM;
-    let table = NO_TABLE;
-    if (
-      this.#hasIndirect &&
-      (count > DIRECT_LIMIT || count > this.#freeCount) &&
-      this.#memory.freeTableCount > 0 &&
-      this.#freeCount > 0
-    ) {
-      table = this.#memory.takeTable();
-    } else if (count > this.#freeCount) {
-      return ERR_QUEUE_FULL;
-    }
+    const table = this.chooseTable(list, this.#freeCount);
+    if (table < NO_TABLE) return table;
     const head = this.#freeHead;
     if (table === NO_TABLE) this.#fillDirect(list);
     else this.#fillIndirect(list, table);
-    this.#chainLength[head] = table === NO_TABLE ? count : 1;
+    this.#chainLength[head] = table === NO_TABLE ? list.count : 1;
     this.#chainTable[head] = table;
     this.#chainWritable[head] = list.writableBytes;
     this.#inFlight++;
@@ -197,13 +169,13 @@ export class SplitQueue extends QueueBase {
   }
 
   enable(transport: Transport): void {
-    const { driver, device } = this.#memory;
+    const { driver, device } = this.memory;
     transport.queueSet(this.index, this.size, driver.paddr, driver.paddr + this.#avail, device.paddr);
   }
 
   clear(): void {
     const size = this.size;
-    this.#memory.clear();
+    this.memory.clear();
     // With IN_ORDER the list stays as it is here: descriptors follow each other around the table (§2.7.9).
     for (let i = 0; i < size; i++) this.#next[i] = (i + 1) & (size - 1);
     this.#chainLength.fill(0);
@@ -216,10 +188,6 @@ export class SplitQueue extends QueueBase {
     this.#notifiedIdx = 0;
     this.#lastUsed = 0;
     this.setDevNotify(this.#wantsInterrupts);
-  }
-
-  free(): void {
-    this.#memory.release();
   }
 
   /** Chains that the device says it used and that were not popped. */
@@ -240,15 +208,15 @@ export class SplitQueue extends QueueBase {
   }
 
   #fillIndirect(list: DescriptorList, table: number): void {
-    const view = this.#memory.tableView(table);
-    const start = this.#memory.tableOffset(table);
+    const view = this.memory.tableView(table);
+    const start = this.memory.tableOffset(table);
     for (let k = 0; k < list.count; k++) {
       const isLast = k === list.count - 1;
       writeDescriptor(view, start + k * DESC_SIZE, list, k, isLast ? 0 : k + 1, isLast);
     }
     const head = this.#freeHead;
     const at = head * DESC_SIZE;
-    writeAddress(this.#driver, at, this.#memory.tablePaddr(table));
+    writeAddress(this.#driver, at, this.memory.tablePaddr(table));
     this.#driver.setUint32(at + DESC_LEN, list.count * DESC_SIZE, true);
     this.#driver.setUint16(at + DESC_FLAGS, DESC_F_INDIRECT, true);
     this.#driver.setUint16(at + DESC_NEXT, 0, true);
@@ -269,7 +237,7 @@ export class SplitQueue extends QueueBase {
     this.#chainLength[head] = 0;
     this.#inFlight--;
     if (this.#chainTable[head] === NO_TABLE) return;
-    this.#memory.giveTable(this.#chainTable[head]);
+    this.memory.giveTable(this.#chainTable[head]);
     this.#chainTable[head] = NO_TABLE;
   }
 

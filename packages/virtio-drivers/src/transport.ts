@@ -5,7 +5,7 @@
  *   …queues, configuration…                                                                       step 7
  *   finishInit(transport)        DRIVER_OK                                                        step 8
  */
-import { acceptedMask, RING_FEATURES } from "./features.ts";
+import { acceptedMask, type Feature, RING_FEATURES, withoutUnmet } from "./features.ts";
 import { ERR_FEATURES_REFUSED, ERR_IO, ERR_TIMED_OUT, ERR_UNSUPPORTED, type VirtioError } from "./error.ts";
 import {
   F_VERSION_1_HI,
@@ -73,15 +73,14 @@ const RING_LOW: number = acceptedMask(RING_FEATURES, 0);
 const RING_HIGH: number = acceptedMask(RING_FEATURES, 1);
 
 /**
- * Steps 1 to 6 of §3.1.1 with the device's own features `supportedLow` (word 0) and those of the rings: on success FEATURES_OK is
- * set (legacy devices do not have it, §3.1.2) and the result holds the accepted features. On failure the device is left with
- * FAILED set.
+ * Steps 1 to 6 of §3.1.1 with the features of the device's own table and those of the rings: on success FEATURES_OK is set (legacy
+ * devices do not have it, §3.1.2) and the result holds the accepted features. On failure the device is left with FAILED set.
  */
-export function beginInit(transport: Transport, supportedLow: number): Features | VirtioError {
+export function beginInit(transport: Transport, table: readonly Feature[]): Features | VirtioError {
   if (resetDevice(transport) !== 0) return ERR_TIMED_OUT;
   transport.setStatus(STATUS_ACKNOWLEDGE);
   transport.setStatus(STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-  const low = transport.readDeviceFeatures(0) & (supportedLow | RING_LOW);
+  const low = withoutUnmet(table, transport.readDeviceFeatures(0) & (acceptedMask(table, 0) | RING_LOW));
   if (transport.isLegacy) {
     transport.writeDriverFeatures(0, low);
     return { low, high: 0 };

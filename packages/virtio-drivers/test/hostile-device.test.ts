@@ -17,10 +17,7 @@ import {
   ERR_WRONG_TOKEN,
   isVirtioError,
   MmioTransport,
-  PAGE_SIZE,
-  RamHal,
   readConfig64,
-  type Transport,
   VirtIOBlk,
   VirtIOConsole,
   VirtIORng,
@@ -28,13 +25,10 @@ import {
   vringNeedEvent,
 } from "../src/index.ts";
 import { FrameAllocator, ok, RAM_BASE } from "./rig.ts";
+import { StubTransport } from "./stub-transport.ts";
 
 /** A device whose every answer the test chooses. Queue areas are found where the driver put them. */
-class ScriptedTransport implements Transport {
-  readonly deviceType: number;
-  readonly isLegacy: boolean = false;
-  readonly ram: Uint8Array = new Uint8Array(256 * PAGE_SIZE);
-  readonly view: DataView = new DataView(this.ram.buffer);
+class ScriptedTransport extends StubTransport {
   readonly config: DataView = new DataView(new ArrayBuffer(64));
   readonly queues: { size: number; desc: number; avail: number; used: number }[] = [];
   featuresLow = 0;
@@ -48,71 +42,41 @@ class ScriptedTransport implements Transport {
   onNotify: (queue: number) => void = () => {};
 
   constructor(deviceType: number) {
-    this.deviceType = deviceType;
+    super(deviceType);
     this.config.setUint32(0, 1000, true);
   }
 
-  hal(): RamHal {
-    const frames = new FrameAllocator(256, false);
-    return new RamHal({
-      bytes: this.ram,
-      base: RAM_BASE,
-      allocFrames: (count) => frames.alloc(count),
-      freeFrames: (paddr, count) => frames.free(paddr, count),
-      mapMmio: () => {
-        throw new Error("not used");
-      },
-    });
-  }
-
-  readDeviceFeatures(word: number): number {
+  override readDeviceFeatures(word: number): number {
     return word === 0 ? this.featuresLow : this.featuresHigh;
   }
-  writeDriverFeatures(): void {}
-  maxQueueSize(): number {
+  override maxQueueSize(): number {
     return this.queueSize;
   }
-  notify(queue: number): void {
+  override notify(queue: number): void {
     this.notified++;
     this.onNotify(queue);
   }
-  getStatus(): number {
+  override getStatus(): number {
     return this.status;
   }
-  setStatus(status: number): void {
+  override setStatus(status: number): void {
     if (status === 0) this.resets++;
     this.status = status;
   }
-  queueSet(queue: number, size: number, desc: number, avail: number, used: number): void {
+  override queueSet(queue: number, size: number, desc: number, avail: number, used: number): void {
     this.queues[queue] = { size, desc: desc - RAM_BASE, avail: avail - RAM_BASE, used: used - RAM_BASE };
   }
-  queueUnset(): void {}
-  queueReset(): number {
-    return ERR_TIMED_OUT;
-  }
-  queueUsed(): boolean {
-    return false;
-  }
-  ackInterrupt(): number {
-    return 0;
-  }
-  readConfigGeneration(): number {
+  override readConfigGeneration(): number {
     return this.generation;
   }
-  readConfig8(offset: number): number {
+  override readConfig8(offset: number): number {
     return this.config.getUint8(offset);
   }
-  readConfig16(offset: number): number {
+  override readConfig16(offset: number): number {
     return this.config.getUint16(offset, true);
   }
-  readConfig32(offset: number): number {
+  override readConfig32(offset: number): number {
     return this.config.getUint32(offset, true);
-  }
-  writeConfig8(): number {
-    return 0;
-  }
-  writeConfig32(): number {
-    return 0;
   }
 
   /** Head of the chain the driver made available last. */
@@ -343,16 +307,7 @@ test("no memory for DMA is an error that leaks nothing", () => {
   for (let pages = 0; pages < 12; pages++) {
     const frames = new FrameAllocator(pages, false);
     transport.featuresLow = 1 << 28; // indirect tables need more pages
-    const hal = new RamHal({
-      bytes: transport.ram,
-      base: RAM_BASE,
-      allocFrames: (count) => frames.alloc(count),
-      freeFrames: (paddr, count) => frames.free(paddr, count),
-      mapMmio: () => {
-        throw new Error("not used");
-      },
-    });
-    const blk = VirtIOBlk.create(hal, transport);
+    const blk = VirtIOBlk.create(transport.hal(frames), transport);
     if (!isVirtioError(blk)) blk.release();
     else expect(blk).toBe(ERR_DMA);
     expect(frames.usedCount).toBe(0);
@@ -363,14 +318,9 @@ test("no bounce page for a buffer: DmaError, and the slot is free again", () => 
   const { transport } = createBlk();
   let failing = false;
   const frames = new FrameAllocator(256, false);
-  const hal = new RamHal({
-    bytes: transport.ram,
-    base: RAM_BASE,
-    allocFrames: (count) => (failing ? -1 : frames.alloc(count)),
-    freeFrames: (paddr, count) => frames.free(paddr, count),
-    mapMmio: () => {
-      throw new Error("not used");
-    },
+  const hal = transport.hal({
+    alloc: (count) => (failing ? -1 : frames.alloc(count)),
+    free: (paddr, count) => frames.free(paddr, count),
   });
   const blk = ok(VirtIOBlk.create(hal, transport));
   failing = true;

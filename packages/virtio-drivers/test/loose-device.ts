@@ -2,8 +2,8 @@
  * A device side written straight from the specification, of either layout, that does what the test tells it: takes chains, and
  * reports any of them in any order. It shares no code with virt-devices.
  */
-import { ERR_TIMED_OUT, PAGE_SIZE, RamHal, type Transport } from "../src/index.ts";
-import { FrameAllocator, RAM_BASE } from "./rig.ts";
+import { RAM_BASE } from "./rig.ts";
+import { StubTransport } from "./stub-transport.ts";
 
 export interface TakenChain {
   readonly id: number;
@@ -13,11 +13,7 @@ export interface TakenChain {
   readonly places: readonly number[];
 }
 
-export class LooseDevice implements Transport {
-  readonly deviceType = 2;
-  readonly isLegacy = false;
-  readonly ram: Uint8Array = new Uint8Array(256 * PAGE_SIZE);
-  readonly view: DataView = new DataView(this.ram.buffer);
+export class LooseDevice extends StubTransport {
   readonly maxSize: number;
   readonly isPacked: boolean;
   size = 0;
@@ -33,69 +29,19 @@ export class LooseDevice implements Transport {
   #used: [place: number, wrap: number][] = [];
 
   constructor(maxSize: number, isPacked: boolean) {
+    super(2);
     this.maxSize = maxSize;
     this.isPacked = isPacked;
   }
 
-  hal(): RamHal {
-    const frames = new FrameAllocator(256, false);
-    return new RamHal({
-      bytes: this.ram,
-      base: RAM_BASE,
-      allocFrames: (count) => frames.alloc(count),
-      freeFrames: (paddr, count) => frames.free(paddr, count),
-      mapMmio: () => {
-        throw new Error("not used");
-      },
-    });
-  }
-
-  // Transport, as far as a queue needs it.
-  readDeviceFeatures(): number {
-    return 0;
-  }
-  writeDriverFeatures(): void {}
-  maxQueueSize(): number {
+  override maxQueueSize(): number {
     return this.maxSize;
   }
-  notify(): void {}
-  getStatus(): number {
-    return 0;
-  }
-  setStatus(): void {}
-  queueSet(_queue: number, size: number, desc: number, driver: number, device: number): void {
+  override queueSet(_queue: number, size: number, desc: number, driver: number, device: number): void {
     this.size = size;
     this.desc = desc - RAM_BASE;
     this.driver = driver - RAM_BASE;
     this.device = device - RAM_BASE;
-  }
-  queueUnset(): void {}
-  queueReset(): number {
-    return ERR_TIMED_OUT;
-  }
-  queueUsed(): boolean {
-    return false;
-  }
-  ackInterrupt(): number {
-    return 0;
-  }
-  readConfigGeneration(): number {
-    return 0;
-  }
-  readConfig8(): number {
-    return 0;
-  }
-  readConfig16(): number {
-    return 0;
-  }
-  readConfig32(): number {
-    return 0;
-  }
-  writeConfig8(): number {
-    return 0;
-  }
-  writeConfig32(): number {
-    return 0;
   }
 
   /** The next available chain, or null. */

@@ -28,6 +28,8 @@ export class ConsolePort implements ChainServer {
   readonly options: ConsolePortOptions;
   /** Has a program in the guest opened the port? */
   isGuestOpen = false;
+  /** Was the guest told that there is this port? */
+  isAnnounced = false;
   readonly #receiveQueue: number;
   readonly #pending: ByteFifo;
   #hasRefused = false;
@@ -82,15 +84,17 @@ export class ConsolePort implements ChainServer {
 
   reset(): void {
     this.isGuestOpen = false;
+    this.isAnnounced = false;
   }
 
   /** State of the port and input that the guest has not taken yet. */
   save(): number[] {
-    return [this.isGuestOpen ? 1 : 0, ...this.#pending.toArray()];
+    return [(this.isGuestOpen ? 1 : 0) | (this.isAnnounced ? 2 : 0), ...this.#pending.toArray()];
   }
 
   restore(state: readonly number[]): void {
-    this.isGuestOpen = state[0] === 1;
+    this.isGuestOpen = (state[0] & 1) !== 0;
+    this.isAnnounced = (state[0] & 2) !== 0;
     this.#pending.load(state.slice(1, 1 + this.#pending.capacity));
   }
 

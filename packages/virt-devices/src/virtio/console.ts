@@ -150,8 +150,8 @@ export class ConsoleDevice extends ModelBase {
     const event = bytes[4] | (bytes[5] << 8);
     const value = bytes[6] | (bytes[7] << 8);
     if (event === CONTROL_DEVICE_READY) {
-      // §5.3.6.2: 1 = the driver can handle ports.
-      if (value === 1) for (const port of this.ports) this.#send(port.id, CONTROL_DEVICE_ADD, 1);
+      // §5.3.6.2: 1 = the driver can handle ports. Each is added once (§5.3.6.2.1).
+      if (value === 1) for (const port of this.ports) this.#announce(port);
       return;
     }
     const port = this.ports[id];
@@ -161,6 +161,12 @@ export class ConsoleDevice extends ModelBase {
       port.isGuestOpen = value !== 0;
       port.options.onGuestOpen?.(port.isGuestOpen);
     }
+  }
+
+  #announce(port: ConsolePort): void {
+    if (port.isAnnounced) return;
+    port.isAnnounced = true;
+    this.#send(port.id, CONTROL_DEVICE_ADD, 1);
   }
 
   /** What a driver wants to know of a port before it uses it. */

@@ -43,7 +43,6 @@ export class NetControl implements ChainServer {
   #unicast: Uint8Array | null = new Uint8Array(0);
   #multicast: Uint8Array | null = new Uint8Array(0);
   readonly #vlans: Uint8Array = new Uint8Array(MAX_VLANS);
-  #filtersVlans = false;
 
   constructor(config: Uint8Array) {
     this.#config = config;
@@ -55,14 +54,13 @@ export class NetControl implements ChainServer {
     this.#unicast = new Uint8Array(0);
     this.#multicast = new Uint8Array(0);
     this.#vlans.fill(0);
-    this.#filtersVlans = false;
   }
 
-  /** Does the guest want this frame? */
-  accepts(frame: Uint8Array): boolean {
+  /** Does the guest want this frame? `filtersVlans`: CTRL_VLAN was negotiated, so that tagged frames need their table. */
+  accepts(frame: Uint8Array, filtersVlans: boolean): boolean {
     const modes = this.#modes;
     if (modes[NET_CTRL_RX_PROMISC] !== 0) return true;
-    if (this.#filtersVlans && ((frame[12] << 8) | frame[13]) === ETHERTYPE_VLAN) {
+    if (filtersVlans && ((frame[12] << 8) | frame[13]) === ETHERTYPE_VLAN) {
       if (this.#vlans[((frame[14] << 8) | frame[15]) & 0xfff] === 0) return false;
     }
     if (isBroadcast(frame)) return modes[NET_CTRL_RX_NOBCAST] === 0;
@@ -91,14 +89,13 @@ export class NetControl implements ChainServer {
       table === null ? [-1] : [table.length, ...table],
     );
     const vlans = Array.from(this.#vlans.keys()).filter((id) => this.#vlans[id] !== 0);
-    return [...this.#modes, this.#filtersVlans ? 1 : 0, ...tables, ...vlans];
+    return [...this.#modes, ...tables, ...vlans];
   }
 
   restore(state: readonly number[]): void {
     this.reset();
     this.#modes.set(state.slice(0, RX_COMMANDS));
-    this.#filtersVlans = state[RX_COMMANDS] === 1;
-    let at = RX_COMMANDS + 1;
+    let at = RX_COMMANDS;
     const table = (): Uint8Array | null => {
       const length = state[at++];
       if (length < 0) return null;
@@ -128,7 +125,6 @@ export class NetControl implements ChainServer {
   #setVlan(command: number, id: number): boolean {
     if (command > NET_CTRL_VLAN_DEL || id >= MAX_VLANS) return false;
     this.#vlans[id] = command === NET_CTRL_VLAN_ADD ? 1 : 0;
-    this.#filtersVlans = true;
     return true;
   }
 

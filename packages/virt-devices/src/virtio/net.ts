@@ -39,6 +39,8 @@ export const NET_FEATURES: readonly Feature[] = [
   offered(23, "NET_F_CTRL_MAC_ADDR", "always"),
 ];
 export const NET_F_CSUM: number = 1 << 0;
+export const NET_F_MTU: number = 1 << 3;
+const NET_F_CTRL_VLAN: number = 1 << 19;
 export const NET_F_MRG_RXBUF: number = 1 << 15;
 
 // §5.1.4 struct virtio_net_config
@@ -63,6 +65,7 @@ export const NET_TRANSMIT_QUEUE = 1;
 export const NET_CONTROL_QUEUE = 2;
 
 const MIN_FRAME = 14;
+const VLAN_ETHERNET_HEADER = 18;
 const MAX_FRAME = 65550;
 const MAX_MERGED = 64;
 
@@ -95,6 +98,7 @@ export class NetDevice extends ModelBase implements ChainServer {
   dropped = 0;
   readonly #backend: NetBackend;
   readonly #mac: Uint8Array;
+  readonly #mtu: number;
   readonly #control: NetControl;
   readonly #backlogLimit: number;
   #backlog: Uint8Array[] = [];
@@ -120,6 +124,7 @@ export class NetDevice extends ModelBase implements ChainServer {
     this.queueSizes = [queueSize, queueSize, 64];
     this.#backend = options.backend;
     this.#mac = mac.slice();
+    this.#mtu = mtu ?? 0;
     this.#backlogLimit = options.backlogBytes ?? 262_144;
     this.#control = new NetControl(this.config);
     this.config[NET_CONFIG_MAX_QUEUE_PAIRS] = 1;
@@ -146,7 +151,10 @@ export class NetDevice extends ModelBase implements ChainServer {
   receive(frame: Uint8Array): boolean {
     if (frame.length < MIN_FRAME || frame.length > MAX_FRAME)
       throw new RangeError(`"frame" expected ${MIN_FRAME}..${MAX_FRAME} bytes, got ${frame.length}`);
-    if (!this.port.running || !this.isLinkUp || !this.#control.accepts(frame)) return false;
+    if (!this.port.running || !this.isLinkUp) return false;
+    if (!this.#control.accepts(frame, this.has(NET_F_CTRL_VLAN))) return false;
+    // §5.1.4.1: nothing larger than the negotiated MTU is passed on.
+    if (this.has(NET_F_MTU) && frame.length > this.#mtu + VLAN_ETHERNET_HEADER) return false;
     if (this.#backlog.length === 0 && this.#deliver(frame)) {
       this.port.notifyUsed(this.port.queues[NET_RECEIVE_QUEUE]);
       return true;

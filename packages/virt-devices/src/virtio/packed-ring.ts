@@ -156,7 +156,7 @@ export class PackedRing implements DeviceRing {
     [this.#avail, this.#used, this.#unsignalled] = state;
   }
 
-  /** §2.8.8: all descriptors of the table, in order; their NEXT flags and ids mean nothing. */
+  /** §2.8.8: all descriptors of the table, in order; of their flags only WRITE counts, and their ids mean nothing. */
   #indirect(low: number, high: number, byteLength: number, flags: number): string {
     if (!this.#hasIndirect) return "indirect descriptor, feature not negotiated";
     if ((flags & DESC_F_NEXT) !== 0) return "indirect descriptor with a next descriptor";
@@ -165,13 +165,11 @@ export class PackedRing implements DeviceRing {
     if (table < 0) return "indirect table outside RAM";
     const view = this.#view;
     for (let at = table; at < table + byteLength; at += DESC_SIZE) {
-      const entryFlags = view.getUint16(at + PACKED_FLAGS, true);
-      if ((entryFlags & DESC_F_INDIRECT) !== 0) return "indirect descriptor inside an indirect table";
       const problem = this.#chain.append(
         view.getUint32(at + DESC_ADDR_LO, true),
         view.getUint32(at + DESC_ADDR_HI, true),
         view.getUint32(at + PACKED_LEN, true),
-        (entryFlags & DESC_F_WRITE) !== 0,
+        (view.getUint16(at + PACKED_FLAGS, true) & DESC_F_WRITE) !== 0,
         this.#size,
       );
       if (problem !== APPENDED) return problem;
