@@ -90,6 +90,9 @@ export class Kernel {
   /** Woken (POLLIN) whenever a signal is queued anywhere, blocked or not: signalfds poll it. */
   readonly signalEvents: PollSet = new PollSet();
 
+  /** /proc/sys/kernel/randomize_va_space: 0 off, 1 all but the heap, 2 all. */
+  randomizeLevel = 2;
+
   /** Set by sethostname(2). */
   hostName: string;
   domainName = "(none)";

@@ -31,6 +31,7 @@ for (const [name, checks] of [
   ["identity", 16],
   ["tracing", 32],
   ["vdso", 16],
+  ["randomize", 8],
 ] as const) {
   test.skipIf(!hasCompiler)(`${name}: all checks of the program hold`, { timeout: 60_000 }, () => {
     const machine = new TestMachine();

@@ -31,6 +31,7 @@ import { ALL_CAPABILITIES, type Credentials, NO_CAPABILITIES } from "../task/cre
 import type { Task } from "../task/task.ts";
 import { isElf } from "./elf.ts";
 import { type ElfImage, type LoadedElf, mapElf, readElf } from "./load.ts";
+import { chooseLayout, type LayoutOffsets } from "./randomize.ts";
 import { readFileBytes } from "./read-file.ts";
 import { HEAD_BYTES, isScript, parseScript } from "./script.ts";
 import { writeStartBlock } from "./start-block.ts";
@@ -161,10 +162,11 @@ function fill(
 ): Program | number {
   const strings = checkStrings(task, argv, request.envp);
   if (strings < 0) return strings;
-  layOut(space, strings, image);
-  const program = mapElf(space, image, PROGRAM_BASE);
+  const offsets = chooseLayout(task);
+  layOut(space, strings, image, offsets);
+  const program = mapElf(space, image, PROGRAM_BASE + offsets.program * PAGE_SIZE);
   if (typeof program === "number") return program;
-  setLayoutOf(space, program);
+  setLayoutOf(space, program, offsets);
   let entry = program.entry;
   let interpreterBase = 0;
   if (interpreter !== null) {
@@ -180,8 +182,6 @@ function fill(
   const vdso = task.kernel.vdso.map(space);
   if (vdso < 0) return vdso;
   const cred = credentialsFor(task, image.file);
-  const random = new Uint8Array(16);
-  task.kernel.platform.fillRandom(random);
   const sp = writeStartBlock(space, {
     argv,
     envp: request.envp,
@@ -190,7 +190,8 @@ function fill(
     interpreterBase,
     cred,
     secure: cred.uid !== cred.euid || cred.gid !== cred.egid,
-    random,
+    random: offsets.random,
+    shift: offsets.stackBytes,
   });
   if (sp < 0) return sp;
   return { file: image.file, space, cred, entry, sp, comm: commOf(request.path) };
@@ -210,14 +211,14 @@ function checkStrings(task: Task, argv: readonly Uint8Array[], envp: readonly Ui
 }
 
 /** Stack at the top, mmap area below it. */
-function layOut(space: AddressSpace, stringBytes: number, image: ElfImage): void {
-  space.stackTop = USER_TOP - PAGE_SIZE;
+function layOut(space: AddressSpace, stringBytes: number, image: ElfImage, offsets: LayoutOffsets): void {
+  space.stackTop = USER_TOP - PAGE_SIZE * (1 + offsets.stack);
   const limit = space.limits.soft[RLIMIT_STACK] as number;
   const gap = Math.min(
     Math.max(limit + STACK_GUARD_GAP, MIN_MMAP_GAP),
     Math.floor(USER_TOP / 6 / PAGE_SIZE) * 5 * PAGE_SIZE,
   );
-  space.mmapTop = space.stackTop - Math.ceil(gap / PAGE_SIZE) * PAGE_SIZE;
+  space.mmapTop = space.stackTop - (Math.ceil(gap / PAGE_SIZE) + offsets.mmap) * PAGE_SIZE;
   const stackHeader = image.segments.find((s) => s.type === PT_GNU_STACK);
   const executable = stackHeader !== undefined && (stackHeader.flags & PF_X) !== 0 ? VM_EXEC : 0;
   const byteLength = Math.ceil((stringBytes + INITIAL_STACK) / PAGE_SIZE) * PAGE_SIZE;
@@ -233,12 +234,12 @@ function layOut(space: AddressSpace, stringBytes: number, image: ElfImage): void
   });
 }
 
-function setLayoutOf(space: AddressSpace, program: LoadedElf): void {
+function setLayoutOf(space: AddressSpace, program: LoadedElf, offsets: LayoutOffsets): void {
   space.codeStart = program.codeStart;
   space.codeEnd = program.codeEnd;
   space.dataStart = program.dataStart;
   space.dataEnd = program.dataEnd;
-  space.brkStart = Math.ceil(program.end / PAGE_SIZE) * PAGE_SIZE;
+  space.brkStart = (Math.ceil(program.end / PAGE_SIZE) + offsets.heap) * PAGE_SIZE;
   space.brk = space.brkStart;
 }
 

@@ -55,6 +55,8 @@ export interface ProgramStart {
   readonly secure: boolean;
   /** 16 bytes. */
   readonly random: Uint8Array;
+  /** Bytes left free below the strings, a multiple of 16: nobody shall know the stack pointer. */
+  readonly shift: number;
 }
 
 /** Writes the block below `space.stackTop`; returns sp or -E2BIG, -EFAULT. Fills in the space's arg and env ranges and auxv. */
@@ -74,7 +76,7 @@ export function writeStartBlock(space: AddressSpace, start: ProgramStart): numbe
   space.argStart = at;
   space.argEnd = space.envStart;
   error ||= writeStrings(space, at, argv);
-  at = Math.floor((at - 16) / 16) * 16;
+  at = Math.floor((at - start.shift - 16) / 16) * 16;
   const randomAt = at;
   error ||= space.copyOut(at, start.random, 0, 16);
   if (error !== 0) return error;

@@ -356,7 +356,13 @@ export const SYSTEM_CALLS: readonly SyscallRow[] = [
   row(SYS_getrandom, "getrandom", "buf:out_buf count:size flags:flags", full, sys_getrandom),
   row(SYS_reboot, "reboot", "magic1:uint magic2:uint cmd:uint arg:ptr", partial("no kexec, no suspend"), sys_reboot),
   row(SYS_syslog, "syslog", "type:int buf:ptr len:int", full, sys_syslog),
-  row(SYS_personality, "personality", "persona:uint", partial("flags are remembered, without effect"), sys_personality),
+  row(
+    SYS_personality,
+    "personality",
+    "persona:uint",
+    partial("of the flags only ADDR_NO_RANDOMIZE has an effect"),
+    sys_personality,
+  ),
   row(
     SYS_riscv_hwprobe,
     "riscv_hwprobe",

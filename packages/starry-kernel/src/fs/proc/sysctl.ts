@@ -69,7 +69,15 @@ const PARAMETERS: readonly Parameter[] = [
   kept("kernel/printk", "4\t4\t1\t7"),
   kept("kernel/core_pattern", "core"),
   kept("kernel/core_uses_pid", 0),
-  kept("kernel/randomize_va_space", 2),
+  {
+    path: "kernel/randomize_va_space",
+    get: ({ kernel }) => kernel.randomizeLevel,
+    set({ kernel }, text) {
+      if (!/^[012]$/.test(text.trim())) return -EINVAL;
+      kernel.randomizeLevel = Number(text);
+      return 0;
+    },
+  },
   kept("kernel/dmesg_restrict", 0),
   kept("kernel/kptr_restrict", 0),
   kept("kernel/perf_event_paranoid", 2),
