@@ -4,6 +4,10 @@
  * power at every kind of moment, with writes since the last flush kept or lost at random. Afterwards everything that was
  * synced must be there and `check` must find nothing.
  */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type BlockDevice,
   type ByteFile,
@@ -61,11 +65,8 @@ async function work(fs: Ext4Promises, synced: (files: Map<string, string>) => vo
 
 /** What must be there, and nothing wrong. Steps are atomic only when synced, so the next state may have begun. */
 async function verify(device: BlockDevice, states: readonly Map<string, string>[], done: number): Promise<void> {
-  const report = check(new OverlayDisk(device), { repair: true });
-  expect([report.verdict, report.problems.filter((problem) => !report.recovered && problem).length]).toEqual([
-    "clean",
-    0,
-  ]);
+  const report = check(device); // as a mount finds it: with the journal replayed
+  expect([report.verdict, report.problems]).toEqual(["clean", []]);
   const fs = promises(new Ext4FileSystem(device, { readOnly: true }));
   const before = states[done - 1] ?? new Map<string, string>();
   const after = states[done] ?? before;
@@ -126,17 +127,35 @@ class RecordedFile implements ByteFile {
   }
 }
 
+const hasQemu = spawnSync("qemu-img", ["--version"]).status === 0;
+if (!hasQemu) console.log("skipped: qemu-img check after a crash (not installed; Debian: qemu-utils)");
+
+/** Clusters that nobody uses may be left, nothing else. */
+function expectNoWorseThanLeaks(image: Uint8Array): void {
+  const directory = mkdtempSync(join(tmpdir(), "ext4-qcow2-"));
+  try {
+    writeFileSync(join(directory, "base.img"), "");
+    truncateSync(join(directory, "base.img"), SIZE);
+    writeFileSync(join(directory, "crash.qcow2"), image);
+    const found = spawnSync("qemu-img", ["check", "crash.qcow2"], { cwd: directory, encoding: "utf8" });
+    expect([0, 3], found.stdout).toContain(found.status); // 3 = leaked clusters
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
 test("a qcow2 image keeps them too, and its own tables", async () => {
+  const base = new MemoryDisk(SIZE);
+  format(base);
   const first = new MemoryFile();
-  createQcow2(first, { size: SIZE, clusterBits: 12 });
-  const disk = new Qcow2Disk(first);
-  format(disk);
-  expect(disk.flush()).toBe(0);
+  createQcow2(first, { size: SIZE, backing: { file: "base.img", format: "raw" } });
   const start = first.bytes.slice();
+  const open = (file: ByteFile, readOnly: boolean): Qcow2Disk =>
+    new Qcow2Disk(file, { cachedTables: 2, readOnly, openBacking: () => base });
   const recorded = new RecordedFile(new MemoryFile(start.slice()));
   const states: Map<string, string>[] = [];
   const marks: number[] = [0];
-  const fs = promises(new Ext4FileSystem(new Qcow2Disk(recorded, { cachedTables: 2 })));
+  const fs = promises(new Ext4FileSystem(open(recorded, false)));
   await work(fs, (files) => {
     states.push(files);
     marks.push(recorded.events.length);
@@ -150,6 +169,7 @@ test("a qcow2 image keeps them too, and its own tables", async () => {
       const event = recorded.events[i];
       if (event !== "flush" && (i < flushed || random(2) === 0)) file.writeAt(event.position, event.data);
     }
-    await verify(new Qcow2Disk(file, { readOnly: true }), states, marks.filter((mark) => mark <= point).length - 1);
+    await verify(open(file, true), states, marks.filter((mark) => mark <= point).length - 1);
+    if (hasQemu && crash % 10 === 0) expectNoWorseThanLeaks(file.bytes);
   }
 });
