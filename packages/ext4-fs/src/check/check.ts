@@ -68,6 +68,7 @@ export interface CheckReport {
   readonly reason: string | undefined;
   /** A journal was replayed, or orphans of a crash were removed. */
   readonly recovered: boolean;
+  /** Reserved ones included, as e2fsck counts. */
   readonly inodesInUse: number;
   readonly directories: number;
   readonly files: number;
@@ -258,11 +259,7 @@ class Run {
             : wrote || (this.#recovered && this.#repair)
               ? 1
               : 0;
-    let clusters = 0;
-    if (ck !== undefined && outcome.state === "done") {
-      const free = ck.descriptors.reduce((sum, gd) => sum + gd.freeBlocks, 0);
-      clusters = ck.clusterCount - free;
-    }
+    const counted = outcome.state === "done" ? ck : undefined;
     return {
       verdict: clean ? "clean" : "corrupt",
       exitStatus,
@@ -270,10 +267,10 @@ class Run {
       problemCount: findings.total,
       reason: outcome.reason,
       recovered: this.#recovered,
-      inodesInUse: ck?.counts.inodes ?? 0,
+      inodesInUse: counted === undefined ? 0 : counted.g.inodesCount - counted.freeInodes,
       directories: ck?.counts.directories ?? 0,
       files: ck?.counts.files ?? 0,
-      blocksInUse: clusters * (ck?.ratio ?? 1),
+      blocksInUse: counted === undefined ? 0 : counted.g.blocksCount - counted.freeClusters * counted.ratio,
     };
   }
 }

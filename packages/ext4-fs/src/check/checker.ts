@@ -156,10 +156,12 @@ export class Checker {
   readonly misplacedBlockBitmaps: Set<number> = new Set();
   readonly misplacedInodeBitmaps: Set<number> = new Set();
   readonly misplacedTables: Set<number> = new Set();
+  /** What pass 5 has counted. */
+  freeClusters = 0;
+  freeInodes = 0;
   largeFiles = false;
   largeDirectories = false;
-  readonly counts: { inodes: number; directories: number; files: number; links: number; others: number } = {
-    inodes: 0,
+  readonly counts: { directories: number; files: number; links: number; others: number } = {
     directories: 0,
     files: 0,
     links: 0,

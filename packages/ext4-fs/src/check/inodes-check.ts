@@ -189,7 +189,6 @@ function checkInode(ck: Checker, inode: CoreInode, lowTimes: boolean): void {
       inode.dtime = 0;
     });
   ck.inodesUsed.add(ino);
-  ck.counts.inodes++;
   if (hasOddFields(ck, inode)) ck.inodesOdd.add(ino);
   if ((inode.flags & EXT4_IMAGIC_FL) !== 0 && !ck.sb.hasCompat(EXT4_FEATURE_COMPAT_IMAGIC_INODES))
     fix("inode-imagic", {}, () => {

@@ -184,9 +184,10 @@ function putEntry(
 }
 
 function appendBlock(ck: Checker, dir: DirectoryInfo, blocks: number[]): boolean {
-  if (ck.ratio > 1) return false; // would need the rest of a cluster
   const inode = ck.readInode(dir.ino);
-  const block = inode === undefined ? 0 : allocateOne(ck, { block: blocks.at(-1) ?? 0 });
+  const last = blocks.at(-1) ?? 0;
+  // With bigalloc the rest of a cluster comes first.
+  const block = blocks.length % ck.ratio !== 0 ? last + 1 : allocateOne(ck, { block: last });
   if (inode === undefined || block === 0) return false;
   if (!writeLeaf(ck, dir.seed, block, emptyLeaf(ck))) return false;
   dir.runs.push(blocks.length, block, 1);

@@ -88,7 +88,7 @@ export const PROBLEMS = {
   "block-too-big": [1, "inode {inode}: too many blocks for a file of this kind"],
   "block-cluster": [1, "inode {inode}: block {block} breaks the rules of clusters"],
   "block-metadata": [1, "inode {inode}: block {block}, needed to find others, lies on metadata"],
-  "block-shared": [1, "block {block} is claimed by more than one inode, here {inode}"],
+  "block-shared": [1, "block {block} is claimed by more than one inode"],
   "directory-no-blocks": [1, "inode {inode}: a directory without blocks"],
   "inode-size": [1, "inode {inode}: the size is {value}, should be {expected}"],
   "inode-blocks": [1, "inode {inode}: the count of 512-byte blocks is {value}, should be {expected}"],

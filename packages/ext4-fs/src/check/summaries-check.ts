@@ -28,6 +28,8 @@ export function checkSummaries(ck: Checker, interrupted: (done: number, total: n
       }
     }
   }
+  ck.freeClusters = freeClusters;
+  ck.freeInodes = freeInodes;
   const freeBlocks = freeClusters * ck.ratio;
   if (ck.sb.freeBlocksCount !== freeBlocks) {
     if (ck.problem("free-blocks", { value: ck.sb.freeBlocksCount, expected: freeBlocks })) {

@@ -14,6 +14,7 @@ import type { ImageFiles } from "../../image/files.ts";
 import { describeImage, withImage } from "../image-file.ts";
 import { createImage } from "./image-create.ts";
 import { hostTree, writeTree } from "../host-tree.ts";
+import { CHECK_USAGE, RESIZE_USAGE, TUNE_USAGE } from "./image-usage.ts";
 import { parseOptions, parseSizeOption, UsageError } from "./options.ts";
 
 type ImageCommand = (words: readonly string[], out: (text: string | Uint8Array) => void) => number | Promise<number>;
@@ -28,6 +29,15 @@ const COMMANDS: Readonly<Record<string, { usage: string; run: ImageCommand }>> =
   stat: { usage: "stat IMAGE:/PATH...", run: status },
   info: { usage: "info IMAGE", run: (words, out) => describe(words, out) },
   export: { usage: "export IMAGE DIR", run: exportTree },
+  check: {
+    usage: CHECK_USAGE,
+    run: async (words, out) => (await import("./image-maintain.ts")).checkImage(words, out),
+  },
+  resize: {
+    usage: RESIZE_USAGE,
+    run: async (words, out) => (await import("./image-maintain.ts")).resizeImage(words, out),
+  },
+  tune: { usage: TUNE_USAGE, run: async (words, out) => (await import("./image-maintain.ts")).tuneImage(words, out) },
 };
 
 export function imageUsage(): string {

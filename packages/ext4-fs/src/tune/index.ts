@@ -1,0 +1,2 @@
+/** Changing the parameters of file systems. */
+export { tune, type TuneOptions } from "./tune.ts";
