@@ -12,7 +12,7 @@ import { FP_RNE_EXACT, STATE_A, STATE_B, STATE_C, STATE_FP_FAST, STATE_RESULT } 
 import { Lowering } from "../wasm/lower.ts";
 import { Code, type ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { leaveWith } from "./wasm-memory.ts";
+import { leaveWith, pushLeave } from "./wasm-memory.ts";
 
 // Parameters and locals of regionFp.
 const ID = 3;
@@ -165,6 +165,6 @@ export function addRegionFp(builder: ModuleBuilder, fp: number, internal: readon
   e.end();
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_RESULT);
-  code.get(STATUS);
+  pushLeave(code, STATUS);
   builder.addFunction(REGION_FP_PARAMETERS, [I64, I32], [I32, I64], code, "regionFp");
 }

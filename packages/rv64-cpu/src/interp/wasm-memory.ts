@@ -64,6 +64,15 @@ export function leaveWith(code: Code, at: number, delta: number, status: number)
   code.memory(w.I32_STORE, STATE_LEAVE_DONE);
 }
 
+/** Pushes -1 if the status is not 0: leave, and STATE_LEAVE_* says how. */
+export function pushLeave(code: Code, status: number): void {
+  code.i32Const(0);
+  code.get(status);
+  code.i32Const(0);
+  code.byte(w.I32_NE);
+  code.byte(w.I32_SUB);
+}
+
 /** `regionLoad(va, access, delta) -> (value, leave)`: `leave` after a fault, with STATE_LEAVE_* set. */
 function addRegionLoad(builder: ModuleBuilder, load: number): void {
   const code = new Code();
@@ -82,7 +91,7 @@ function addRegionLoad(builder: ModuleBuilder, load: number): void {
   code.byte(w.END);
   code.i32Const(0);
   code.memory(w.I64_LOAD, STATE_RESULT);
-  code.get(status);
+  pushLeave(code, status);
   builder.addFunction([I64, I32, I32], [I64, I32], [I32], code, "regionLoad");
 }
 
@@ -127,7 +136,7 @@ function addRegionStore(builder: ModuleBuilder, store: number): void {
   code.byte(w.END);
   leaveWith(code, access, delta, status);
   code.byte(w.END);
-  code.get(status);
+  pushLeave(code, status);
   builder.addFunction([I64, I64, I32, I32], [I32], [I32], code, "regionStore");
 }
 

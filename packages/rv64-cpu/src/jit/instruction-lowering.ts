@@ -181,7 +181,7 @@ export abstract class InstructionLowering extends Lowering {
     this.imports = imports;
   }
 
-  /** The label for leaving inside the current block, with STATE_LEAVE_* set. */
+  /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected abstract get inside(): number;
 
   #groupLocal(n: number): number {
@@ -215,7 +215,6 @@ export abstract class InstructionLowering extends Lowering {
   #checkGroup(group: Group, local: number): void {
     const { code } = this;
     const { low, span } = group;
-    const page = group.writes ? this.imports.pageWrite : this.imports.pageRead;
     code.get(this.x[this.insn.rs1]);
     code.i64Const(this.insn.imm + low - group.at);
     code.byte(w.I64_ADD);
@@ -229,9 +228,8 @@ export abstract class InstructionLowering extends Lowering {
       code.byte(w.I64_GE_U);
       this.ifUnlikely();
       code.get(VA);
-      code.i32Const(span);
-      code.call(page);
-      code.tee(local);
+      this.#findGroup(group, local);
+      code.get(local);
       this.block(w.IF);
       code.get(local);
       code.get(VA);
@@ -254,7 +252,13 @@ export abstract class InstructionLowering extends Lowering {
       this.end();
       return;
     }
-    this.#tag(group.writes ? TLB_WRITE : TLB_READ);
+    this.#findGroup(group, local);
+  }
+  /** VA is on the stack: the host address of the group from the TLB, or from the page walk. */
+  #findGroup({ writes, span }: Group, local: number): void {
+    const { code } = this;
+    const array = writes ? TLB_WRITE : TLB_READ;
+    this.#tag(array);
     code.get(VA);
     if (span > 1) {
       // The page of the last byte: across a page boundary the tag does not match.
@@ -267,10 +271,10 @@ export abstract class InstructionLowering extends Lowering {
     this.ifUnlikely();
     code.get(VA);
     code.i32Const(span);
-    code.call(page);
+    code.call(writes ? this.imports.pageWrite : this.imports.pageRead);
     code.set(local);
     code.byte(w.ELSE);
-    this.#host(group.writes ? TLB_WRITE : TLB_READ);
+    this.#host(array);
     code.set(local);
     this.end();
   }
@@ -293,6 +297,8 @@ export abstract class InstructionLowering extends Lowering {
       code.i32Const(value);
       code.memory(w.I32_STORE, slot);
     }
+    code.i32Const(-1);
+    code.set(STATUS);
     this.br(this.inside);
   }
 
@@ -522,6 +528,7 @@ export abstract class InstructionLowering extends Lowering {
     }
     this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
     code.call(this.imports.load);
+    code.tee(STATUS);
     this.brIf(this.inside);
     code.set(result);
     if ((mode & MEM_ATOMIC) !== 0) {
@@ -558,6 +565,7 @@ export abstract class InstructionLowering extends Lowering {
       this.#access((mode & MEM_SIZE) | (this.insn.length === 4 ? ACCESS_LONG : 0));
       code.call(this.imports.store);
       // The store may have hit this very code: then nothing of it may run any more.
+      code.tee(STATUS);
       this.brIf(this.inside);
     } else {
       code.i32Const(0);
@@ -676,6 +684,7 @@ export abstract class InstructionLowering extends Lowering {
     this.getBits();
     this.#access(0);
     code.call(this.imports.fp);
+    code.tee(STATUS);
     this.brIf(this.inside);
   }
   fpRounding(): void {

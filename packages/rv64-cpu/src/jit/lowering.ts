@@ -94,8 +94,8 @@ export class RegionLowering extends InstructionLowering {
   /** Children in the dominator tree. */
   readonly #children: number[][];
   readonly #labels: Label[] = [];
-  /** By exit set: the label that stores it, and the one in front that first finds out where the instruction is. */
-  readonly #exits: { readonly leave: number; readonly inside: number }[] = [];
+  /** By exit set: the label that stores it. */
+  readonly #exits: number[] = [];
   readonly #flow: Flow;
   /** Some block calls: page caches do not outlive that. */
   readonly #calls: boolean;
@@ -127,9 +127,11 @@ export class RegionLowering extends InstructionLowering {
   /** Emits the whole function body into {@link Lowering.code}. */
   emit(): void {
     const { code } = this;
-    // One exit block per distinct set of registers to store; each ends in a return.
+    // One exit block per distinct set of registers to store; each stores what the largest smaller set lacks, and goes there.
     const sets = this.#flow.exits;
-    for (let n = 0; n < sets.length; n++) this.#exits.push({ leave: this.block(w.BLOCK), inside: this.block(w.BLOCK) });
+    const order = sets.map((_, n) => n).sort((a, b) => size(sets[a]) - size(sets[b]));
+    const tail = this.block(w.BLOCK);
+    for (const n of order) this.#exits[n] = this.block(w.BLOCK);
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
     code.tee(FUEL);
@@ -149,31 +151,42 @@ export class RegionLowering extends InstructionLowering {
     code.set(TLB);
     this.#loadRegisters(this.#flow.liveIn[0]);
     this.#tree(0);
-    for (let n = sets.length - 1; n >= 0; n--) {
+    for (let k = order.length - 1; k >= 0; k--) {
+      const n = order[k];
       this.end();
-      code.get(FUEL);
-      code.i32Const(0);
-      code.memory(w.I32_LOAD, STATE_LEAVE_DONE);
-      code.byte(w.I32_SUB);
-      code.set(FUEL);
-      code.get(BASE);
-      code.i32Const(0);
-      code.memory(w.I64_LOAD32_S, STATE_LEAVE_DELTA);
-      code.byte(w.I64_ADD);
-      code.set(PC_OUT);
-      code.i32Const(0);
-      code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
-      code.set(STATUS);
-      this.end();
-      this.#storeRegisters(sets[n]);
-      code.i32Const(0);
-      code.get(PC_OUT);
-      code.memory(w.I64_STORE, STATE_PC);
-      code.i32Const(0);
-      code.get(FUEL);
-      code.memory(w.I32_STORE, STATE_FUEL);
-      this.#finish();
+      let rest = k - 1;
+      while (rest >= 0 && !contains(sets[n], sets[order[rest]])) rest--;
+      const { x, f } = rest < 0 ? { x: 0, f: 0 } : sets[order[rest]];
+      this.#storeRegisters({ x: sets[n].x & ~x, f: sets[n].f & ~f });
+      if (rest !== k - 1) this.br(rest < 0 ? tail : this.#exits[order[rest]]);
     }
+    this.end();
+    // Left inside a block: the state says where.
+    code.get(STATUS);
+    code.i32Const(0);
+    code.byte(w.I32_LT_S);
+    this.block(w.IF);
+    code.get(FUEL);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, STATE_LEAVE_DONE);
+    code.byte(w.I32_SUB);
+    code.set(FUEL);
+    code.get(BASE);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD32_S, STATE_LEAVE_DELTA);
+    code.byte(w.I64_ADD);
+    code.set(PC_OUT);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
+    code.set(STATUS);
+    this.end();
+    code.i32Const(0);
+    code.get(PC_OUT);
+    code.memory(w.I64_STORE, STATE_PC);
+    code.i32Const(0);
+    code.get(FUEL);
+    code.memory(w.I32_STORE, STATE_FUEL);
+    this.#finish();
     code.byte(w.UNREACHABLE);
   }
 
@@ -201,7 +214,7 @@ export class RegionLowering extends InstructionLowering {
 
   /** The label that stores what block `n` may have changed. */
   #exitOf(n: number): number {
-    return this.#exits[this.#flow.exitOf[n]].leave;
+    return this.#exits[this.#flow.exitOf[n]];
   }
 
   /** Returns REGION_DECLINED if the i32 on the stack is true. */
@@ -346,9 +359,9 @@ export class RegionLowering extends InstructionLowering {
     this.code.set(STATUS);
     this.br(this.#exitOf(this.#current));
   }
-  /** The label for leaving inside the current block, with STATE_LEAVE_* set. */
+  /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected override get inside(): number {
-    return this.#exits[this.#flow.exitOf[this.#current]].inside;
+    return this.#exitOf(this.#current);
   }
   #node(n: number): void {
     const block = this.#blocks[n];
@@ -442,14 +455,12 @@ export class RegionLowering extends InstructionLowering {
     this.pushAddress(block.next);
     code.byte(w.I64_NE);
     code.byte(w.I32_OR);
-    this.block(w.IF);
+    this.ifUnlikely();
     this.pushAddress(block.next);
     code.get(STATUS);
     this.#pushDepth();
     code.call(this.imports.follow);
-    code.set(STATUS);
-    this.end();
-    code.get(STATUS);
+    code.tee(STATUS);
     this.block(w.IF);
     // The state is in memory already.
     code.get(STATUS);
@@ -459,6 +470,7 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.I32_NE);
     code.byte(w.SELECT);
     code.byte(w.RETURN);
+    this.end();
     this.end();
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
@@ -548,4 +560,13 @@ export class RegionLowering extends InstructionLowering {
     }
     this.end();
   }
+}
+
+function size({ x, f }: RegisterSet): number {
+  let count = 0;
+  for (let n = 0; n < 32; n++) count += ((x >>> n) & 1) + ((f >>> n) & 1);
+  return count;
+}
+function contains(outer: RegisterSet, inner: RegisterSet): boolean {
+  return (inner.x & ~outer.x) === 0 && (inner.f & ~outer.f) === 0;
 }
