@@ -11,10 +11,11 @@
  */
 import { createGuestRam, Hart, type HartOptions, type HartRam } from "rv64-cpu";
 import {
-  type BlockBackend,
   BlockDevice,
+  type BlockDeviceOptions,
   Clint,
   ConsoleDevice,
+  type ConsoleDeviceOptions,
   EmptyVirtioSlot,
   EntropyDevice,
   type Finish,
@@ -25,6 +26,7 @@ import {
   TestFinisher,
   Uart16550,
   VirtioMmio,
+  type VirtioMmioOptions,
   type VirtioModel,
 } from "virt-devices";
 import { Bus, type MmioWindow } from "./bus.ts";
@@ -59,11 +61,14 @@ const TIME_REUSE = 100;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-export interface DiskOptions {
-  readonly backend: BlockBackend;
-  /** Up to 20 ASCII characters. Default "". */
-  readonly serial?: string;
-}
+/** A disk: its storage, and what virt-devices' `BlockDevice` can be told about it. */
+export type DiskOptions = BlockDeviceOptions;
+
+/** Ring features that a virtio device offers. */
+export type VirtioRingOptions = Pick<
+  VirtioMmioOptions,
+  "indirect" | "eventIdx" | "packed" | "inOrder" | "notificationData" | "ringReset"
+>;
 
 export interface BoardOptions {
   /** Bytes of RAM, a multiple of 4096. */
@@ -75,12 +80,11 @@ export interface BoardOptions {
   /** After `input` took fewer bytes than it was given: there is room again. */
   readonly onInputRoom?: () => void;
   /** Adds a virtio console with its own output. Default: none. */
-  readonly virtioConsole?: {
-    readonly onOutput: (bytes: Uint8Array) => void;
-    readonly columns?: number;
-    readonly rows?: number;
-    readonly onInputRoom?: () => void;
-  };
+  readonly virtioConsole?: ConsoleDeviceOptions;
+  /** More virtio devices, in the slots behind disks, entropy source and console: network, 9P, GPU ... Default: none. */
+  readonly devices?: readonly VirtioModel[];
+  /** Ring features of all virtio devices. Default: what `VirtioMmio` offers by itself. */
+  readonly virtioRings?: VirtioRingOptions;
   readonly clock: Clock;
   /** Fills a buffer with random bytes, of a seeded source if the machine shall be deterministic. */
   readonly fillRandom: (target: Uint8Array) => void;
@@ -158,8 +162,9 @@ export class Board {
     this.console = options.virtioConsole && new ConsoleDevice(options.virtioConsole);
     const models: VirtioModel[] = [...this.disks, new EntropyDevice({ fillRandom: options.fillRandom })];
     if (this.console !== undefined) models.push(this.console);
+    models.push(...(options.devices ?? []));
     if (models.length > VIRTIO_SLOTS) {
-      throw new RangeError(`"disks" expected at most ${VIRTIO_SLOTS} virtio devices in all, got ${models.length}`);
+      throw new RangeError(`"disks" and "devices" expected at most ${VIRTIO_SLOTS} slots in all, got ${models.length}`);
     }
     this.virtio = models.map((model, slot) => this.#transport(model, slot));
     this.#mapDevices();
@@ -262,6 +267,7 @@ export class Board {
       },
       irq: this.plic.line(VIRTIO_IRQ + slot),
       onGuestError: (message) => this.#options.log?.("warn", message),
+      ...this.#options.virtioRings,
     });
   }
 

@@ -10,6 +10,7 @@ export {
   MIP_MSIP,
   MIP_MTIP,
   MIP_SEIP,
+  type VirtioRingOptions,
 } from "./board.ts";
 export { Bus, type MmioWindow } from "./bus.ts";
 export { type Clock, hostClock, type PerformanceHost, VirtualClock, type VirtualClockOptions } from "./clock.ts";

@@ -1,12 +1,18 @@
 /** The board under real drivers and real guest code: DMA, interrupts through the PLIC, code that arrives by DMA. */
+import { EthernetHub, MemoryFolder, P9Device } from "virt-devices";
 import {
   DEVICE_TYPE_BLOCK,
+  ERR_NOT_READY,
   isVirtioError,
   MmioTransport,
+  P9_ROOT,
+  P9Client,
   PAGE_SIZE,
   RamHal,
   unwrap,
+  VirtIO9p,
   VirtIOBlk,
+  VirtIONet,
   VirtIORng,
 } from "virtio-drivers";
 import { expect, test } from "vitest";
@@ -44,18 +50,23 @@ function createMachine(image: Uint8Array): { board: Board; hal: RamHal; blk: Vir
     clock: new VirtualClock(),
     fillRandom: (target) => void target.fill(0x77),
   });
+  const hal = halOf(board);
+  const slot0 = unwrap(MmioTransport.create(hal.mmioPhysToVirt(VIRTIO_BASE, VIRTIO_STRIDE)));
+  expect(slot0.deviceType).toBe(DEVICE_TYPE_BLOCK);
+  return { board, hal, blk: unwrap(VirtIOBlk.create(hal, slot0)) };
+}
+
+/** Frames from the second megabyte on, handed out once. */
+function halOf(board: Board): RamHal {
   const platform = board.platform();
   let nextFrame = board.ram.base + (1 << 20);
-  const hal = new RamHal({
+  return new RamHal({
     bytes: board.ram.bytes,
     base: board.ram.base,
     allocFrames: (count) => (nextFrame += count * PAGE_SIZE) - count * PAGE_SIZE,
     freeFrames: () => {},
     mapMmio: (paddr, byteLength) => platform.mmio(paddr, byteLength),
   });
-  const slot0 = unwrap(MmioTransport.create(hal.mmioPhysToVirt(VIRTIO_BASE, VIRTIO_STRIDE)));
-  expect(slot0.deviceType).toBe(DEVICE_TYPE_BLOCK);
-  return { board, hal, blk: unwrap(VirtIOBlk.create(hal, slot0)) };
 }
 
 /** Maps the first gigabyte of RAM for user code at its own address and sets the hart to run at `pc`. */
@@ -77,6 +88,53 @@ test("all slots are probed: a disk, an entropy source, nothing else", () => {
   const bytes = new Uint8Array(5);
   expect(unwrap(VirtIORng.create(hal, slot1)).fill(bytes)).toBe(0);
   expect(bytes).toEqual(new Uint8Array(5).fill(0x77));
+});
+
+test("devices besides disks get the slots behind, with their own interrupts, on packed rings too", () => {
+  const hub = new EthernetHub();
+  const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+  const network = hub.attach({ mac });
+  const now = (): { seconds: number; nanoseconds: number } => ({ seconds: 1, nanoseconds: 0 });
+  const folder = new MemoryFolder({ now, files: { hello: new TextEncoder().encode("from the host") } });
+  const board = createBoard({
+    memorySize: 4 << 20,
+    devices: [network, new P9Device({ folder, tag: "host", now })],
+    virtioRings: { packed: true, inOrder: true },
+    onOutput: () => {},
+    clock: new VirtualClock(),
+    fillRandom: (target) => void target.fill(1),
+  });
+  const hal = halOf(board);
+  const transportOf = (slot: number): MmioTransport =>
+    unwrap(MmioTransport.create(hal.mmioPhysToVirt(VIRTIO_BASE + slot * VIRTIO_STRIDE, VIRTIO_STRIDE)));
+  const net = unwrap(VirtIONet.create(hal, transportOf(1)));
+  const plic = board.platform().mmio(PLIC_BASE, 0x60_0000);
+  plic.write32(4 * (VIRTIO_IRQ + 1), 1);
+  plic.write32(0x2080, 1 << (VIRTIO_IRQ + 1));
+  const received = new Uint8Array(100);
+  expect([net.receive(received), board.platform().irqPending()]).toEqual([ERR_NOT_READY, false]);
+  network.receive(new Uint8Array(60).fill(0xff));
+  expect([board.platform().irqPending(), plic.read32(0x20_1004)]).toEqual([true, VIRTIO_IRQ + 1]);
+  expect([net.handleInterrupt(), net.receive(received), received[59]]).toEqual([1, 60, 0xff]);
+
+  const client = P9Client.mount(unwrap(VirtIO9p.create(hal, transportOf(2))), {
+    encode: (text) => new TextEncoder().encode(text),
+    decode: (bytes) => new TextDecoder().decode(bytes),
+  });
+  if (typeof client === "number") throw new Error(`mount: ${client}`);
+  const file = client.walk(P9_ROOT, ["hello"]);
+  expect([client.open(file, 0), client.read(file, received, 0)]).toEqual([0, 13]);
+  expect(new TextDecoder().decode(received.subarray(0, 13))).toBe("from the host");
+  const tooMany = Array.from({ length: 8 }, () => hub.attach({ mac }));
+  expect(() =>
+    createBoard({
+      memorySize: 4 << 20,
+      devices: tooMany,
+      onOutput: () => {},
+      clock: new VirtualClock(),
+      fillRandom: () => {},
+    }),
+  ).toThrow(RangeError);
 });
 
 test("a completion interrupts through the PLIC and stops the hart's slice", () => {
