@@ -65,7 +65,7 @@ export class Vdso {
     frames.words.set(VDSO_IMAGE, frames.wordIndex(this.#image.frame));
     if (clock.tickNs > 0) {
       this.#writeRecords();
-      clock.onSet = () => this.#writeRecords();
+      clock.whenSet.add(() => this.#writeRecords());
     }
   }
 

@@ -4,9 +4,12 @@
  * The kernel timer fires once and then rests until somebody reads or asks: the missed periods are computed from the time that has
  * passed, so a fast periodic timer that nobody reads costs nothing (as in Linux).
  *
- * Woken: POLLIN by the timer, and by a set wall clock for TFD_TIMER_CANCEL_ON_SET (`wallClockSet`).
+ * A timer with an absolute wall clock time moves when that clock is set; with TFD_TIMER_CANCEL_ON_SET its reader is told
+ * as well (ECANCELED).
+ *
+ * Woken: POLLIN by the timer, and by a set wall clock for TFD_TIMER_CANCEL_ON_SET.
  */
-import { EAGAIN, ECANCELED, EINVAL, O_RDWR, POLLIN } from "linux-abi";
+import { EAGAIN, ECANCELED, EINVAL, O_RDWR, POLLIN, TFD_TIMER_CANCEL_ON_SET } from "linux-abi";
 import type { Inode } from "vfs-inode";
 import { OpenFile } from "../file.ts";
 import type { IoBuffer } from "../io-buffer.ts";
@@ -25,6 +28,8 @@ export interface TimerHost {
   arm(timer: Timer, deadlineNs: number): void;
   disarm(timer: Timer): void;
   nowNs(): number;
+  /** Called with the nanoseconds by which wall clock times have moved on the monotonic clock. */
+  readonly whenClockSet: Set<(shiftNs: number) => void>;
 }
 
 export class TimerFile extends OpenFile {
@@ -83,9 +88,14 @@ export class TimerFile extends OpenFile {
     this.#host.arm(this.#timer, this.#nextNs);
   }
 
-  /** Starts the timer at the monotonic time `nextNs` (NO_DEADLINE: stops it). `intervalNs` 0: no repetition. */
-  set(nextNs: number, intervalNs: number, flags: number): void {
+  /**
+   * Starts the timer at the monotonic time `nextNs` (NO_DEADLINE: stops it). `intervalNs` 0: no repetition.
+   * @param followsWallClock `nextNs` was given as a wall clock time
+   */
+  set(nextNs: number, intervalNs: number, flags: number, followsWallClock: boolean): void {
     this.#host.disarm(this.#timer);
+    if (followsWallClock && nextNs !== NO_DEADLINE) this.#host.whenClockSet.add(this.#clockSet);
+    else this.#host.whenClockSet.delete(this.#clockSet);
     this.settimeFlags = flags;
     this.#nextNs = nextNs;
     this.#intervalNs = intervalNs;
@@ -106,11 +116,16 @@ export class TimerFile extends OpenFile {
     return Math.max(1, this.#nextNs - this.#host.nowNs());
   }
 
-  /** The wall clock was set: a timer with TFD_TIMER_CANCEL_ON_SET wakes its reader with ECANCELED. */
-  cancel(): void {
+  readonly #clockSet = (shiftNs: number): void => {
+    this.#catchUp();
+    if (!this.#expired) {
+      this.#nextNs += shiftNs;
+      this.#host.arm(this.#timer, this.#nextNs);
+    }
+    if ((this.settimeFlags & TFD_TIMER_CANCEL_ON_SET) === 0) return;
     this.#cancelled = true;
     this.pollSet.wake(POLLIN);
-  }
+  };
 
   override read(_task: Task, buffer: IoBuffer, _offset: number): number {
     if (buffer.remaining < BYTES) return -EINVAL;
@@ -132,6 +147,7 @@ export class TimerFile extends OpenFile {
   }
 
   override release(): void {
+    this.#host.whenClockSet.delete(this.#clockSet);
     this.#host.disarm(this.#timer);
   }
 }

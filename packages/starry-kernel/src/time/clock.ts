@@ -16,8 +16,8 @@ export const COARSE_NS = 4_000_000;
 export class Clock {
   /** Nanoseconds per tick of the hart's time CSR; 0 if there is none, or not a whole number. */
   readonly tickNs: number;
-  /** Called when the wall clock was set. */
-  onSet: () => void = () => {};
+  /** Called when the wall clock was set: the monotonic time of every wall clock time has moved by `shiftNs`. */
+  readonly whenSet: Set<(shiftNs: number) => void> = new Set();
   readonly #platform: Platform;
   /** A whole number of ticks. */
   readonly #bootNs: number;
@@ -74,6 +74,7 @@ export class Clock {
   /** clock_settime(CLOCK_REALTIME). */
   setRealtime(sec: number, nsec: number): void {
     const monotonic = this.monotonicNs();
+    const before = this.monotonicAt(sec, nsec);
     const whole = Math.floor(monotonic / NS_PER_SEC);
     this.#offsetSec = sec - whole;
     this.#offsetNsec = nsec - (monotonic - whole * NS_PER_SEC);
@@ -81,7 +82,8 @@ export class Clock {
       this.#offsetNsec += NS_PER_SEC;
       this.#offsetSec--;
     }
-    this.onSet();
+    const shiftNs = this.monotonicAt(sec, nsec) - before;
+    for (const listener of this.whenSet) listener(shiftNs);
   }
 
   /** The monotonic time at which the wall clock shows (sec, nsec), in ns. */

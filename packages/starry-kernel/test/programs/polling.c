@@ -228,6 +228,23 @@ static void events(void) {
   timerfd_settime(w, TFD_TIMER_ABSTIME, &spec, NULL);
   CHECK("a time that has passed", read(w, &value, 8) == 8 && value == 1);
 
+  fcntl(w, F_SETFL, O_NONBLOCK);
+  spec.it_value.tv_sec = wall.tv_sec + 1000;
+  timerfd_settime(w, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL);
+  struct pollfd on = {w, POLLIN, 0};
+  CHECK("nothing before the clock is set", poll(&on, 1, 0) == 0);
+  struct timespec later = {wall.tv_sec + 990, 0};
+  clock_settime(CLOCK_REALTIME, &later);
+  CHECK("TFD_TIMER_CANCEL_ON_SET wakes", poll(&on, 1, 0) == 1 && read(w, &value, 8) == -1 && errno == ECANCELED);
+  CHECK("once", read(w, &value, 8) == -1 && errno == EAGAIN);
+  timerfd_gettime(w, &old);
+  CHECK("and its time moves with the clock", old.it_value.tv_sec >= 5 && old.it_value.tv_sec <= 10);
+  later.tv_sec = wall.tv_sec + 1001;
+  clock_settime(CLOCK_REALTIME, &later);
+  CHECK("told again", read(w, &value, 8) == -1 && errno == ECANCELED);
+  clock_settime(CLOCK_REALTIME, &wall);
+  close(w);
+
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);

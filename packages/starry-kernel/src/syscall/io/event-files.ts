@@ -35,7 +35,7 @@ import type { Kernel } from "../../kernel.ts";
 import { $sigset, loadSigset, UNBLOCKABLE_LO } from "../../signal/sigset.ts";
 import type { Task } from "../../task/task.ts";
 import { NO_DEADLINE } from "../../wait.ts";
-import { full, partial, row, type SyscallRow } from "../row.ts";
+import { full, row, type SyscallRow } from "../row.ts";
 
 function sys_eventfd2(task: Task, initial: number, flags: number): number {
   if ((flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)) !== 0) return -EINVAL;
@@ -68,6 +68,7 @@ function timerHost(kernel: Kernel): TimerHost {
     arm: (timer, deadlineNs) => kernel.timers.arm(timer, deadlineNs),
     disarm: (timer) => kernel.timers.disarm(timer),
     nowNs: () => kernel.clock.monotonicNs(),
+    whenClockSet: kernel.clock.whenSet,
   };
 }
 
@@ -108,13 +109,13 @@ function sys_timerfd_settime(task: Task, fd: number, flags: number, newAddr: num
   if (oldAddr !== 0 && reportTimer(task, oldAddr, file) !== 0) return reportTimer(task, oldAddr, file);
   const clock = task.kernel.clock;
   const now = clock.monotonicNs();
+  const followsWallClock = isWallClock(file.clock) && (flags & TFD_TIMER_ABSTIME) !== 0;
   let nextNs = NO_DEADLINE;
   if (valueNs > 0) {
-    if ((flags & TFD_TIMER_ABSTIME) === 0) nextNs = now + valueNs;
-    else if (!isWallClock(file.clock)) nextNs = valueNs;
-    else nextNs = clock.monotonicAt(valueSec, valueNsec);
+    if (followsWallClock) nextNs = clock.monotonicAt(valueSec, valueNsec);
+    else nextNs = (flags & TFD_TIMER_ABSTIME) === 0 ? now + valueNs : valueNs;
   }
-  file.set(nextNs, intervalNs, flags);
+  file.set(nextNs, intervalNs, flags, followsWallClock);
   return 0;
 }
 
@@ -122,9 +123,6 @@ function sys_timerfd_gettime(task: Task, fd: number, currentAddr: number): numbe
   const file = timerFile(task, fd);
   return typeof file === "number" ? file : reportTimer(task, currentAddr, file);
 }
-
-const WALL_CLOCK_NOTE =
-  "an absolute wall-clock timer keeps its moment when the clock is set; TFD_TIMER_CANCEL_ON_SET never fires";
 
 export const EVENT_FILE_CALLS: readonly SyscallRow[] = [
   row(SYS_eventfd2, "eventfd2", "count:uint flags:flags", full, sys_eventfd2),
@@ -134,7 +132,7 @@ export const EVENT_FILE_CALLS: readonly SyscallRow[] = [
     SYS_timerfd_settime,
     "timerfd_settime",
     "fd:fd flags:flags new_value:itimerspec old_value:itimerspec",
-    partial(WALL_CLOCK_NOTE),
+    full,
     sys_timerfd_settime,
   ),
   row(SYS_timerfd_gettime, "timerfd_gettime", "fd:fd curr_value:itimerspec", full, sys_timerfd_gettime),
