@@ -7,6 +7,7 @@
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "linux-abi";
 import type { Buffer } from "./buffer-cache.ts";
 import { crc32c, crc32cU32, crc32cZero16 } from "./checksum/crc32c.ts";
+import type { AclEntry } from "./xattr/acl.ts";
 
 export const I_MODE = 0x0;
 export const I_UID_LO = 0x2;
@@ -95,6 +96,8 @@ export class CoreInode {
   allocationGoal = 0;
   /** Set for directories: the block in which the last insertion found room. */
   insertHint = 0;
+  /** The access ACL; null = none, undefined = not looked at since the attributes last changed. */
+  accessAcl: readonly AclEntry[] | null | undefined = undefined;
   /** Made without a name (O_TMPFILE): `linkInode` may give it its first one. */
   linkable = false;
   /** Times changed in memory only (lazytime); they are written with the inode's next change, or by a sync. */

@@ -1,6 +1,7 @@
 /// <reference types="node" />
 /** What the VFS asks of an inode besides names and data: access times, nameless files, flags, projects, extents, discard. */
 import { MemoryDisk } from "blockdev-disk";
+import { type Credentials, checkPermission } from "vfs-inode";
 import { afterAll, expect, test } from "vitest";
 import { Ext4FileSystem, type Ext4Inode, mkfs, type VolumeOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
@@ -191,5 +192,51 @@ test("mounted with discard, freed blocks are discarded once their transaction ha
   expect(discarded).toBe(0);
   expect(fs.sync()).toBe(0);
   expect(discarded).toBe(100 << 10);
+  expectClean(disk, fs);
+});
+
+test("an access ACL decides for those it names, through the VFS's own check", () => {
+  const { disk, fs } = volume();
+  const file = fs.root().create("f", { ...FILE, mode: 0o100640, uid: 1, gid: 10 }) as Ext4Inode;
+  const caller = (fsuid: number, groups: number[] = []): Credentials => ({
+    fsuid,
+    fsgid: 99,
+    groups,
+    hasCapability: () => false,
+  });
+  const may = (uid: number, groups: number[], mask: number): boolean =>
+    checkPermission(file, caller(uid, groups), mask) === 0;
+  expect([may(1, [], 6), may(2, [], 4), may(3, [20], 4), may(4, [10], 4)]).toEqual([true, false, false, true]);
+  // user::rw- user:2:rw- group::r-- group:20:rw- mask::r-- other::---
+  const entries = [
+    [0x01, 6, -1],
+    [0x02, 6, 2],
+    [0x04, 4, -1],
+    [0x08, 6, 20],
+    [0x10, 4, -1],
+    [0x20, 0, -1],
+  ];
+  const acl = new DataView(new ArrayBuffer(4 + entries.length * 8));
+  acl.setUint32(0, 2, true);
+  for (const [i, [tag = 0, perm = 0, id = 0]] of entries.entries()) {
+    acl.setUint16(4 + i * 8, tag, true);
+    acl.setUint16(6 + i * 8, perm, true);
+    acl.setInt32(8 + i * 8, id, true);
+  }
+  expect(file.setxattr("system.posix_acl_access", new Uint8Array(acl.buffer), 0)).toBe(0);
+  expect([may(1, [], 6), may(2, [], 4), may(2, [], 2), may(3, [20], 4), may(3, [20], 2)]).toEqual([
+    true,
+    true,
+    false,
+    true,
+    false,
+  ]);
+  expect([may(5, [], 4), may(4, [10], 4), may(4, [10], 2)]).toEqual([false, true, false]);
+  expect(file.setattr({ mode: 0o600 })).toBe(0); // the mask is empty now
+  expect([may(2, [], 4), may(3, [20], 4)]).toEqual([false, false]);
+  expect(file.setattr({ mode: 0o660 })).toBe(0);
+  expect(may(2, [], 2)).toBe(true);
+  expect(file.removexattr("system.posix_acl_access")).toBe(0);
+  expect(may(2, [], 4)).toBe(false);
   expectClean(disk, fs);
 });

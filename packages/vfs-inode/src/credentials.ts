@@ -40,11 +40,18 @@ export function isInGroup(credentials: Credentials, gid: number): boolean {
   return credentials.fsgid === gid || credentials.groups.includes(gid);
 }
 
-/** Mode bits and capabilities (path_resolution(7), capabilities(7)): 0 or -EACCES. `mask` is a union of MAY_*. */
+/** Mode bits, ACL and capabilities (path_resolution(7), acl(5), capabilities(7)): 0 or -EACCES. `mask` is a union of MAY_*. */
 export function checkPermission(inode: Inode, credentials: Credentials, mask: number): number {
   const mode = inode.mode;
   let bits = mode;
+  // Where there is an ACL, its mask is in the group bits: without any of them it grants nothing to anybody it names.
+  const verdict =
+    inode.checkAcl !== undefined && (mode & 0o070) !== 0 && credentials.fsuid !== inode.uid
+      ? inode.checkAcl(credentials, mask & 7)
+      : 1;
+  if (verdict === 0) return 0;
   if (credentials.fsuid === inode.uid) bits = mode >> 6;
+  else if (verdict < 0) bits = 0;
   else if ((mode ^ (mode >> 3)) & 7 && isInGroup(credentials, inode.gid)) bits = mode >> 3;
   if ((mask & ~bits & 7) === 0) return 0;
   if ((mode & S_IFMT) === S_IFDIR) {

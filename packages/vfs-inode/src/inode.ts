@@ -148,6 +148,8 @@ export interface FileSystem {
   remount(readOnly: boolean): number;
   /** Leaves the medium clean. Further calls answer -EIO. Idempotent. */
   unmount(): number;
+  /** FITRIM: discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. Absent: -EOPNOTSUPP. */
+  trim?(start: number, byteLength: number, minByteLength: number): number;
 }
 
 export interface Inode {
@@ -228,6 +230,27 @@ export interface Inode {
   /** FS_IOC_GETFLAGS / FS_IOC_SETFLAGS: FS_*_FL bits. */
   inodeFlags?(): number;
   setInodeFlags?(flags: number): number;
+  /**
+   * What the file's POSIX ACL says to somebody who is not its owner: 0, or -EACCES; 1 when there is none and the mode bits decide.
+   * `mask` is a union of MAY_*.
+   */
+  checkAcl?(
+    credentials: { readonly fsuid: number; readonly fsgid: number; readonly groups: readonly number[] },
+    mask: number,
+  ): number;
+  /**
+   * FS_IOC_FIEMAP: emits the extents that touch [start, start + byteLength), all in bytes, `flags` FIEMAP_EXTENT_*, until `emit`
+   * returns false. `xattr`: where the extended attributes are instead. 0 or -errno.
+   */
+  mapExtents?(
+    start: number,
+    byteLength: number,
+    xattr: boolean,
+    emit: (logical: number, physical: number, byteLength: number, flags: number) => boolean,
+  ): number;
+  /** FS_IOC_FSGETXATTR / FS_IOC_FSSETXATTR: the project that the file's space counts for. */
+  projectId?(): number;
+  setProjectId?(project: number): number;
   /** Names in this directory may be cached; overrides `FileSystem.cacheable`. */
   readonly cacheableNames?: boolean;
   /**

@@ -56,6 +56,7 @@ export function entriesEnd(volume: Volume): number {
 
 /** Length of the record at `at` if it is sane, else 0. */
 export function checkRecord(volume: Volume, view: DataView, at: number, end: number): number {
+  if (at + 12 > end) return 0;
   const length = recordLength(view, at);
   if (length < 12 || (length & 3) !== 0 || at + length > end) return 0;
   if (entrySize(view.getUint8(at + 6)) > length) return 0;

@@ -25,6 +25,7 @@ import {
 } from "../names.ts";
 import { readLink } from "../symlink.ts";
 import type { Volume } from "../volume.ts";
+import { type AclCaller, checkAccessAcl } from "../xattr/acl.ts";
 import { getXattr, listXattr, removeXattr, setXattr } from "../xattr/xattr.ts";
 import type { Ext4FileSystem } from "./file-system.ts";
 
@@ -185,6 +186,10 @@ export class Ext4Inode implements Inode {
   }
   setInodeFlags(flags: number): number {
     return setUserFlags(this.#volume, this.#core, flags);
+  }
+
+  checkAcl(credentials: AclCaller, mask: number): number {
+    return checkAccessAcl(this.#volume, this.#core, credentials, mask);
   }
 
   projectId(): number {

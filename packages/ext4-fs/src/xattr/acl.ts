@@ -5,7 +5,7 @@
  *   ABI   u32 version 2 · {tag u16, perm u16, id u32}*
  *   disk  u32 version 1 · {tag u16, perm u16 [, id u32 for named users and groups]}*
  */
-import { EINVAL } from "linux-abi";
+import { EACCES, EINVAL } from "linux-abi";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
 import { plainXattr, XATTR_INDEX_ACL_ACCESS, XATTR_INDEX_ACL_DEFAULT } from "./layout.ts";
@@ -21,7 +21,7 @@ const ACL_MASK = 0x10;
 const ACL_OTHER = 0x20;
 const NO_ID = 0xffffffff;
 
-interface AclEntry {
+export interface AclEntry {
   readonly tag: number;
   perm: number;
   readonly id: number;
@@ -125,6 +125,43 @@ export function inheritAcl(volume: Volume, dir: CoreInode, inode: CoreInode): nu
   const extended = entries.some((e) => hasId(e.tag) || e.tag === ACL_MASK);
   if (extended) created.push(plainXattr(XATTR_INDEX_ACL_ACCESS, name, access));
   return created.length === 0 ? 0 : storeXattrs(volume, inode, created);
+}
+
+/** Who asks, as far as an ACL cares. */
+export interface AclCaller {
+  readonly fsuid: number;
+  readonly fsgid: number;
+  readonly groups: readonly number[];
+}
+
+/**
+ * What the access ACL says to somebody who is not the owner (acl(5), "ACCESS CHECK ALGORITHM"): 0, -EACCES, or 1 without an ACL.
+ * `want`: rwx bits.
+ */
+export function checkAccessAcl(volume: Volume, inode: CoreInode, caller: AclCaller, want: number): number {
+  if (inode.fileAcl === 0 && !hasInodeXattrs(inode)) return 1;
+  if (inode.accessAcl === undefined) {
+    const list = loadXattrs(volume, inode);
+    if (typeof list === "number") return list;
+    const found = list.find((a) => a.index === XATTR_INDEX_ACL_ACCESS);
+    const entries = found === undefined ? null : (parse(found.value, DISK_VERSION) ?? null);
+    inode.accessAcl = entries;
+  }
+  const entries = inode.accessAcl;
+  if (entries === null) return 1;
+  const mask = entries.find((e) => e.tag === ACL_MASK)?.perm ?? 7;
+  const isMember = (gid: number): boolean => caller.fsgid === gid || caller.groups.includes(gid);
+  const named = entries.find((e) => e.tag === ACL_USER && e.id === caller.fsuid);
+  if (named !== undefined) return (named.perm & mask & want) === want ? 0 : -EACCES;
+  let isInSome = false;
+  for (const e of entries) {
+    if (!(e.tag === ACL_GROUP_OBJ ? isMember(inode.gid) : e.tag === ACL_GROUP && isMember(e.id))) continue;
+    isInSome = true;
+    if ((e.perm & want) === want) return (e.perm & mask & want) === want ? 0 : -EACCES;
+  }
+  if (isInSome) return -EACCES;
+  const other = entries.find((e) => e.tag === ACL_OTHER)?.perm ?? 0;
+  return (other & want) === want ? 0 : -EACCES;
 }
 
 /** Whether the inode's own bytes hold an attribute list. */

@@ -100,6 +100,7 @@ export function splitBetweenPlaces(_volume: Volume, inode: CoreInode, list: read
 
 /** Replaces all attributes. Within an operation. 0, -ENOSPC when they do not fit, -EUCLEAN, -EIO. */
 export function storeXattrs(volume: Volume, inode: CoreInode, list: readonly StoredXattr[]): number {
+  inode.accessAcl = undefined;
   const made: number[] = [];
   const places = placeXattrs(volume, inode, list, made);
   let error = typeof places === "number" ? places : recountValues(volume, inode, list);
