@@ -1,23 +1,10 @@
 /// <reference types="node" />
 /** What the storage benchmarks share: figures, commands with their CPU time, and a tree of files that is the same everywhere. */
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, linkSync, lstatSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageEntry } from "ext4-fs";
+import { directoryEntries } from "ext4-fs/node";
 
 export interface Limits {
   readonly min?: number;
@@ -102,50 +89,14 @@ export interface Walked {
   bytes: number;
 }
 
-/** The entries of a host directory, for `populate`; `walked` counts them. Large files come in pieces of 4 MiB. */
-export function* hostEntries(
-  root: string,
-  walked: Walked,
-  path = "",
-  links: Map<number, string> = new Map(),
-): Generator<ImageEntry> {
-  for (const { name } of readdirSync(join(root, path), { withFileTypes: true })) {
-    const inner = `${path}/${name}`;
-    const full = join(root, inner);
-    const st = lstatSync(full);
-    const common = {
-      path: inner,
-      mode: st.mode & 0o7777,
-      uid: st.uid,
-      gid: st.gid,
-      mtime: { sec: Math.floor(st.mtimeMs / 1000), nsec: 0 },
-    };
+/** Counts the entries of a host directory as they are asked for. */
+export function* hostEntries(root: string, walked: Walked): Generator<ImageEntry> {
+  for (const entry of directoryEntries(root)) {
     walked.entries++;
-    if (st.isDirectory()) {
-      yield { ...common, type: "directory" };
-      yield* hostEntries(root, walked, inner, links);
-    } else if (st.isSymbolicLink()) {
-      yield { ...common, type: "symlink", target: readlinkSync(full) };
-    } else if (st.isFile()) {
-      const target = st.nlink > 1 ? links.get(st.ino) : undefined;
-      if (target !== undefined) {
-        yield { ...common, type: "hardlink", target };
-        continue;
-      }
-      if (st.nlink > 1) links.set(st.ino, inner);
+    if (entry.type === "file") {
       walked.files++;
-      walked.bytes += st.size;
-      yield { ...common, type: "file", data: st.size > 4 << 20 ? filePieces(full) : readFileSync(full) };
+      walked.bytes += lstatSync(join(root, entry.path)).size;
     }
-  }
-}
-
-function* filePieces(path: string): Generator<Uint8Array> {
-  const fd = openSync(path, "r");
-  try {
-    const piece = new Uint8Array(4 << 20);
-    for (let count = readSync(fd, piece); count > 0; count = readSync(fd, piece)) yield piece.subarray(0, count);
-  } finally {
-    closeSync(fd);
+    yield entry;
   }
 }

@@ -76,7 +76,8 @@ export function populate(fs: Ext4FileSystem, entries: Iterable<ImageEntry>): Pop
   return filler.result;
 }
 
-class Filler {
+/** Takes entries one after the other; `finish` sets what can only be set at the end. */
+export class Filler {
   readonly result = { files: 0, directories: 0, others: 0, bytes: 0 };
   readonly #fs: Ext4FileSystem;
   readonly #directories = new Map<string, Ext4Inode>(); // each holds a reference

@@ -25,6 +25,7 @@ export type { CpOptions } from "./copy.ts";
 export { Dir } from "./directory.ts";
 export { FileHandle } from "./file-handle.ts";
 export type { PathLike } from "./paths.ts";
+export { populateFrom, type SourceEntry } from "./populate.ts";
 export type { Loader, LongOptions, Progress } from "./runner.ts";
 export { BigIntStats, Dirent, type StatOptions, Stats } from "./stats.ts";
 export { BigIntStatFs, StatFs } from "./stat-fs.ts";

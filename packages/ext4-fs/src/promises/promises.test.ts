@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { MemoryDisk, PartitionDevice } from "blockdev-disk";
 import { afterAll, expect, test } from "vitest";
 import { Ext4FileSystem, mkfs } from "../index.ts";
-import { type Ext4Promises, mount, promises, withMounted } from "./index.ts";
+import { type Ext4Promises, mount, populateFrom, promises, type SourceEntry, withMounted } from "./index.ts";
 
 function fresh(): Ext4Promises {
   const disk = new MemoryDisk(16 << 20);
@@ -409,4 +409,36 @@ test("withMounted mounts a partition and leaves it clean, also after an error", 
   await expect(fs.access("/kept", fs.constants.W_OK)).rejects.toMatchObject({ code: "EROFS" });
   await expect(mount(disk, { offset: 100 })).rejects.toThrow(RangeError);
   await expect(mount(disk)).rejects.toMatchObject({ kind: "invalid" });
+});
+
+test("a volume is filled from entries that come one by one, and the filling can be stopped", async () => {
+  const fs = fresh();
+  const mtime = { sec: 1_600_000_000, nsec: 0 };
+  async function* entries(count: number): AsyncGenerator<SourceEntry> {
+    yield { path: "/d", type: "directory", mode: 0o700, mtime };
+    for (let i = 0; i < count; i++) yield { path: `/d/f${i}`, type: "file", data: new Uint8Array(10).fill(i), mtime };
+    yield {
+      path: "/d/streamed",
+      type: "file",
+      mtime,
+      data: (async function* () {
+        for (let i = 0; i < 3; i++) yield new Uint8Array(1000).fill(i);
+      })(),
+    };
+    yield { path: "/l", type: "symlink", target: "d/f1" };
+  }
+  const told: { entries: number; bytes: number }[] = [];
+  const result = await populateFrom(fs.volume, entries(5), { onProgress: (progress) => told.push(progress) });
+  expect(result).toEqual({ files: 6, directories: 1, others: 1, bytes: 3050 });
+  expect(told.at(-1)).toEqual({ entries: 8, bytes: 3050 });
+  expect([...(await fs.readFile("/d/streamed")).subarray(998, 1002)]).toEqual([0, 0, 1, 1]);
+  expect([(await fs.stat("/d")).mtimeMs, (await fs.stat("/d/streamed")).mtimeMs]).toEqual([1.6e12, 1.6e12]);
+  expect((await fs.readFile("/l"))[0]).toBe(1);
+  const controller = new AbortController();
+  const filling = populateFrom(fs.volume, entries(5000), {
+    signal: controller.signal,
+    onProgress: ({ entries: done }) => done === 100 && controller.abort(new Error("stop")),
+  });
+  await expect(filling).rejects.toThrow("stop");
+  expect((await fs.readdir("/d")).length).toBeLessThan(200);
 });
