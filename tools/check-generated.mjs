@@ -4,7 +4,8 @@
  *   node tools/check-generated.mjs           exit status 1 when a committed file is not what its generator makes
  *   node tools/check-generated.mjs --write   keep the new files
  *
- * A package that generates something has a script `gen` in its package.json that rewrites its `*.gen.*` files.
+ * A package that generates something has a script `gen` in its package.json that rewrites its `*.gen.*` files, and the part of
+ * its README.md that is marked as generated.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,7 +14,13 @@ import { root } from "./toolchain.mjs";
 
 const keep = process.argv.includes("--write");
 const list = spawnSync("git", ["ls-files", "*.gen.*"], { cwd: root, encoding: "utf8" });
-const files = list.stdout.split("\n").filter((file) => file !== "" && existsSync(join(root, file)));
+const marked = spawnSync("git", ["grep", "-l", "<!-- generated: ", "--", "packages/*/README.md"], {
+  cwd: root,
+  encoding: "utf8",
+});
+const files = `${list.stdout}${marked.stdout}`
+  .split("\n")
+  .filter((file) => file !== "" && existsSync(join(root, file)));
 const before = new Map(files.map((file) => [file, readFileSync(join(root, file))]));
 const owners = new Set(files.map((file) => file.split("/").slice(0, 2).join("/")));
 let failed = 0;

@@ -21,7 +21,7 @@ export const BALLOON_FEATURES: readonly Feature[] = [
   accepted(2, "BALLOON_F_DEFLATE_ON_OOM", "the kernel may `deflate` when it likes"),
   ignored(3, "BALLOON_F_FREE_PAGE_HINT", "machines do not migrate"),
   ignored(4, "BALLOON_F_PAGE_POISON", "free pages are not poisoned"),
-  accepted(5, "BALLOON_F_REPORTING", "`reportFree`"),
+  accepted(5, "BALLOON_F_PAGE_REPORTING", "`reportFree`"),
 ];
 const F_STATS_VQ: number = 1 << 1;
 const F_REPORTING: number = 1 << 5;

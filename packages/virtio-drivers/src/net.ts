@@ -47,6 +47,18 @@ export const NET_FEATURES: readonly Feature[] = [
   ignored(21, "NET_F_GUEST_ANNOUNCE", "machines do not migrate"),
   ignored(22, "NET_F_MQ", "one queue pair"),
   accepted(23, "NET_F_CTRL_MAC_ADDR", "`setMacAddress`, `setMacTables`", 17),
+  ignored(51, "NET_F_HASH_TUNNEL", "no receive-side scaling"),
+  ignored(52, "NET_F_VQ_NOTF_COAL", "notifications are not delayed"),
+  ignored(53, "NET_F_NOTF_COAL", "notifications are not delayed"),
+  ignored(54, "NET_F_GUEST_USO4", "no segmentation offload"),
+  ignored(55, "NET_F_GUEST_USO6", "no segmentation offload"),
+  ignored(56, "NET_F_HOST_USO", "no segmentation offload"),
+  ignored(57, "NET_F_HASH_REPORT", "no receive-side scaling"),
+  ignored(59, "NET_F_GUEST_HDRLEN", "no segmentation offload"),
+  ignored(60, "NET_F_RSS", "one queue pair"),
+  ignored(61, "NET_F_RSC_EXT", "no segmentation offload"),
+  ignored(62, "NET_F_STANDBY", "no failover"),
+  ignored(63, "NET_F_SPEED_DUPLEX", "a wire without a speed"),
 ];
 const NET_F_MTU: number = 1 << 3;
 const NET_F_MAC: number = 1 << 5;

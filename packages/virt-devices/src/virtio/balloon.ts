@@ -18,7 +18,7 @@ export const BALLOON_FEATURES: readonly Feature[] = [
   offered(2, "BALLOON_F_DEFLATE_ON_OOM", "always"),
   absent(3, "BALLOON_F_FREE_PAGE_HINT", "machines do not migrate"),
   absent(4, "BALLOON_F_PAGE_POISON", "only of use with the two below and above"),
-  offered(5, "BALLOON_F_REPORTING", "with `onFree`"),
+  offered(5, "BALLOON_F_PAGE_REPORTING", "with `onFree`"),
 ];
 export const BALLOON_F_REPORTING: number = 1 << 5;
 
@@ -82,7 +82,7 @@ export class BalloonDevice extends ModelBase implements ChainServer {
     this.#options = options;
     const without: string[] = [];
     if (!options.mustTellHost) without.push("BALLOON_F_MUST_TELL_HOST");
-    if (options.onFree === undefined) without.push("BALLOON_F_REPORTING");
+    if (options.onFree === undefined) without.push("BALLOON_F_PAGE_REPORTING");
     this.features = offeredMask(BALLOON_FEATURES, ...without);
   }
 

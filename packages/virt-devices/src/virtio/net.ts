@@ -37,6 +37,18 @@ export const NET_FEATURES: readonly Feature[] = [
   absent(21, "NET_F_GUEST_ANNOUNCE", "machines do not migrate"),
   absent(22, "NET_F_MQ", "one queue pair"),
   offered(23, "NET_F_CTRL_MAC_ADDR", "always"),
+  absent(51, "NET_F_HASH_TUNNEL", "no receive-side scaling"),
+  absent(52, "NET_F_VQ_NOTF_COAL", "notifications are not delayed"),
+  absent(53, "NET_F_NOTF_COAL", "notifications are not delayed"),
+  absent(54, "NET_F_GUEST_USO4", "no segmentation offload"),
+  absent(55, "NET_F_GUEST_USO6", "no segmentation offload"),
+  absent(56, "NET_F_HOST_USO", "no segmentation offload"),
+  absent(57, "NET_F_HASH_REPORT", "no receive-side scaling"),
+  absent(59, "NET_F_GUEST_HDRLEN", "no segmentation offload"),
+  absent(60, "NET_F_RSS", "one queue pair"),
+  absent(61, "NET_F_RSC_EXT", "no segmentation offload"),
+  absent(62, "NET_F_STANDBY", "no failover"),
+  absent(63, "NET_F_SPEED_DUPLEX", "a wire without a speed"),
 ];
 export const NET_F_CSUM: number = 1 << 0;
 export const NET_F_MTU: number = 1 << 3;
