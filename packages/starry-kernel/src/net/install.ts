@@ -17,7 +17,12 @@ export function installSockets(kernel: Kernel): void {
   for (const calls of [SOCKET_CALLS, MESSAGE_CALLS, SOCKET_OPTION_CALLS]) kernel.addSyscalls(calls);
   const inet = new Inet();
   const unix = new UnixFamily();
-  const families = [unix, new InetFamily(inet, AF_INET), new InetFamily(inet, AF_INET6), new NetlinkFamily()];
+  const families = [
+    unix,
+    new InetFamily(inet, AF_INET),
+    new InetFamily(inet, AF_INET6),
+    new NetlinkFamily({ inet, unix }),
+  ];
   for (const family of families) kernel.socketFamilies.set(family.family, family);
   installProcNet(kernel, inet, unix);
 }

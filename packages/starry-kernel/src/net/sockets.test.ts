@@ -553,15 +553,17 @@ describe("UDP on the loopback", () => {
 });
 
 describe("netlink route", () => {
-  function ask(type: number, flags: number): [number, Uint8Array][] {
-    const fd = value(a, "socket", AF_NETLINK, SOCK_RAW, 0);
+  function ask(type: number, flags: number, body: readonly number[] = [], protocol = 0): [number, Uint8Array][] {
+    const fd = value(a, "socket", AF_NETLINK, SOCK_RAW, protocol);
     const memory = k.memory(a);
-    memory.clear(BUF, 64);
-    memory.writeU32(BUF, 32);
+    const length = Math.max(32, 16 + body.length);
+    memory.clear(BUF, 96);
+    memory.writeU32(BUF, length);
     memory.writeU16(BUF + 4, type);
     memory.writeU16(BUF + 6, flags);
     memory.writeU32(BUF + 8, 77);
-    expect(value(a, "sendto", fd, BUF, 32, 0, 0, 0)).toBe(32);
+    for (const [i, byte] of body.entries()) memory.writeU8(BUF + 16 + i, byte);
+    expect(value(a, "sendto", fd, BUF, length, 0, 0, 0)).toBe(length);
     const messages: [number, Uint8Array][] = [];
     for (;;) {
       const n = receive(a, fd, 8192, MSG_DONTWAIT).result as number;
@@ -582,6 +584,42 @@ describe("netlink route", () => {
     expect(ask(26, 0x301).map(([type]) => type)).toEqual([24, 24, 24, 3]);
     const link = ask(18, 0x301)[0]?.[1] as Uint8Array;
     expect(new TextDecoder("latin1").decode(link)).toContain("lo\0");
+  });
+
+  test("tells the route to an address: here, or nowhere", () => {
+    const question = (ip: readonly number[]) => [2, 32, ...new Array<number>(10).fill(0), 8, 0, 1, 0, ...ip];
+    const [[type, route]] = ask(26, 0x1, question([127, 0, 0, 1])) as [[number, Uint8Array]];
+    expect([type, route[16], route[17]]).toEqual([24, 2, 32]);
+    const [[other, error]] = ask(26, 0x1, question([8, 8, 8, 8])) as [[number, Uint8Array]];
+    expect([other, new DataView(error.buffer).getInt32(16, true)]).toEqual([2, -101]);
+  });
+
+  test("lists the routing rules", () => {
+    expect(ask(34, 0x301, [2]).map(([type]) => type)).toEqual([32, 32, 32, 3]);
+  });
+
+  test("sock_diag lists TCP sockets by state, with addresses and inode", () => {
+    const listener = value(a, "socket", 2, SOCK_STREAM, 0);
+    expect(value(a, "bind", listener, ADDR, inetAddress(a, 0x7f000001, 4321))).toBe(0);
+    expect(value(a, "listen", listener, 5)).toBe(0);
+    const request = (states: number) => [2, 6, 0, 0, states & 255, (states >> 8) & 255, 0, 0, ...new Array(48).fill(0)];
+    const listening = ask(20, 0x301, request(1 << 10), 4);
+    expect(listening.map(([type]) => type)).toEqual([20, 3]);
+    const view = new DataView((listening[0] as [number, Uint8Array])[1].buffer, 16);
+    expect([view.getUint8(0), view.getUint8(1)]).toEqual([2, 10]);
+    expect(view.getUint16(4, false)).toBe(4321);
+    expect(view.getUint32(8, false)).toBe(0x7f000001);
+    expect(view.getUint32(68, true)).toBe(a.files.get(listener)?.inode?.ino);
+    expect(ask(20, 0x301, request(1 << 1), 4).map(([type]) => type)).toEqual([3]);
+  });
+
+  test("sock_diag lists AF_UNIX sockets with name and peer", () => {
+    const server = value(a, "socket", 1, SOCK_STREAM, 0);
+    expect(value(a, "bind", server, ADDR, unixAddress(a, "\0diag"))).toBe(0);
+    expect(value(a, "listen", server, 1)).toBe(0);
+    const messages = ask(20, 0x301, [1, 0, 0, 0, 255, 15, 0, 0, ...new Array(16).fill(0)], 4).map(([, bytes]) => bytes);
+    const text = messages.map((bytes) => new TextDecoder("latin1").decode(bytes)).join("");
+    expect(text).toContain("\0diag");
   });
 
   test("refuses changes and unknown protocols", () => {

@@ -29,6 +29,7 @@ export const RTM_GETADDR = 22;
 export const RTM_NEWROUTE = 24;
 export const RTM_GETROUTE = 26;
 export const RTM_GETNEIGH = 30;
+export const RTM_NEWRULE = 32;
 export const RTM_GETRULE = 34;
 export const RTM_GETQDISC = 38;
 
@@ -76,3 +77,20 @@ export const RTN_LOCAL = 2;
 
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_HOST = 254;
+
+/** rtm_flags: the route was made for this question. */
+export const RTM_F_CLONED = 0x200;
+/** To an address of this machine. */
+export const RTCF_LOCAL: number = 0x8000_0000 | 0;
+export const RTM_FLAGS_OFFSET = 8;
+export const RTA_UID = 25;
+
+// struct fib_rule_hdr (linux/fib_rules.h): family, dst_len, src_len, tos, table, reserved, reserved, action; u32 flags
+export const FIB_RULE_SIZE = 12;
+export const FIB_RULE_TABLE = 4;
+export const FIB_RULE_ACTION = 7;
+export const FR_ACT_TO_TBL = 1;
+export const FRA_PRIORITY = 6;
+export const FRA_TABLE = 15;
+export const RT_TABLE_DEFAULT = 253;
+export const RT_TABLE_MAIN = 254;

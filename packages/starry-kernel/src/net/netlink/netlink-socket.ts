@@ -1,5 +1,5 @@
 /**
- * AF_NETLINK sockets (netlink(7)): NETLINK_ROUTE answers questions within the send call; the answers wait to be received.
+ * AF_NETLINK sockets (netlink(7)): NETLINK_ROUTE and NETLINK_SOCK_DIAG answer within the send call; the answers wait to be received.
  * NETLINK_KOBJECT_UEVENT can be opened and never has anything to say: devices do not come and go here.
  *
  * Woken: by the socket's own send.
@@ -43,12 +43,15 @@ import {
   NLMSG_TYPE,
 } from "./constants.ts";
 import { answerRoute, errorMessage } from "./route.ts";
+import { answerSockDiag, NETLINK_SOCK_DIAG, type SocketLists } from "./sock-diag.ts";
 
 const SOCKADDR_NL_SIZE = 12;
 const NL_PID = 4;
 const NL_GROUPS = 8;
 /** Port numbers of a process's further sockets count down from here (Linux: negative numbers). */
 const FIRST_SPARE_PORT = 0xffff_f000;
+
+const PROTOCOLS: readonly number[] = [NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_KOBJECT_UEVENT];
 
 /** Answers to a dump are sent in packets of about this size. */
 const PACKET_BYTES = 8192;
@@ -100,7 +103,7 @@ export class NetlinkSocket extends Socket {
     if (message.buffer.remaining > this.options.sendBytes) return -EMSGSIZE;
     const bytes = takePayload(message.buffer);
     if (typeof bytes === "number") return bytes;
-    if (this.protocol === NETLINK_ROUTE) this.#handle(bytes);
+    if (this.protocol !== NETLINK_KOBJECT_UEVENT) this.#handle(bytes);
     return bytes.length;
   }
 
@@ -115,7 +118,11 @@ export class NetlinkSocket extends Socket {
       const seq = view.getUint32(at + NLMSG_SEQ, true);
       if ((flags & NLM_F_REQUEST) !== 0 && type !== NLMSG_NOOP && type !== NLMSG_DONE) {
         const body = packet.subarray(at + NLMSG_HEADER, at + length);
-        const answers = answerRoute({ type, flags, seq, body }, this.portId);
+        const request = { type, flags, seq, body };
+        const answers =
+          this.protocol === NETLINK_ROUTE
+            ? answerRoute(request, this.portId)
+            : answerSockDiag(this.#family.lists, request, this.portId);
         if (typeof answers !== "number") this.#reply(answers);
         const error = typeof answers === "number" ? answers : 0;
         if (error !== 0 || typeof answers === "number" || (flags & NLM_F_ACK) !== 0) {
@@ -192,13 +199,19 @@ function netlinkAddress(portId: number, groups: number): Uint8Array {
 
 export class NetlinkFamily implements SocketFamily {
   readonly family: number = AF_NETLINK;
+  /** What sock_diag tells of. */
+  readonly lists: SocketLists;
   /** By protocol × 2^32 + port id. */
   readonly #ports: Map<number, NetlinkSocket> = new Map();
   #nextSpare = FIRST_SPARE_PORT;
 
+  constructor(lists: SocketLists) {
+    this.lists = lists;
+  }
+
   create(task: Task, type: number, protocol: number): Socket | number {
     if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
-    if (protocol !== NETLINK_ROUTE && protocol !== NETLINK_KOBJECT_UEVENT) return -EPROTONOSUPPORT;
+    if (!PROTOCOLS.includes(protocol)) return -EPROTONOSUPPORT;
     return new NetlinkSocket(task, this, type, protocol);
   }
 

@@ -3,9 +3,15 @@
  *
  * Changes are refused (EOPNOTSUPP); bringing `lo` up (RTM_NEWLINK) succeeds because it is up.
  */
-import { AF_INET, AF_INET6, AF_UNSPEC, ENODEV, EOPNOTSUPP } from "linux-abi";
+import { AF_INET, AF_INET6, AF_UNSPEC, EINVAL, ENETUNREACH, ENODEV, EOPNOTSUPP } from "linux-abi";
 import { ARPHRD_LOOPBACK, LOOPBACK } from "../loopback.ts";
 import {
+  FIB_RULE_ACTION,
+  FIB_RULE_SIZE,
+  FIB_RULE_TABLE,
+  FR_ACT_TO_TBL,
+  FRA_PRIORITY,
+  FRA_TABLE,
   IFA_ADDRESS,
   IFA_CACHEINFO,
   IFA_F_PERMANENT,
@@ -39,11 +45,17 @@ import {
   NLMSG_ERROR,
   NLMSG_HEADER,
   RT_SCOPE_HOST,
+  RT_TABLE_DEFAULT,
   RT_TABLE_LOCAL,
+  RT_TABLE_MAIN,
   RTA_DST,
   RTA_OIF,
   RTA_PREFSRC,
   RTA_TABLE,
+  RTA_UID,
+  RTCF_LOCAL,
+  RTM_F_CLONED,
+  RTM_FLAGS_OFFSET,
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETNEIGH,
@@ -53,6 +65,7 @@ import {
   RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWROUTE,
+  RTM_NEWRULE,
   RTM_SIZE,
   RTN_LOCAL,
   RTPROT_KERNEL,
@@ -62,6 +75,12 @@ import { ip4Bytes, MessageWriter } from "./message-writer.ts";
 const STATS_BYTES = 96; // struct rtnl_link_stats: 24 counters of 32 bits
 const STATS64_BYTES = 200;
 const IP6_LOOPBACK_BYTES = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+/** Priority and table of the routing rules. */
+const RULES: readonly (readonly [number, number])[] = [
+  [0, RT_TABLE_LOCAL],
+  [32766, RT_TABLE_MAIN],
+  [32767, RT_TABLE_DEFAULT],
+];
 const FOREVER = new Uint8Array(16).fill(0xff, 0, 8); // struct ifa_cacheinfo: valid and preferred for ever
 
 /** A request: header fields and everything behind the header. */
@@ -84,9 +103,11 @@ export function answerRoute(request: RouteRequest, pid: number): Uint8Array[] | 
     case RTM_GETADDR:
       return finish(addressMessages(family, request.seq, pid, flags), request, pid, dump);
     case RTM_GETROUTE:
+      if (!dump) return routeTo(request, pid);
       return finish(routeMessages(family, request.seq, pid, flags), request, pid, dump);
-    case RTM_GETNEIGH:
     case RTM_GETRULE:
+      return dump ? finish(ruleMessages(family, request.seq, pid), request, pid, true) : -EOPNOTSUPP;
+    case RTM_GETNEIGH:
     case RTM_GETQDISC:
       return dump ? finish([], request, pid, true) : -EOPNOTSUPP;
     case RTM_NEWLINK:
@@ -107,16 +128,8 @@ function namesLoopback(body: Uint8Array): boolean {
   if (body.length < IFI_SIZE) return false;
   const index = view.getInt32(IFI_INDEX, true);
   if (index !== 0) return index === LOOPBACK.index;
-  for (let at = IFI_SIZE; at + 4 <= body.length; ) {
-    const length = view.getUint16(at, true);
-    if (length < 4 || at + length > body.length) return false;
-    if (view.getUint16(at + 2, true) === IFLA_IFNAME) {
-      const text = String.fromCharCode(...body.subarray(at + 4, at + length)).replace(/\0.*$/, "");
-      return text === LOOPBACK.name;
-    }
-    at += (length + 3) & ~3;
-  }
-  return false;
+  const name = attributeOf(body, IFI_SIZE, IFLA_IFNAME);
+  return name !== undefined && String.fromCharCode(...name).replace(/\0.*$/, "") === LOOPBACK.name;
 }
 
 function linkMessage(seq: number, pid: number, flags: number): Uint8Array {
@@ -184,6 +197,54 @@ function routeMessages(family: number, seq: number, pid: number, flags: number):
   }
   if (family !== AF_INET) add(AF_INET6, 128, IP6_LOOPBACK_BYTES, null);
   return messages;
+}
+
+/** `ip route get ADDRESS`: everything that can be reached is this machine itself. */
+function routeTo(request: RouteRequest, pid: number): Uint8Array[] | number {
+  const { body, seq } = request;
+  const destination = attributeOf(body, RTM_SIZE, RTA_DST);
+  const family = body[0] as number;
+  if (destination === undefined) return -EINVAL;
+  const isOurs =
+    family === AF_INET
+      ? destination.length === 4 && destination[0] === 127
+      : destination.length === 16 && destination.every((byte, i) => byte === IP6_LOOPBACK_BYTES[i]);
+  if (!isOurs) return -ENETUNREACH;
+  const writer = new MessageWriter(RTM_NEWROUTE, 0, seq, pid, RTM_SIZE);
+  const fields = [family, destination.length * 8, 0, 0, RT_TABLE_LOCAL, 0, 0, RTN_LOCAL];
+  for (let i = 0; i < fields.length; i++) writer.view.setUint8(NLMSG_HEADER + i, fields[i] as number);
+  writer.view.setUint32(NLMSG_HEADER + RTM_FLAGS_OFFSET, RTM_F_CLONED | RTCF_LOCAL, true);
+  const source = family === AF_INET ? ip4Bytes(LOOPBACK.address) : IP6_LOOPBACK_BYTES;
+  writer.u32(RTA_TABLE, RT_TABLE_LOCAL).attribute(RTA_DST, destination).u32(RTA_OIF, LOOPBACK.index);
+  return [writer.attribute(RTA_PREFSRC, source).u32(RTA_UID, 0).finish()];
+}
+
+/** The three rules of every Linux (IPv6: two): local, main, default. */
+function ruleMessages(family: number, seq: number, pid: number): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  for (const each of family === AF_UNSPEC ? [AF_INET, AF_INET6] : [family]) {
+    for (const [priority, table] of RULES) {
+      if (each === AF_INET6 && table === RT_TABLE_DEFAULT) continue;
+      const writer = new MessageWriter(RTM_NEWRULE, NLM_F_MULTI, seq, pid, FIB_RULE_SIZE);
+      writer.view.setUint8(NLMSG_HEADER, each);
+      writer.view.setUint8(NLMSG_HEADER + FIB_RULE_TABLE, table);
+      writer.view.setUint8(NLMSG_HEADER + FIB_RULE_ACTION, FR_ACT_TO_TBL);
+      messages.push(writer.u32(FRA_TABLE, table).u32(FRA_PRIORITY, priority).finish());
+    }
+  }
+  return messages;
+}
+
+/** Value of the first attribute of `type` behind a structure of `fixedBytes`. */
+function attributeOf(body: Uint8Array, fixedBytes: number, type: number): Uint8Array | undefined {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  for (let at = fixedBytes; at + 4 <= body.length; ) {
+    const length = view.getUint16(at, true);
+    if (length < 4 || at + length > body.length) return undefined;
+    if (view.getUint16(at + 2, true) === type) return body.subarray(at + 4, at + length);
+    at += (length + 3) & ~3;
+  }
+  return undefined;
 }
 
 /** NLMSG_ERROR: `error` is 0 (acknowledged) or −errno; the request's header follows. */
