@@ -6,12 +6,11 @@
  */
 import { S_IFDIR, S_IFMT, S_IFREG } from "linux-abi";
 import { crc32c } from "../checksum/crc32c.ts";
-import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
+import { type CoreInode, EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE, EXT4_VERITY_FL } from "../inode.ts";
 import { EXT4_RESIZE_INO } from "../superblock.ts";
 import type { Checker } from "./checker.ts";
 import type { ProblemCode, ProblemDetail } from "./problems.ts";
 
-export const EXT4_VERITY_FL = 0x100000;
 const EXTENT_MAGIC = 0xf30a;
 /** Deeper trees than Linux reads (5) are still looked at, as far as four-byte block numbers can need them. */
 const MAX_DEPTH = 8;

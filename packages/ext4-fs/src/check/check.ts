@@ -17,6 +17,8 @@ import {
   EXT4_FEATURE_INCOMPAT_JOURNAL_DEV,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT,
+  EXT4_FEATURE_RO_COMPAT_LARGE_FILE,
+  EXT4_FEATURE_INCOMPAT_LARGEDIR,
 } from "../features.ts";
 import { closeVolume, openVolume } from "../mount.ts";
 import { EXT4_ERROR_FS, EXT4_VALID_FS, S_LAST_ORPHAN, S_LASTCHECK, S_MNT_COUNT, S_STATE } from "../superblock.ts";
@@ -215,12 +217,12 @@ class Run {
   }
 
   #checkFeatures(ck: Checker): void {
-    if (ck.largeFiles && !ck.sb.hasRoCompat(0x2) && ck.problem("large-file-feature")) {
-      ck.sb.setRoCompat(0x2, true);
+    if (ck.largeFiles && !ck.sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_LARGE_FILE) && ck.problem("large-file-feature")) {
+      ck.sb.setRoCompat(EXT4_FEATURE_RO_COMPAT_LARGE_FILE, true);
       ck.superblockDirty = true;
     }
     if (ck.largeDirectories && !ck.hasLargeDir && ck.problem("large-dir-feature")) {
-      ck.sb.setIncompat(0x4000, true);
+      ck.sb.setIncompat(EXT4_FEATURE_INCOMPAT_LARGEDIR, true);
       ck.superblockDirty = true;
     }
   }

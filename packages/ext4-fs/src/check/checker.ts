@@ -28,9 +28,9 @@ import { type Superblock, SUPERBLOCK_OFFSET } from "../superblock.ts";
 import { describeProblem, type Problem, type ProblemCode, type ProblemDetail, severityOf } from "./problems.ts";
 import { SparseBits, SparseCounts } from "./sparse.ts";
 
-const S_CREATOR_OS = 0x48;
+export const S_CREATOR_OS = 0x48;
 /** The Hurd keeps no file types in directories, whatever the features say. */
-const OS_HURD = 1;
+export const OS_HURD = 1;
 /** Blocks kept in memory. */
 const CACHE_BYTES = 2 << 20;
 

@@ -2,9 +2,9 @@
  * Passes 3 and 4: every directory is reached from the root, ".." leads back, and every inode has as many names as it says.
  */
 import { S_IFDIR, S_IFMT } from "linux-abi";
-import { EXT4_FEATURE_RO_COMPAT_DIR_NLINK } from "../features.ts";
+import { EXT4_FEATURE_RO_COMPAT_DIR_NLINK, EXT4_FEATURE_COMPAT_ORPHAN_FILE } from "../features.ts";
 import { EXT4_EA_INODE_FL, I_BLOCKS_LO, I_CTIME } from "../inode.ts";
-import { EXT4_ROOT_INO } from "../superblock.ts";
+import { EXT4_ROOT_INO, S_ORPHAN_FILE_INUM } from "../superblock.ts";
 import type { Checker, DirectoryInfo } from "./checker.ts";
 import { clearInode, quotaInodes } from "./inodes-check.ts";
 import { createRoot, reconnect, setDotDot } from "./lost-found.ts";
@@ -100,7 +100,7 @@ function checkNameless(ck: Checker, ino: number): void {
     checkValueInode(ck, ino, uses);
     return;
   }
-  if (ck.sb.u32(0x280) === ino && ck.sb.hasCompat(0x1000)) return; // the orphan file
+  if (ck.sb.u32(S_ORPHAN_FILE_INUM) === ino && ck.sb.hasCompat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) return; // the orphan file
   if (!ck.problem("inode-unattached", { inode: ino })) return;
   const empty = inode.size === 0 && inode.view.getUint32(I_BLOCKS_LO, true) === 0;
   if (!isDirectory && (empty || inode.hasFlag(EXT4_EA_INODE_FL))) clearInode(ck, inode);

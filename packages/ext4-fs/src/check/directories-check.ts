@@ -4,6 +4,7 @@
  * A wrong entry is cleared where it stands. What is wrong with a block as a whole, or with "." and "..", is left to
  * rebuild-directory.ts, which writes the directory anew from the entries that are good.
  */
+import { XATTR_INDEX_SYSTEM } from "../xattr/layout.ts";
 import { crc32c } from "../checksum/crc32c.ts";
 import { DIR_TAIL_SIZE, DIR_TAIL_TYPE } from "../checksum/metadata-checksum.ts";
 import { entrySize, recordLength, setRecordLength } from "../directory/entry.ts";
@@ -11,7 +12,7 @@ import { EXT4_FEATURE_COMPAT_ORPHAN_FILE } from "../features.ts";
 import { EXT4_BG_INODE_UNINIT } from "../group-descriptor.ts";
 import { type CoreInode, I_BLOCK, I_BLOCKS_HIGH, I_FILE_ACL_HIGH, I_SIZE_HIGH } from "../inode.ts";
 import { EXT4_ROOT_INO, S_ORPHAN_FILE_INUM } from "../superblock.ts";
-import type { Checker, DirectoryInfo } from "./checker.ts";
+import { type Checker, type DirectoryInfo, OS_HURD, S_CREATOR_OS } from "./checker.ts";
 import { HtreeScan } from "./htree-check.ts";
 import {
   clearInode,
@@ -26,10 +27,8 @@ import {
   symlinkIsValid,
 } from "./inodes-check.ts";
 import { inlineSize } from "./inode-blocks.ts";
-import { inodeXattrs, XATTR_INDEX_SYSTEM } from "./xattrs-check.ts";
+import { inodeXattrs } from "./xattrs-check.ts";
 
-const S_CREATOR_OS = 0x48;
-const OS_HURD = 1;
 const S_ENCODING_FLAGS = 0x27e;
 const EXT4_ENC_STRICT_MODE_FL = 1;
 /** Bytes of inline directory entries in i_block, behind the parent's number. */

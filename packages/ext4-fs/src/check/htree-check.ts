@@ -1,6 +1,7 @@
 /**
  * Indexed directories: the root in pass 1, and in pass 2 whether every block is reached once, in the order of the hashes.
  */
+import { EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL } from "../inode.ts";
 import { Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { blockChecksumIsValid } from "../checksum/metadata-checksum.ts";
 import { hashName, isKnownHash, type NameHash } from "../directory/hash.ts";
@@ -12,8 +13,6 @@ const HASH_SIPHASH = 6;
 const BLOCK_MASK = 0x0fff_ffff;
 const MAX_LEVELS = 3;
 const MAX_LEVELS_COMPAT = 2;
-const EXT4_CASEFOLD_FL = 0x40000000;
-const EXT4_ENCRYPT_FL = 0x800;
 
 /** Pass 1: whether the root block of an indexed directory can be one. */
 export function checkHtreeRoot(ck: Checker, inode: CoreInode, runs: readonly number[]): boolean {

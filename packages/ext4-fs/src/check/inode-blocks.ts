@@ -1,6 +1,7 @@
 /**
  * Pass 1, for one inode: its blocks are claimed, counted, and compared with i_size and i_blocks.
  */
+import { XATTR_INDEX_SYSTEM } from "../xattr/layout.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "linux-abi";
 import { EXT4_FEATURE_RO_COMPAT_BIGALLOC } from "../features.ts";
 import {
@@ -12,20 +13,19 @@ import {
   I_BLOCK,
   I_BLOCKS_HIGH,
   I_BLOCKS_LO,
+  EXT4_CASEFOLD_FL,
+  EXT4_ENCRYPT_FL,
+  EXT4_VERITY_FL,
 } from "../inode.ts";
 import { EXT4_RESIZE_INO, EXT4_ROOT_INO } from "../superblock.ts";
-import { EXT4_VERITY_FL, type Sink, walkBlocks } from "./block-walk.ts";
-import type { Checker } from "./checker.ts";
+import { type Sink, walkBlocks } from "./block-walk.ts";
+import { type Checker, OS_HURD, S_CREATOR_OS } from "./checker.ts";
 import { checkHtreeRoot } from "./htree-check.ts";
 import type { ProblemCode } from "./problems.ts";
 import { chargeQuota } from "./quota-check.ts";
-import { checkXattrBlock, inodeXattrs, type XattrCost, XATTR_INDEX_SYSTEM } from "./xattrs-check.ts";
+import { checkXattrBlock, inodeXattrs, type XattrCost } from "./xattrs-check.ts";
 
 const S_PREALLOC_DIR_BLOCKS = 0xcd;
-const S_CREATOR_OS = 0x48;
-const OS_HURD = 1;
-const EXT4_CASEFOLD_FL = 0x40000000;
-const EXT4_ENCRYPT_FL = 0x800;
 /** With more illegal pointers than this, an inode is taken for rubbish as a whole. */
 const MANY_ILLEGAL = 12;
 

@@ -9,6 +9,7 @@ import {
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_INCOMPAT_64BIT,
   EXT4_FEATURE_RO_COMPAT_QUOTA,
+  EXT4_FEATURE_INCOMPAT_EXTENTS,
 } from "../features.ts";
 import {
   type CoreInode,
@@ -32,6 +33,8 @@ import {
   I_MTIME,
   I_MTIME_EXTRA,
   I_SIZE_HIGH,
+  EXT4_CASEFOLD_FL,
+  EXT4_ENCRYPT_FL,
 } from "../inode.ts";
 import {
   EXT4_BAD_INO,
@@ -41,26 +44,24 @@ import {
   S_JOURNAL_INUM,
   S_ORPHAN_FILE_INUM,
   S_WANT_EXTRA_ISIZE,
+  S_USR_QUOTA_INUM,
+  S_GRP_QUOTA_INUM,
+  S_PRJ_QUOTA_INUM,
+  S_MKFS_TIME,
+  S_MTIME,
+  S_WTIME,
 } from "../superblock.ts";
 import { extentHeaderIsValid, walkBlocks } from "./block-walk.ts";
-import type { Checker } from "./checker.ts";
+import { type Checker, OS_HURD, S_CREATOR_OS } from "./checker.ts";
 import { checkBlocks, hasBlocks, inlineSize } from "./inode-blocks.ts";
 import type { ProblemCode } from "./problems.ts";
 import { checkInodeXattrs, inodeXattrs, type XattrCost, XATTR_INDEX_ENCRYPTION } from "./xattrs-check.ts";
 
 export const I_FADDR = 0x70;
-const S_MKFS_TIME = 0x108;
-const S_CREATOR_OS = 0x48;
-const S_USR_QUOTA_INUM = 0x240;
-const S_GRP_QUOTA_INUM = 0x244;
-const S_PRJ_QUOTA_INUM = 0x26c;
-const OS_HURD = 1;
 const EXT4_BOOT_LOADER_INO = 5;
 const EXT4_USR_QUOTA_INO = 3;
 const EXT4_GRP_QUOTA_INO = 4;
 const EXT4_IMAGIC_FL = 0x2000;
-const EXT4_CASEFOLD_FL = 0x40000000;
-const EXT4_ENCRYPT_FL = 0x800;
 const EXT4_FEATURE_COMPAT_IMAGIC_INODES = 0x2;
 /** Bytes of inode tables to read at once. */
 const CHUNK_BYTES = 1 << 20;
@@ -138,7 +139,7 @@ function isZero(bytes: Uint8Array, at: number, length: number): boolean {
 
 /** The volume's own times are so small that deletion times cannot be told from inode numbers. */
 function hasLowTimes(ck: Checker): boolean {
-  return [0x2c, 0x30, S_MKFS_TIME].some((at) => ck.sb.u32(at) !== 0 && ck.sb.u32(at) < ck.g.inodesCount);
+  return [S_MTIME, S_WTIME, S_MKFS_TIME].some((at) => ck.sb.u32(at) !== 0 && ck.sb.u32(at) < ck.g.inodesCount);
 }
 
 function checkInode(ck: Checker, inode: CoreInode, lowTimes: boolean): void {
@@ -287,7 +288,7 @@ function checkFlags(ck: Checker, inode: CoreInode, fix: Fix): boolean {
   if (inode.hasFlag(EXT4_EXTENTS_FL) && !ck.hasExtents && matters) {
     if (!ck.problem("inode-extents-feature", { inode: ino })) return false;
     if (!header) return true;
-    ck.sb.setIncompat(0x40, true);
+    ck.sb.setIncompat(EXT4_FEATURE_INCOMPAT_EXTENTS, true);
     ck.superblockDirty = true;
     ck.again = true;
     return false;

@@ -1,6 +1,7 @@
 /**
  * Pass 0: the journal. A dirty one is replayed before anything else is looked at; one that cannot be used is taken off.
  */
+import { S_IFREG } from "linux-abi";
 import { Ext4Error } from "../errors.ts";
 import { EXT4_FEATURE_COMPAT_HAS_JOURNAL, EXT4_FEATURE_INCOMPAT_RECOVER } from "../features.ts";
 import {
@@ -19,14 +20,24 @@ import {
   JS_START,
   journalSuperblockChecksum,
 } from "../journal/layout.ts";
+import { EXT4_EXTENTS_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import type { FastRecord } from "../journal/fast-commit.ts";
 import { replayFastCommits } from "../journal/fast-commit-replay.ts";
 import { JournalLog } from "../journal/log.ts";
 import { replayJournal } from "../journal/recovery.ts";
-import { EXT4_JOURNAL_INO, S_FEATURE_COMPAT, S_JOURNAL_DEV, S_JOURNAL_INUM, SUPERBLOCK_OFFSET } from "../superblock.ts";
+import {
+  EXT4_JOURNAL_INO,
+  S_FEATURE_COMPAT,
+  S_JOURNAL_DEV,
+  S_JOURNAL_INUM,
+  SUPERBLOCK_OFFSET,
+  S_JOURNAL_UUID,
+  S_JNL_BACKUP_TYPE,
+  S_JNL_BLOCKS,
+} from "../superblock.ts";
 import { prepareVolume } from "../mount.ts";
 import { Volume } from "../volume.ts";
-import { walkBlocks } from "./block-walk.ts";
+import { extentHeaderIsValid, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { clearInode } from "./inodes-check.ts";
 
@@ -53,17 +64,24 @@ export function checkJournal(ck: Checker, replay: boolean): JournalState {
     return "settled";
   }
   if (ino === 0) {
-    if (sb.u32(S_JOURNAL_DEV) !== 0 || sb.bytes.subarray(0xd0, 0xe0).some((byte) => byte !== 0)) {
+    if (
+      sb.u32(S_JOURNAL_DEV) !== 0 ||
+      sb.bytes.subarray(S_JOURNAL_UUID, S_JOURNAL_UUID + 16).some((byte) => byte !== 0)
+    ) {
       ck.report("journal-external");
       return "elsewhere";
     }
     removeJournal(ck, "it has no inode");
     return "settled";
   }
-  const log = openLog(ck, ino);
+  let log = openLog(ck, ino);
   if (typeof log === "string") {
-    removeJournal(ck, log);
-    return "settled";
+    const restored = restoreInode(ck, ino, log);
+    if (restored === undefined) {
+      removeJournal(ck, log);
+      return "settled";
+    }
+    log = restored;
   }
   const start = log.view.getUint32(JS_START);
   if (start !== 0 && !recover) {
@@ -168,6 +186,32 @@ function mergeRuns(runs: readonly { logBlock: number; count: number; block: numb
   return merged;
 }
 
+/**
+ * Superblocks keep a copy of where the journal lies. In a repair, the log as that copy has it, with the inode written anew; undefined
+ * when there is no copy, or nothing can be made of it.
+ */
+function restoreInode(ck: Checker, ino: number, trouble: string): JournalLog | undefined {
+  const { sb } = ck;
+  if (!ck.repair || sb.u8(S_JNL_BACKUP_TYPE) !== 1) return undefined;
+  const damaged = ck.readInode(ino);
+  const inode = ck.readInode(ino);
+  if (damaged === undefined || inode === undefined) return undefined;
+  inode.raw.fill(0);
+  inode.mode = S_IFREG | 0o600;
+  inode.links = 1;
+  inode.raw.set(sb.bytes.subarray(S_JNL_BLOCKS, S_JNL_BLOCKS + I_BLOCK_SIZE), I_BLOCK);
+  inode.size = sb.u32(S_JNL_BLOCKS + 15 * 4) * 0x1_0000_0000 + sb.u32(S_JNL_BLOCKS + 16 * 4);
+  if (extentHeaderIsValid(inode.view, I_BLOCK, I_BLOCK_SIZE)) inode.flags = EXT4_EXTENTS_FL;
+  ck.writeInode(inode);
+  const log = openLog(ck, ino);
+  if (typeof log !== "string") {
+    ck.problem("journal-inode-restored", { inode: ino, detail: trouble });
+    return log;
+  }
+  ck.writeInode(damaged);
+  return undefined;
+}
+
 /** A file system without a journal is complete, too. */
 function removeJournal(ck: Checker, detail: string): void {
   const { sb } = ck;
@@ -176,9 +220,9 @@ function removeJournal(ck: Checker, detail: string): void {
   sb.setU32(S_FEATURE_COMPAT, sb.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_HAS_JOURNAL);
   setRecover(ck, false);
   sb.setU32(S_JOURNAL_INUM, 0);
-  sb.bytes.fill(0, 0xd0, 0xe0);
-  sb.bytes.fill(0, 0xfd, 0xfe);
-  sb.bytes.fill(0, 0x10c, 0x150);
+  sb.bytes.fill(0, S_JOURNAL_UUID, S_JOURNAL_UUID + 16);
+  sb.bytes[S_JNL_BACKUP_TYPE] = 0;
+  sb.bytes.fill(0, S_JNL_BLOCKS, S_JNL_BLOCKS + 17 * 4);
   const inode = ino === EXT4_JOURNAL_INO ? ck.readInode(ino) : undefined;
   if (inode !== undefined) {
     inode.raw.fill(0);

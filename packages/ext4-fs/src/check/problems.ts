@@ -31,6 +31,7 @@ export const PROBLEMS = {
   "resize-inode-invalid": [0, "the resize inode does not describe the reserved descriptor blocks", "advice"],
   "resize-inode-unexpected": [0, "a resize inode without the feature resize_inode", "advice"],
   "journal-invalid": [0, "the journal is unusable: {detail}"],
+  "journal-inode-restored": [0, "the journal's inode is damaged ({detail}); its copy in the superblock is taken"],
   "journal-unexpected": [0, "a journal without the feature has_journal", "advice"],
   "journal-external": [0, "the journal is on another device, which is not at hand"],
   "journal-error": [0, "the journal records error {value}", "advice"],

@@ -1,13 +1,14 @@
 /**
  * Quota files (quota feature): the usage that they record against what pass 1 has counted.
  */
+import { QUOTA_BLOCK, QUOTA_MAGICS } from "../quota/quota-file.ts";
 import { EXT4_FEATURE_RO_COMPAT_QUOTA } from "../features.ts";
 import { type CoreInode, EXT4_EA_INODE_FL } from "../inode.ts";
 import { EXT4_ROOT_INO, S_ORPHAN_FILE_INUM } from "../superblock.ts";
 import { walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { quotaInodes } from "./inodes-check.ts";
-import { QUOTA_BLOCK, QUOTA_ENTRY, QUOTA_LEAF_HEADER, QUOTA_MAGICS, QUOTA_NAMES } from "./quota-layout.ts";
+import { QUOTA_ENTRY, QUOTA_LEAF_HEADER, QUOTA_NAMES } from "./quota-layout.ts";
 import { rewriteQuota } from "./quota-repair.ts";
 
 const I_PROJID = 0x9c;

@@ -1,21 +1,21 @@
 /**
  * Writes a quota file anew: usage as pass 1 has counted it, limits as far as they could be read from the old one.
  */
+import { QUOTA_BLOCK, QUOTA_MAGICS, QUOTA_GRACE_SECONDS, QH_BLOCKS } from "../quota/quota-file.ts";
 import { S_IFREG } from "linux-abi";
-import { type CoreInode, I_EXTRA_ISIZE } from "../inode.ts";
-import { S_WANT_EXTRA_ISIZE } from "../superblock.ts";
+import { type CoreInode, I_EXTRA_ISIZE, EXT4_IMMUTABLE_FL } from "../inode.ts";
+import { S_WANT_EXTRA_ISIZE, S_USR_QUOTA_INUM, S_GRP_QUOTA_INUM, S_PRJ_QUOTA_INUM } from "../superblock.ts";
 import { allocate } from "./allocate.ts";
 import type { Checker } from "./checker.ts";
 import { emptyExtents } from "./inodes-check.ts";
-import { QUOTA_BLOCK, QUOTA_ENTRIES, QUOTA_ENTRY, QUOTA_LEAF_HEADER, QUOTA_MAGICS } from "./quota-layout.ts";
+import { QUOTA_ENTRIES, QUOTA_ENTRY, QUOTA_LEAF_HEADER } from "./quota-layout.ts";
 import { asRuns } from "./rebuild-directory.ts";
 import { storeMapping } from "./remap.ts";
 
-const S_QUOTA_INUMS: readonly number[] = [0x240, 0x244, 0x26c];
+const S_QUOTA_INUMS: readonly number[] = [S_USR_QUOTA_INUM, S_GRP_QUOTA_INUM, S_PRJ_QUOTA_INUM];
 /** Numbers that user and group quota files always have. */
 const FIXED: readonly number[] = [3, 4, 0];
 const TREE_DEPTH = 4;
-const GRACE_SECONDS = 604800;
 
 /** Replaces the quota file of a kind. `limits`: the old entries, 72 bytes each, by id. */
 export function rewriteQuota(ck: Checker, kind: number, ino: number, limits: ReadonlyMap<number, Uint8Array>): void {
@@ -62,7 +62,7 @@ function renew(ck: Checker, inode: CoreInode): void {
   inode.mode = S_IFREG | 0o600;
   inode.links = 1;
   for (const which of ["atime", "ctime", "mtime", "crtime"] as const) inode.writeTime(which, ck.now, 0);
-  inode.flags = 0x10; // immutable, as quota files are
+  inode.flags = EXT4_IMMUTABLE_FL;
   if (ck.hasExtents) emptyExtents(inode);
 }
 
@@ -85,8 +85,8 @@ function build(ck: Checker, kind: number, limits: ReadonlyMap<number, Uint8Array
   const header = new DataView(blocks[0].buffer);
   header.setUint32(0, QUOTA_MAGICS[kind], true);
   header.setUint32(4, 1, true);
-  header.setUint32(8, GRACE_SECONDS, true);
-  header.setUint32(12, GRACE_SECONDS, true);
+  header.setUint32(8, QUOTA_GRACE_SECONDS, true);
+  header.setUint32(12, QUOTA_GRACE_SECONDS, true);
   let leaf = 0;
   let used = QUOTA_ENTRIES;
   for (const { id, entry } of entries) {
@@ -99,7 +99,7 @@ function build(ck: Checker, kind: number, limits: ReadonlyMap<number, Uint8Array
     new DataView(blocks[leaf].buffer).setUint16(8, used, true);
     link(blocks, id, leaf);
   }
-  header.setUint32(20, blocks.length, true);
+  header.setUint32(QH_BLOCKS, blocks.length, true);
   if (used < QUOTA_ENTRIES) header.setUint32(28, leaf, true); // the leaf with room
   const bytes = new Uint8Array(blocks.length * QUOTA_BLOCK);
   for (const [i, block] of blocks.entries()) bytes.set(block, i * QUOTA_BLOCK);

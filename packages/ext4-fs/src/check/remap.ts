@@ -65,6 +65,7 @@ export function rebuildMappings(ck: Checker): void {
   for (const ino of ck.rebuildExtents) {
     const inode = ck.readInode(ino);
     if (inode === undefined || ino === EXT4_RESIZE_INO) continue;
+    if (dropPointers(ck, inode)) continue;
     const runs = collectMapping(ck, inode);
     if (runs === undefined) {
       clearInode(ck, inode);
@@ -81,10 +82,47 @@ export function rebuildMappings(ck: Checker): void {
       ck.rebuildDirectories.add(ino);
     }
     if (ck.sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) inode.flags |= EXT4_EXTENTS_FL;
-    if (!storeMapping(ck, inode, runs)) continue;
-    ck.writeInode(inode);
+    if (storeMapping(ck, inode, runs)) {
+      ck.writeInode(inode);
+    } else {
+      ck.stuck = false; // no room for its nodes: the file goes
+      clearInode(ck, inode);
+    }
     ck.again = true;
   }
+}
+
+/**
+ * A block map is put right in place, pointer by pointer, unless a node of it lies where it must not. False: it needs new nodes.
+ */
+function dropPointers(ck: Checker, inode: CoreInode): boolean {
+  if (inode.hasFlag(EXT4_EXTENTS_FL) || ck.ratio > 1) return false;
+  const pointers: [number, number][] = [];
+  let inPlace = true;
+  walkBlocks(ck, inode, {
+    data() {},
+    node: () => true,
+    problem(code) {
+      if (code !== "block-illegal" && code !== "block-too-big") inPlace = false;
+    },
+    dropPointer: (holder, offset) => {
+      if (pointers.length < MAX_RUNS) pointers.push([holder, offset]);
+    },
+  });
+  if (!inPlace || pointers.length === 0) return false;
+  for (const [holder, offset] of pointers) {
+    if (holder === 0) {
+      inode.view.setUint32(offset, 0, true);
+      continue;
+    }
+    const bytes = ck.read(holder)?.slice();
+    if (bytes === undefined) return false;
+    new DataView(bytes.buffer).setUint32(offset, 0, true);
+    ck.write(holder, bytes);
+  }
+  ck.writeInode(inode);
+  ck.again = true;
+  return true;
 }
 
 /** A directory is read from block to block: it has no holes, and nothing of it is unwritten. */

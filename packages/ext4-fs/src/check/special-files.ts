@@ -12,13 +12,19 @@ import {
 } from "../features.ts";
 import { descriptorBlock, groupHasSuper } from "../geometry.ts";
 import { type CoreInode, I_BLOCK } from "../inode.ts";
-import { EXT4_RESIZE_INO, S_LAST_ORPHAN, S_ORPHAN_FILE_INUM, S_RESERVED_GDT_BLOCKS } from "../superblock.ts";
+import {
+  EXT4_RESIZE_INO,
+  S_LAST_ORPHAN,
+  S_ORPHAN_FILE_INUM,
+  S_RESERVED_GDT_BLOCKS,
+  S_MMP_BLOCK,
+  S_FEATURE_COMPAT,
+} from "../superblock.ts";
 import { allocate } from "./allocate.ts";
 import { walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 
 const DIND = I_BLOCK + 13 * 4;
-const S_MMP_BLOCK = 0x168;
 const MMP_MAGIC = 0x004d4d50;
 const MMP_SEQ = 4;
 const MMP_CHECKSUM = 0x3fc;
@@ -126,7 +132,7 @@ export function checkOrphanFile(ck: Checker): void {
   const drop = (detail: string): void => {
     if (!ck.problem("orphan-file-damaged", { inode: ino, detail })) return;
     // Without the feature nothing looks for the file; its inode has no name and goes in pass 4.
-    ck.sb.setU32(0x5c, ck.sb.u32(0x5c) & ~EXT4_FEATURE_COMPAT_ORPHAN_FILE);
+    ck.sb.setU32(S_FEATURE_COMPAT, ck.sb.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_ORPHAN_FILE);
     ck.sb.setU32(S_ORPHAN_FILE_INUM, 0);
     ck.sb.setRoCompat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT, false);
     ck.superblockDirty = true;

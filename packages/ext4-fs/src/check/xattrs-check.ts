@@ -14,7 +14,6 @@ import {
 } from "../xattr/layout.ts";
 import type { Checker } from "./checker.ts";
 
-export const XATTR_INDEX_SYSTEM = 7;
 export const XATTR_INDEX_ENCRYPTION = 9;
 /** Largest value that may lie in a block. */
 const VALUE_SIZE_MAX = 1 << 24;

@@ -25,12 +25,12 @@ import {
   S_JOURNAL_UUID,
   S_ORPHAN_FILE_INUM,
   type Superblock,
+  S_USR_QUOTA_INUM,
+  S_GRP_QUOTA_INUM,
+  S_PRJ_QUOTA_INUM,
 } from "../superblock.ts";
 import { crc32c, CRC_INIT } from "../checksum/crc32c.ts";
 
-const S_USR_QUOTA_INUM = 0x240;
-const S_GRP_QUOTA_INUM = 0x244;
-const S_PRJ_QUOTA_INUM = 0x26c;
 const S_ENCODING = 0x27c;
 const DX_HASH_HALF_MD4 = 1;
 const EXT4_ENC_UTF8_12_1 = 1;
