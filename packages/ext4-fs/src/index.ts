@@ -10,6 +10,7 @@ export { type Feature, FEATURES, featureNames, findFeature } from "./features.ts
 export { mkfs } from "./mkfs/mkfs.ts";
 export type { MkfsOptions } from "./mkfs/options.ts";
 export { closeVolume, openVolume } from "./mount.ts";
+export { type ParsedMountOptions, parseMountOptions } from "./mount-options.ts";
 export { type InodeType, PathInode } from "./path-inode.ts";
 export { type ImageEntry, populate, type PopulateResult } from "./populate.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";

@@ -3,7 +3,7 @@
 import { MemoryDisk } from "blockdev-disk";
 import { type Credentials, checkPermission } from "vfs-inode";
 import { afterAll, expect, test } from "vitest";
-import { Ext4FileSystem, type Ext4Inode, mkfs, type VolumeOptions } from "../src/index.ts";
+import { Ext4FileSystem, type Ext4Inode, mkfs, parseMountOptions, type VolumeOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { FileDisk } from "blockdev-disk/node";
 
@@ -239,4 +239,16 @@ test("an access ACL decides for those it names, through the VFS's own check", ()
   expect(file.removexattr("system.posix_acl_access")).toBe(0);
   expect(may(2, [], 4)).toBe(false);
   expectClean(disk, fs);
+});
+
+test("mount options are read as mount(8) writes them, and shown as /proc/mounts shows them", () => {
+  const parsed = parseMountOptions("acl,user_xattr,lazytime,discard,commit=30,data=journal,errors=remount-ro");
+  expect(parsed).toEqual({
+    options: { lazyTime: true, discard: true, commitInterval: 30, data: "journal" },
+    unknown: undefined,
+  });
+  expect(volume(parsed.options).fs.mountOptions()).toBe("lazytime,discard,commit=30,data=journal");
+  expect(volume(parseMountOptions("").options).fs.mountOptions()).toBe("");
+  for (const wrong of ["nonsense", "data=strange", "commit=", "commit=x", "acl,uid=5"])
+    expect(parseMountOptions(wrong).unknown).toBe(wrong.split(",").at(-1));
 });

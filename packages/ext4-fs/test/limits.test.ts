@@ -2,6 +2,7 @@
 /** Sizes at which structures change shape: deep extent trees, link counts, long names, full volumes, large offsets. */
 import { MemoryDisk } from "blockdev-disk";
 import { afterAll, expect, test } from "vitest";
+import { mapBlocks } from "../src/extents/map.ts";
 import { Ext4FileSystem, type Ext4Inode, mkfs, type MkfsOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, saveImage, Workspace } from "./e2fsprogs.ts";
 
@@ -144,3 +145,25 @@ test("times keep nanoseconds from 1901 to 2446", () => {
     expect(attributes.mtime).toEqual({ sec, nsec: 999_999_999 });
   }
 });
+
+test("with large_dir the index of a directory grows to three levels, and e2fsck agrees", () => {
+  const { disk, fs } = volume(128 << 20, { blockSize: 1024, inodeCount: 128, features: ["large_dir"] });
+  const dir = fs.root().mkdir("d", DIR) as Ext4Inode;
+  const file = fs.root().create("f", FILE) as Ext4Inode;
+  const tail = "x".repeat(240);
+  let made = 0;
+  for (; made < 50_000 && dir.link(`${made}-${tail}`, file) === 0; made++);
+  expect(made).toBe(50_000);
+  const root = fs.volume.inode(dir.ino);
+  if (typeof root === "number") throw new Error("no directory");
+  const map = { block: 0, count: 0, unwritten: false };
+  expect(mapBlocks(fs.volume, root, 0, 1, map)).toBe(0);
+  const block = fs.volume.cache.get(map.block);
+  expect(typeof block === "number" ? -1 : block.view.getUint8(0x1e)).toBe(2); // levels below the root
+  for (let i = 0; i < made; i += 997) expect(dir.lookup(`${i}-${tail}`)).toBe(file);
+  let listed = 0;
+  expect(dir.readdir(0, () => ++listed > 0)).toBe(0);
+  expect(listed).toBe(made + 2);
+  for (let i = 0; i < made; i += 2) if (dir.unlink(`${i}-${tail}`) !== 0) throw new Error(`unlink ${i}`);
+  expectClean(disk, fs);
+}, 60_000);

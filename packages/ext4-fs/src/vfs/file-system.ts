@@ -9,6 +9,7 @@ import { EIO } from "linux-abi";
 import type { FileSystem, FileSystemStatus } from "vfs-inode";
 import { Ext4Error } from "../errors.ts";
 import { closeVolume, openVolume, setReadOnly } from "../mount.ts";
+import { mountOptionsText } from "../mount-options.ts";
 import { PathInode } from "../path-inode.ts";
 import { volumeStatus } from "../statfs.ts";
 import { EXT4_ROOT_INO } from "../superblock.ts";
@@ -73,8 +74,7 @@ export class Ext4FileSystem implements FileSystem {
   }
 
   mountOptions(): string {
-    const { lazyTime, discard } = this.volume.options;
-    return [lazyTime === true ? "lazytime" : "", discard === true ? "discard" : ""].filter((o) => o !== "").join(",");
+    return mountOptionsText(this.volume.options);
   }
 
   /** fstrim(8): discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. */
