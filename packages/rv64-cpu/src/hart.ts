@@ -313,6 +313,11 @@ export class Hart {
     }
   }
 
+  /** Address translations that missed the TLB and needed the host, and TLB flushes, so far: for reports. */
+  get tlbCounters(): { readonly misses: number; readonly flushes: number } {
+    return { misses: this.#mmu.misses, flushes: this.#mmu.flushes };
+  }
+
   /** Makes run() return STOP_INTERRUPT at the next poll (at most {@link SLICE} instructions later). */
   requestStop(): void {
     this.#stopRequested = true;

@@ -92,6 +92,9 @@ export class Mmu {
   /** Effective privilege of loads and stores, and of fetches, for `pmp`. Set before select(). */
   dataPrivilege = 0;
   fetchPrivilege = 0;
+  /** Translations that the TLB (and the page walk in wasm) left to this class, and flushes. */
+  misses = 0;
+  flushes = 0;
   /** Levels of the page table: 3 for Sv39, 4 for Sv48. */
   levels = 3;
   /** Svadu: the hart sets A and D itself; otherwise it faults (Svade). */
@@ -154,6 +157,7 @@ export class Mmu {
 
   /** Gives every bank a new epoch: what was checked about any mapping must be checked again. */
   newEpochs(): void {
+    this.flushes++;
     for (let bank = 0; bank < TLB_BANKS; bank++) this.#bankEpochs[bank] = this.#nextEpoch();
     this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[this.#bank];
   }
@@ -214,6 +218,7 @@ export class Mmu {
   /** Memory offset of a virtual address, FAULT (trap set) or DEVICE. Fills the TLB for RAM. */
   translate(vaLo: number, vaHi: number, access: number): number {
     const { base, size, offset } = this.#ram;
+    this.misses++;
     let paddr: number;
     if (this.#root < 0 || (this.#fetchBare && access === ACCESS_FETCH)) {
       paddr = (vaHi >>> 0) * 0x1_0000_0000 + (vaLo >>> 0);

@@ -275,7 +275,7 @@ export class Machine {
   /** What every task is doing and waits for, the last trap, the counters: an object, or a text with `String(report)`. */
   async explain(): Promise<MachineReport> {
     const { reportOn } = await import("./report.ts");
-    return reportOn(this.kernel, this.#compiler?.statistics ?? null);
+    return reportOn(this.kernel, this.board.hart.tlbCounters, this.#compiler?.statistics ?? null);
   }
 
   stats(): MachineStats {

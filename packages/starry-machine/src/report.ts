@@ -43,6 +43,8 @@ export interface MachineFacts {
   readonly lastTrap: { readonly cause: string; readonly value: string; readonly pc: string };
   /** Nanoseconds to the next timer, or null. */
   readonly nextTimerNs: number | null;
+  /** Translations that the TLB did not have, where the host had to help, and flushes. */
+  readonly tlb: { readonly misses: number; readonly flushes: number };
   /** Of the compiler of hot code; null without one. */
   readonly jit: JitStatistics | null;
 }
@@ -63,6 +65,7 @@ export class MachineReport {
         `${machine.contextSwitches} context switches, ${machine.pageFaults} page faults`,
       `memory ${mebibytes(machine.memoryBytes - machine.memoryFreeBytes)} of ${mebibytes(machine.memoryBytes)} MiB in use`,
       `last trap: ${machine.lastTrap.cause}, value ${machine.lastTrap.value}, pc ${machine.lastTrap.pc}`,
+      `tlb: ${machine.tlb.misses} misses that needed the host, ${machine.tlb.flushes} flushes`,
       machine.nextTimerNs === null ? "no timer is set" : `next timer in ${milliseconds(machine.nextTimerNs)}`,
     ];
     if (machine.jit !== null) {
@@ -98,7 +101,7 @@ function taskLines(task: TaskReport): string[] {
 }
 
 /** Takes the report, between steps of the machine. */
-export function reportOn(kernel: Kernel, jit: JitStatistics | null): MachineReport {
+export function reportOn(kernel: Kernel, tlb: MachineFacts["tlb"], jit: JitStatistics | null): MachineReport {
   kernel.account();
   const { cpu, clock, scheduler, frames, timers } = kernel;
   const nowNs = clock.monotonicNs();
@@ -116,6 +119,7 @@ export function reportOn(kernel: Kernel, jit: JitStatistics | null): MachineRepo
       memoryFreeBytes: frames.free * 4096,
       lastTrap: { cause: CAUSE_NAMES[cpu.trapCause] ?? `${cpu.trapCause}`, value: hex(cpu.trapValue), pc: hex(cpu.pc) },
       nextTimerNs: timers.nextNs === Number.POSITIVE_INFINITY ? null : Math.max(0, timers.nextNs - nowNs),
+      tlb,
       jit,
     },
     tasks,

@@ -290,6 +290,12 @@ const HWPROBE: ReadonlyMap<number, number> = new Map([
   [KEY_MISALIGNED_SCALAR_PERF, MISALIGNED_FAST],
 ]);
 
+/** WHICH_CPUS: bit masks ask for at least these bits, other keys for this value. */
+function matches(key: number, value: number, asked: number): boolean {
+  if (key !== KEY_BASE_BEHAVIOR && key !== KEY_IMA_EXT_0) return value === asked;
+  return (BigInt(value) & BigInt(asked)) === BigInt(asked);
+}
+
 /** riscv_hwprobe(2): pairs (i64 key, u64 value); an unknown key becomes −1. */
 function sys_riscv_hwprobe(
   task: Task,
@@ -316,7 +322,7 @@ function sys_riscv_hwprobe(
     const asked = memory.scratch.getUint32(12, true) * 4294967296 + memory.scratch.getUint32(8, true);
     const value = key === KEY_TIME_CSR_FREQ ? task.kernel.platform.timebaseHz : HWPROBE.get(key);
     if (flags === 1) {
-      if (value === undefined || value !== asked) all = false;
+      if (value === undefined || !matches(key, value, asked)) all = false;
       continue;
     }
     if (value === undefined && memory.writeI64(at, -1) !== 0) return -EFAULT;
