@@ -4,8 +4,9 @@
  *   const hal = new RamHal({ bytes: ram.bytes, base: ram.base, allocFrames, freeFrames, mapMmio });
  *
  * Buffers inside `bytes` are shared in place as one run. Buffers elsewhere (host heap) are copied through bounce pages:
- * one run per physically contiguous stretch of them. Bounce pages and share records are kept for the next request, so
- * a steady load allocates nothing.
+ * one run per physically contiguous stretch of them, and what a request lacks is allocated in one stretch: a device moves a long
+ * run with one call to its storage, 16 scattered pages with 16. Bounce pages and share records are kept for the next request, so a
+ * steady load allocates nothing.
  */
 import { ERR_DMA, type VirtioError } from "./error.ts";
 import {
@@ -34,13 +35,23 @@ export interface RamHalOptions {
 
 const SECTOR_SIZE = 512;
 
+/** Bounce frames that were allocated together, and are given back together. */
+interface BounceChunk {
+  readonly paddr: number;
+  readonly count: number;
+  /** Frames of it in the pool. */
+  freeCount: number;
+}
+
 /** One bounce frame with views on its parts, so that copying whole sectors needs no new view. */
 class BouncePage {
+  readonly chunk: BounceChunk;
   readonly paddr: number;
   readonly view: Uint8Array;
   readonly sectors: readonly Uint8Array[];
 
-  constructor(paddr: number, view: Uint8Array) {
+  constructor(chunk: BounceChunk, paddr: number, view: Uint8Array) {
+    this.chunk = chunk;
     this.paddr = paddr;
     this.view = view;
     this.sectors = Array.from({ length: PAGE_SIZE / SECTOR_SIZE }, (_, i) =>
@@ -64,7 +75,7 @@ export class RamHal implements Hal {
   readonly #freeFrames: (paddr: number, count: number) => void;
   readonly #mapMmio: (paddr: number, byteLength: number) => MmioRegion;
   readonly #keepBouncePages: number;
-  readonly #bouncePages: BouncePage[] = []; // free ones
+  #bouncePages: BouncePage[] = []; // free ones; the next one to use is the last
   readonly #records: ShareRecord[] = []; // free ones
 
   constructor(options: RamHalOptions) {
@@ -124,16 +135,17 @@ export class RamHal implements Hal {
 
   /** Gives all cached bounce pages back to the frame allocator. */
   trim(): void {
-    for (let page = this.#bouncePages.pop(); page !== undefined; page = this.#bouncePages.pop())
-      this.#freeFrames(page.paddr, 1);
+    this.#free(0);
   }
 
   /** Fills `record` with bounce pages for `byteLength` bytes. */
   #bounce(record: ShareRecord, byteLength: number): boolean {
     record.runCount = 0;
+    const missing = Math.ceil(byteLength / PAGE_SIZE) - this.#bouncePages.length;
+    if (missing > 0 && !this.#allocBouncePages(missing)) return false;
     for (let rest = byteLength; rest > 0; rest -= PAGE_SIZE) {
-      const page = this.#bouncePages.pop() ?? this.#newBouncePage();
-      if (page === undefined) return false;
+      const page = this.#bouncePages.pop() as BouncePage;
+      page.chunk.freeCount--;
       record.pages.push(page);
       const length = Math.min(rest, PAGE_SIZE);
       const last = record.runCount - 1;
@@ -148,19 +160,47 @@ export class RamHal implements Hal {
     return true;
   }
 
-  #newBouncePage(): BouncePage | undefined {
-    const paddr = this.#allocFrames(1);
-    const start = paddr - this.#base;
-    if (paddr < 0 || start < 0 || start + PAGE_SIZE > this.#bytes.length) return undefined;
-    return new BouncePage(paddr, this.#bytes.subarray(start, start + PAGE_SIZE));
+  /** Adds `count` pages to the pool, in as few stretches as there are. */
+  #allocBouncePages(count: number): boolean {
+    for (let piece = count; count > 0; piece = Math.min(piece, count)) {
+      const paddr = this.#allocFrames(piece);
+      const start = paddr - this.#base;
+      if (paddr < 0 || start < 0 || start + piece * PAGE_SIZE > this.#bytes.length) {
+        if (piece === 1) return false;
+        piece = Math.ceil(piece / 2);
+        continue;
+      }
+      const chunk: BounceChunk = { paddr, count: piece, freeCount: piece };
+      // Highest first: they are taken from the end, in ascending order.
+      for (let at = (piece - 1) * PAGE_SIZE; at >= 0; at -= PAGE_SIZE) {
+        const view = this.#bytes.subarray(start + at, start + at + PAGE_SIZE);
+        this.#bouncePages.push(new BouncePage(chunk, paddr + at, view));
+      }
+      count -= piece;
+    }
+    return true;
+  }
+
+  /** Gives chunks that are wholly in the pool back, until it holds `keep` pages or there are no more such chunks. */
+  #free(keep: number): void {
+    const freed = new Set<BounceChunk>();
+    let left = this.#bouncePages.length;
+    for (const { chunk } of this.#bouncePages) {
+      if (left <= keep || chunk.freeCount < chunk.count || freed.has(chunk)) continue;
+      freed.add(chunk);
+      left -= chunk.count;
+      this.#freeFrames(chunk.paddr, chunk.count);
+    }
+    if (freed.size > 0) this.#bouncePages = this.#bouncePages.filter(({ chunk }) => !freed.has(chunk));
   }
 
   #release(record: ShareRecord): void {
     // Last page first: the next request gets them back in ascending order.
     for (let page = record.pages.pop(); page !== undefined; page = record.pages.pop()) {
-      if (this.#bouncePages.length < this.#keepBouncePages) this.#bouncePages.push(page);
-      else this.#freeFrames(page.paddr, 1);
+      page.chunk.freeCount++;
+      this.#bouncePages.push(page);
     }
+    if (this.#bouncePages.length > this.#keepBouncePages) this.#free(this.#keepBouncePages);
     record.runCount = 0;
     this.#records.push(record);
   }

@@ -214,3 +214,20 @@ test("a request that the device does not answer is NotReady, and a blocking one 
   expect(blk.completeReadBlocks(token)).toBe(ERR_DEVICE_FAULT); // the reset ended it
   expect(rig.transport.getStatus()).toBe(0);
 });
+
+test("a host buffer is bounced through one stretch of memory, and what is kept is given back in the pieces it came in", () => {
+  const rig = createRig(new BlockDevice({ backend: new TestDisk(2048) }));
+  const before = rig.frames.usedCount;
+  const large = rig.hal.share(new Uint8Array(20 * 4096), "driverToDevice");
+  if (typeof large === "number") throw new Error(`share: ${large}`);
+  expect(Array.from(large.byteLengths).slice(0, large.runCount)).toEqual([20 * 4096]);
+  const small = rig.hal.share(new Uint8Array(100), "driverToDevice");
+  if (typeof small === "number") throw new Error(`share: ${small}`);
+  rig.hal.unshare(large, new Uint8Array(20 * 4096), "driverToDevice");
+  expect(rig.frames.usedCount).toBe(before + 21);
+  rig.hal.trim();
+  expect(rig.frames.usedCount).toBe(before + 1);
+  rig.hal.unshare(small, new Uint8Array(100), "driverToDevice");
+  rig.hal.trim();
+  expect(rig.frames.usedCount).toBe(before);
+});
