@@ -50,7 +50,7 @@ export class PackedRing implements DeviceRing {
   readonly #deviceEvent: number;
   readonly #hasIndirect: boolean;
   readonly #hasEventIdx: boolean;
-  /** Places in the ring that the chain with an id took; ids are the driver's choice among 2^16. */
+  /** Places in the ring that the chain with an id took, 0 if it is not in flight; ids are the driver's choice among 2^16. */
   readonly #places: Uint16Array = new Uint16Array(IDS);
   // Positions in [0, 2 * size): below `size` the wrap counter is 1, from there on 0.
   #avail = 0;
@@ -108,6 +108,7 @@ export class PackedRing implements DeviceRing {
     return this.#avail;
   }
 
+  /** The ids that are forgotten here come again with their chains. */
   rewind(mark: number): void {
     this.#avail = mark;
   }
@@ -115,6 +116,7 @@ export class PackedRing implements DeviceRing {
   push(head: number, written: number): void {
     const view = this.#view;
     const places = this.#places[head];
+    this.#places[head] = 0;
     const at = this.#descriptor(this.#used);
     view.setUint16(at + PACKED_ID, head, true);
     view.setUint32(at + PACKED_LEN, written, true);
@@ -149,11 +151,14 @@ export class PackedRing implements DeviceRing {
   }
 
   save(): number[] {
-    return [this.#avail, this.#used, this.#unsignalled];
+    const state = [this.#avail, this.#used, this.#unsignalled];
+    for (let id = 0; id < IDS; id++) if (this.#places[id] !== 0) state.push(id, this.#places[id]);
+    return state;
   }
 
   restore(state: readonly number[]): void {
     [this.#avail, this.#used, this.#unsignalled] = state;
+    for (let i = 3; i + 1 < state.length; i += 2) this.#places[state[i]] = state[i + 1];
   }
 
   /** §2.8.8: all descriptors of the table, in order; of their flags only WRITE counts, and their ids mean nothing. */
