@@ -59,7 +59,7 @@ export class CodeCache {
     if (this.#i32[STATE_USED >> 2] !== 0) {
       // An earlier hart on this memory: nothing of it may be believed. Fresh memory is zero, and is not touched.
       this.#u8.fill(0, 0, STATE_END);
-      this.#u8.fill(0, ram.codeMapOffset, ram.entriesOffset);
+      this.#u8.fill(0, ram.codeMapOffset, ram.offset);
       this.#used = ram.decodedPages;
     }
     this.#i32[STATE_USED >> 2] = 1;

@@ -39,7 +39,7 @@ test("compiled code and interpreter agree on random loops, to the instruction", 
   let regions = 0;
   for (let seed = 1; seed <= 60; seed++) {
     const elf = randomProgram(seed, { instructions: 120, repeat: 300, forQemu: false });
-    const compiler = createJit({ minBatch: 1, hotCount: 64 });
+    const compiler = createJit({ eager: true, hotCount: 64 });
     const compiled = runLinux(elf, ["x"], { size: 1 << 20, compiler });
     const interpreted = runLinux(elf, ["x"], { size: 1 << 20 });
     expect(compiled.stdout === interpreted.stdout, `seed ${seed}`).toBe(true);
@@ -62,7 +62,7 @@ test("every instruction that can stand in a random program runs alike in all thr
         forQemu: false,
         only: (other) => other === row,
       });
-      const compiler = createJit({ minBatch: 1, hotCount: 8 });
+      const compiler = createJit({ eager: true, hotCount: 8 });
       const wasm = runLinux(elf, ["x"], { size: 1 << 20, backend: "wasm" });
       const js = runLinux(elf, ["x"], { size: 1 << 20, backend: "js" });
       const compiled = runLinux(elf, ["x"], { size: 1 << 20, compiler });

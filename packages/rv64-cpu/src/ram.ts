@@ -3,7 +3,7 @@
  *
  * The memory is reserved once and never grown: growing detaches every view. Untouched pages cost the host nothing.
  */
-import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT, EXIT_COUNTERS } from "./state.ts";
+import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT, EXIT_COUNTERS, JUMP_CACHE_ENTRIES } from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
 export const PAGE_SIZE = 4096;
@@ -36,6 +36,8 @@ export interface HartRam extends GuestRam {
   readonly entriesOffset: number;
   /** Memory offset of the counters of exits from compiled code. */
   readonly exitCountersOffset: number;
+  /** Memory offset of the cache of jumps between compiled entries. */
+  readonly jumpCacheOffset: number;
 }
 
 export interface GuestRamOptions {
@@ -63,7 +65,8 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   const compiledFramesOffset = codeMapOffset + (size / PAGE_SIZE) * 2;
   const entriesOffset = Math.ceil((compiledFramesOffset + size / PAGE_SIZE) / ENTRY_BYTES) * ENTRY_BYTES;
   const exitCountersOffset = entriesOffset + ENTRY_COUNT * ENTRY_BYTES;
-  const offset = Math.ceil((exitCountersOffset + EXIT_COUNTERS * 2) / WASM_PAGE) * WASM_PAGE;
+  const jumpCacheOffset = exitCountersOffset + EXIT_COUNTERS * 2;
+  const offset = Math.ceil((jumpCacheOffset + JUMP_CACHE_ENTRIES * 16) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -77,6 +80,7 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
     compiledFramesOffset,
     entriesOffset,
     exitCountersOffset,
+    jumpCacheOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

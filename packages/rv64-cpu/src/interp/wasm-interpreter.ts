@@ -34,6 +34,7 @@ import {
   CROSS_PAGE,
   ENTRY_SLOT,
   EXIT_COUNTERS,
+  JUMP_CACHE_ENTRIES,
   RECORD_BYTES,
   RECORD_IMM,
   RECORD_RD,
@@ -45,6 +46,7 @@ import {
   STATE_B,
   STATE_C,
   STATE_COMPILED,
+  STATE_EPOCH,
   STATE_FP_FAST,
   STATE_FS,
   STATE_FUEL,
@@ -669,7 +671,7 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
   for (let n = 0; n < I32_TEMP_COUNT; n++) locals.push(I32);
   builder.addFunction([I32], [I32], locals, code, "run");
   if (profile) {
-    addLookup(builder);
+    addLookup(builder, ram);
     const stub = new Code();
     stub.i32Const(0);
     stub.get(0);
@@ -801,10 +803,35 @@ function emitCompiled(e: InterpreterLowering, region: number, { exitCountersOffs
   e.leave(EXIT_HOST);
 }
 
-/** `lookup(pc) -> table slot` of the compiled entry at pc, or -1. */
-function addLookup(builder: ModuleBuilder): void {
+/**
+ * `lookup(pc) -> table slot` of the compiled entry at pc, or -1. A direct-mapped cache {i64 pc; i32 epoch; i32 slot} in
+ * front, since records are spread over more memory than a processor's caches hold. A slot stays callable for ever.
+ */
+function addLookup(builder: ModuleBuilder, { jumpCacheOffset }: HartRam): void {
   const code = new Code();
-  const [pc, entry] = [0, 1];
+  const [pc, entry, cached] = [0, 1, 2];
+  code.get(pc);
+  code.byte(w.I32_WRAP_I64);
+  code.i32Const(3);
+  code.byte(w.I32_SHL);
+  code.i32Const((JUMP_CACHE_ENTRIES - 1) << 4);
+  code.byte(w.I32_AND);
+  code.tee(cached);
+  code.memory(w.I64_LOAD, jumpCacheOffset);
+  code.get(pc);
+  code.byte(w.I64_EQ);
+  code.get(cached);
+  code.memory(w.I32_LOAD, jumpCacheOffset + 8);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_EPOCH);
+  code.byte(w.I32_EQ);
+  code.byte(w.I32_AND);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(cached);
+  code.memory(w.I32_LOAD, jumpCacheOffset + 12);
+  code.byte(w.RETURN);
+  code.byte(w.END);
   code.get(pc);
   code.byte(w.I32_WRAP_I64);
   code.i32Const(8);
@@ -843,10 +870,21 @@ function addLookup(builder: ModuleBuilder): void {
   code.i32Const(-1);
   code.byte(w.RETURN);
   code.byte(w.END);
+  code.get(cached);
+  code.get(pc);
+  code.memory(w.I64_STORE, jumpCacheOffset);
+  code.get(cached);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_EPOCH);
+  code.memory(w.I32_STORE, jumpCacheOffset + 8);
+  code.get(cached);
   code.get(entry);
   code.memory(w.I32_LOAD, RECORD_IMM);
   code.memory(w.I32_LOAD, ENTRY_SLOT);
-  builder.addFunction([I64], [I32], [I32], code, "lookup");
+  code.tee(entry);
+  code.memory(w.I32_STORE, jumpCacheOffset + 12);
+  code.get(entry);
+  builder.addFunction([I64], [I32], [I32, I32], code, "lookup");
 }
 
 function emitCross(e: InterpreterLowering): void {

@@ -23,6 +23,7 @@ import {
   ENTRY_BYTES,
   ENTRY_COUNT,
   ENTRY_EPOCH,
+  ENTRY_LINKS,
   ENTRY_SLOT,
   RECORD_BYTES,
   RECORD_IMM,
@@ -52,8 +53,8 @@ import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 export interface JitOptions {
   /** Entries of the function table: one per compiled or called entry, at most 16384. Default 16384. */
   readonly tableSize?: number;
-  /** Hot entries to wait for before a module is compiled; 1: never wait. Default 8. */
-  readonly minBatch?: number;
+  /** Compile what is hot at once, whatever it costs. Default false: in batches, as executing earns it. */
+  readonly eager?: boolean;
   /** Times that a jump is taken before its target is compiled: a power of two from 2 to 32768. Default 4096. */
   readonly hotCount?: number;
   /** Instructions of a region at most, 1..500. Default 240. */
@@ -73,18 +74,29 @@ export interface JitStatistics {
 /** One of so many indirect jumps out of compiled code is looked at. */
 const MISS_SAMPLE = 64;
 /** Jumps of one site to be looked at before its region is compiled again with their targets inside. */
-const RECOMPILE_SAMPLES = 64;
+const RECOMPILE_SAMPLES: number = 2 ** 12;
 /** Recompilations for newly seen targets of indirect jumps, per region. */
 const MAX_RECOMPILES = 3;
+/**
+ * Times that compiled code goes on at an entry before its region is made wide: with what it leads to inside, although
+ * that is compiled elsewhere. A step from region to region costs some 10 ns, compiling an instruction 70 µs.
+ */
+const WIDE_LINKS: number = 2 ** 18;
 const MAX_TARGETS = 64;
 /** Regions per module. */
 const BATCH = 32;
-/** A smaller batch waits for so many instructions. */
-const MAX_WAIT = 2_000_000;
+/** Instructions executed between two looks at what is hot: a module has its price. */
+const LOOK_INTERVAL = 4_000_000;
+/** Executing so many instructions earns the compilation of one; compiling takes about as long as executing 10,000. */
+const EXECUTED_PER_COMPILED = 40_000;
+/** As much may be compiled at once, at the start too. */
+const MAX_CREDIT = 4000;
+/** Both of the above for an eager compiler, whose users want to see everything happen. */
+const EAGER_COUNT = 16;
+/** Heat of an entry that is compiled again: its reports took longer. */
+const WIDE_HEAT = 16;
 /** Times an entry may go stale before it is left to the interpreter. */
 const MAX_STALE = 8;
-/** A way of a branch is cold if it was taken less than 2^-COLD_SHIFT times as often as the other way... */
-const COLD_SHIFT = 5;
 
 interface Entry {
   readonly frame: number;
@@ -93,7 +105,15 @@ interface Entry {
   readonly pointer: number;
   readonly slot: number;
   compiled: boolean;
+  /** Compiled, or in the batch that is being compiled: regions end where it starts. */
+  linked: boolean;
+  /** Really hot: its region may be large, and overlap others. */
+  wide: boolean;
   queued: boolean;
+  /** How often it was reported since it is queued. */
+  heat: number;
+  /** Where it was when it was reported last. */
+  pc: number;
   /** Its frame got another use, and its slot another owner. */
   released: boolean;
   staleCount: number;
@@ -117,8 +137,8 @@ class Jit implements HartCompiler, CompiledCode {
   readonly hotCount: number;
   frames: Uint8Array = new Uint8Array(0);
   readonly #maxInstructions: number;
-  readonly #minBatch: number;
-  readonly #coldCount: number = 256;
+  readonly #eager: boolean;
+  readonly #warmCount: number;
   readonly #hasTailCalls = hasTailCalls();
   #host: CompilerHost = null as unknown as CompilerHost;
   #i32: Int32Array = new Int32Array(0);
@@ -132,12 +152,15 @@ class Jit implements HartCompiler, CompiledCode {
   /** Entries that start in a frame. */
   readonly #inFrame = new Map<number, Entry[]>();
   readonly #freeSlots: number[] = [];
-  readonly #queue: { entry: Entry; pc: number }[] = [];
+  #queue: Entry[] = [];
   readonly #sites: Site[] = [];
   #support: WebAssembly.Exports = {};
   #slots = 0;
-  /** Retired instructions when the last batch was compiled. */
-  #queuedAt = 0;
+  /** Instructions that may be compiled now: earned by executing, so that compiling stays a small part of the work. */
+  #credit = MAX_CREDIT;
+  /** Retired instructions when the queue was looked at last, and when it will be next. */
+  #lastLook = 0;
+  #nextLook = 0;
   #modules = 0;
   #regions = 0;
   #instructions = 0;
@@ -147,8 +170,9 @@ class Jit implements HartCompiler, CompiledCode {
   constructor(options: JitOptions) {
     this.tableSize = options.tableSize ?? ENTRY_COUNT;
     this.#maxInstructions = options.maxInstructions ?? 240;
-    this.#minBatch = options.minBatch ?? 8;
+    this.#eager = options.eager ?? false;
     this.hotCount = options.hotCount ?? 4096;
+    this.#warmCount = this.hotCount >> 2;
     if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
       throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
     if (!(this.#maxInstructions >= 1 && this.#maxInstructions <= MAX_REGION))
@@ -181,9 +205,12 @@ class Jit implements HartCompiler, CompiledCode {
 
   /** `follow`: goes on after a callee that did not return where it should, as long as there is compiled code. */
   #buildSupport(): WebAssembly.Exports {
+    const { ram, table, exports } = this.#host;
+    const { entriesOffset } = ram;
     const builder = new ModuleBuilder();
     const lookup = builder.importFunction("lookup", [I64], [I32]);
     const sample = builder.importFunction("sample", [I32, I32], []);
+    const often = builder.importFunction("often", [I32], []);
     builder.importMemory(this.#host.ram.memory.buffer.byteLength / 65536);
     builder.importTable();
     const region = builder.type(REGION_PARAMETERS, [I32]);
@@ -238,13 +265,24 @@ class Jit implements HartCompiler, CompiledCode {
     code.byte(w.END);
     code.byte(w.UNREACHABLE);
     builder.addFunction([I64, I32, I32], [I32], [I32], code, "follow");
-    builder.addFunction([I32, I32], [], [I32], missCode(sample), "miss");
-    if (this.#hasTailCalls) builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region), "chain");
-    const { ram, table, exports } = this.#host;
+    builder.addFunction([I32, I32], [], [I32], missCode(sample, this.#eager ? 1 : MISS_SAMPLE), "miss");
+    if (this.#hasTailCalls)
+      builder.addFunction(
+        REGION_PARAMETERS,
+        [I32],
+        [I32, I32, I32],
+        chainCode(lookup, region, often, entriesOffset, this.#eager ? EAGER_COUNT : WIDE_LINKS),
+        "chain",
+      );
     const module = new WebAssembly.Module(builder.build());
-    const sampled = (site: number, delta: number): void => this.#miss(site, delta);
     return new WebAssembly.Instance(module, {
-      e: { lookup: exports.lookup, sample: sampled, memory: ram.memory, table },
+      e: {
+        lookup: exports.lookup,
+        sample: (site: number, delta: number) => this.#miss(site, delta),
+        often: (pointer: number) => this.#linkedOften(pointer),
+        memory: ram.memory,
+        table,
+      },
     }).exports;
   }
 
@@ -253,15 +291,20 @@ class Jit implements HartCompiler, CompiledCode {
     const frame = this.#host.mmu.codeFrame(pcLo, pcHi);
     if (frame < 0) return 0;
     const entry = this.#entryAt(frame, pcLo & 0xfff);
-    if (entry === undefined || !this.#enqueue(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0))) return 0;
-    return this.#queue.length >= this.#minBatch ? 1 : 0;
+    if (entry === undefined) return 0;
+    this.#want(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0), 1);
+    return this.#eager ? 1 : 0;
   }
 
-  #enqueue(entry: Entry, pc: number): boolean {
-    if (entry.compiled || entry.queued || entry.staleCount > MAX_STALE) return false;
-    entry.queued = true;
-    this.#queue.push({ entry, pc });
-    return true;
+  #want(entry: Entry, pc: number, heat: number): void {
+    entry.pc = pc;
+    if (!entry.queued) {
+      if ((entry.compiled && !entry.wide) || entry.staleCount > MAX_STALE) return;
+      entry.queued = true;
+      entry.heat = 0;
+      this.#queue.push(entry);
+    }
+    entry.heat += heat;
   }
 
   #entryAt(frame: number, offset: number): Entry | undefined {
@@ -280,7 +323,11 @@ class Jit implements HartCompiler, CompiledCode {
       pointer,
       slot,
       compiled: false,
+      linked: false,
+      wide: false,
       queued: false,
+      heat: 0,
+      pc: 0,
       released: false,
       staleCount: 0,
       recompiles: 0,
@@ -306,40 +353,69 @@ class Jit implements HartCompiler, CompiledCode {
       entry.targets.set(jump, known);
     }
     if (
-      ++this.#sites[site].count % RECOMPILE_SAMPLES !== 0 ||
+      ++this.#sites[site].count % (this.#eager ? EAGER_COUNT : RECOMPILE_SAMPLES) !== 0 ||
       entry.recompiles >= MAX_RECOMPILES ||
       entry.queued ||
       !entry.compiled
     )
       return;
-    entry.recompiles++; // its code stays in the table until the new one replaces it
+    entry.recompiles++;
+    this.#again(entry);
+  }
+
+  /** Compiles `entry`, which is at STATE_PC, once more; its code stays in the table until then. */
+  #again(entry: Entry): void {
     const pc = STATE_PC >> 2;
-    entry.queued = true;
-    this.#queue.push({ entry, pc: this.#i32[pc + 1] * 0x1_0000_0000 + (this.#i32[pc] >>> 0) });
+    entry.wide = true;
+    this.#want(entry, this.#i32[pc + 1] * 0x1_0000_0000 + (this.#i32[pc] >>> 0), WIDE_HEAT);
+  }
+
+  /** Compiled code has gone on at this entry, which is at STATE_PC, very often. */
+  #linkedOften(pointer: number): void {
+    const entry = this.#byPointer.get(pointer);
+    if (entry?.compiled && !entry.queued && !entry.wide) this.#again(entry);
   }
 
   // --- compiling -----------------------------------------------------------------------------------------------------------
   compilePending(instret: number): void {
-    if (this.#queue.length === 0) return;
-    // A few at a time, since a module has its price; but nobody waits for long.
-    if (this.#queue.length < this.#minBatch && instret - this.#queuedAt < MAX_WAIT) return;
-    this.#queuedAt = instret;
-    while (this.#queue.length > 0) this.#compile(this.#queue.splice(0, BATCH));
+    const eager = this.#eager;
+    if (this.#queue.length === 0 || (instret < this.#nextLook && !eager)) return;
+    this.#credit = Math.min(this.#credit + (instret - this.#lastLook) / EXECUTED_PER_COMPILED, MAX_CREDIT);
+    this.#lastLook = instret;
+    this.#nextLook = instret + LOOK_INTERVAL;
+    if (this.#credit <= 0 && !eager) return;
+    // The hottest first. What another address space wants waits until that runs.
+    const here = this.#queue.filter(
+      (entry) =>
+        entry.released ||
+        this.#host.mmu.codeFrame(entry.pc | 0, Math.floor(entry.pc / 0x1_0000_0000) | 0) === entry.frame,
+    );
+    here.sort((a, b) => b.heat - a.heat);
+    for (let n = 0; n < here.length && (this.#credit > 0 || eager); n += BATCH) {
+      this.#credit -= this.#compile(here.slice(n, n + BATCH));
+    }
+    this.#queue = this.#queue.filter((entry) => entry.queued);
   }
 
-  #compile(batch: readonly { entry: Entry; pc: number }[]): void {
+  /** Makes one module of the regions of these entries. Returns how many instructions they have. */
+  #compile(batch: readonly Entry[]): number {
     const { ram, table, exports } = this.#host;
     const found: { entry: Entry; region: Region; pc: number }[] = [];
-    for (const { entry, pc } of batch) {
+    for (const entry of batch) {
       entry.queued = false;
+      entry.linked = !entry.released;
+    }
+    for (const entry of batch) {
       if (entry.released) continue;
+      const { pc } = entry;
       const region = findRegion(this.#reader(entry, pc), entry.offset, this.#maxInstructions, entry.targets);
       if (region === undefined) {
         this.#declined++;
         entry.staleCount = MAX_STALE + 1;
+        entry.linked = false;
       } else found.push({ entry, region, pc });
     }
-    if (found.length === 0) return;
+    if (found.length === 0) return 0;
 
     const builder = new ModuleBuilder();
     const indices: RegionImports = {
@@ -401,6 +477,7 @@ class Jit implements HartCompiler, CompiledCode {
       table.set(entry.slot, instance.exports[`r${n}`]);
       this.#install(entry, region);
     });
+    return found.reduce((sum, { region }) => sum + region.instructions, 0);
   }
 
   /** Reads code as seen from the address space in which `entry` is at `pc`. */
@@ -414,17 +491,24 @@ class Jit implements HartCompiler, CompiledCode {
         return mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0);
       },
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
-      edges: (frame, offset) => this.#hotEdges(this.#host.code.recordAt(frame, offset)),
+      isEntry: (frame, offset) => !entry.wide && this.#entries.get(frame * 4096 + offset)?.linked === true,
+      edges: (frame, offset) => this.#hotEdges(this.#host.code.recordAt(frame, offset), entry.wide),
     };
   }
 
-  /** By the counts of tier 0, which are modulo 65536: a way that is wrongly taken for cold is an exit that gets hot. */
-  #hotEdges(record: number): number {
+  /**
+   * By the counts of tier 0, which are modulo 65536: a way that is wrongly taken for cold is an exit that gets hot.
+   * `widely`: only what is rare beside the other way is left out.
+   */
+  #hotEdges(record: number, widely: boolean): number {
     if (record === 0) return EDGE_TAKEN_HOT | EDGE_NOT_TAKEN_HOT; // no longer known
     if (this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_DECODE) return 0;
     const taken = this.#u16[(record + EDGE_TAKEN) >>> 1];
     const notTaken = this.#u16[(record + EDGE_NOT_TAKEN) >>> 1];
-    const enough = Math.min(this.#coldCount, Math.max(taken, notTaken) >> COLD_SHIFT);
+    const most = Math.max(taken, notTaken);
+    const enough = widely
+      ? Math.min(this.#warmCount, most >> 5)
+      : Math.min(this.#warmCount, Math.max(most >> 3, this.#warmCount >> 5));
     return (taken > enough ? EDGE_TAKEN_HOT : 0) | (notTaken > enough ? EDGE_NOT_TAKEN_HOT : 0);
   }
 
@@ -545,6 +629,7 @@ class Jit implements HartCompiler, CompiledCode {
     for (const frame of entry.pages.values()) this.#byFrame.get(frame)?.delete(entry);
     if (!entry.compiled) return;
     entry.compiled = false;
+    entry.linked = false;
     entry.staleCount++;
     entry.targets = new Map();
     this.#invalidated++;
@@ -556,9 +641,9 @@ class Jit implements HartCompiler, CompiledCode {
 }
 
 /** `chain(pc, depth)`: on to the compiled code at pc, if there is any; everything is in memory. */
-function chainCode(lookup: number, region: number): Code {
+function chainCode(lookup: number, region: number, often: number, entriesOffset: number, every: number): Code {
   const code = new Code();
-  const [pc, depth, slot] = [0, 1, 2];
+  const [pc, depth, slot, pointer, count] = [0, 1, 2, 3, 4];
   code.get(pc);
   code.call(lookup);
   code.tee(slot);
@@ -568,6 +653,27 @@ function chainCode(lookup: number, region: number): Code {
   code.byte(w.VOID);
   code.i32Const(REGION_NEXT);
   code.byte(w.RETURN);
+  code.byte(w.END);
+  code.get(slot);
+  code.i32Const(Math.log2(ENTRY_BYTES));
+  code.byte(w.I32_SHL);
+  code.tee(pointer);
+  code.get(pointer);
+  code.memory(w.I32_LOAD, entriesOffset + ENTRY_LINKS);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(count);
+  code.memory(w.I32_STORE, entriesOffset + ENTRY_LINKS);
+  code.get(count);
+  code.i32Const(every - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(pointer);
+  code.i32Const(entriesOffset);
+  code.byte(w.I32_ADD);
+  code.call(often);
   code.byte(w.END);
   code.get(pc);
   code.get(depth);
@@ -579,7 +685,7 @@ function chainCode(lookup: number, region: number): Code {
 }
 
 /** `miss(site, distance)`: every MISS_SAMPLE-th indirect jump out of compiled code is looked at. */
-function missCode(sample: number): Code {
+function missCode(sample: number, every: number): Code {
   const code = new Code();
   const [site, distance, count] = [0, 1, 2];
   code.i32Const(0);
@@ -590,7 +696,7 @@ function missCode(sample: number): Code {
   code.tee(count);
   code.memory(w.I32_STORE, STATE_MISSES);
   code.get(count);
-  code.i32Const(MISS_SAMPLE - 1);
+  code.i32Const(every - 1);
   code.byte(w.I32_AND);
   code.byte(w.I32_EQZ);
   code.byte(w.IF);

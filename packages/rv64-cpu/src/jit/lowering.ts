@@ -431,7 +431,7 @@ export class RegionLowering extends InstructionLowering {
     } else this.#jalrTarget(last);
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
-    if ((direct && slot < 0) || block.nextBlock < 0) return this.br(this.#exitOf(n));
+    if (direct && slot < 0) return this.br(this.#exitOf(n));
     code.get(DEPTH);
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
@@ -472,6 +472,19 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.RETURN);
     this.end();
     this.end();
+    if (block.nextBlock < 0) {
+      // Another region begins here, and everything is in memory.
+      if (this.imports.chain < 0) {
+        code.i32Const(REGION_NEXT);
+        code.byte(w.RETURN);
+        return;
+      }
+      this.pushAddress(block.next);
+      code.get(DEPTH);
+      code.byte(w.RETURN_CALL);
+      code.u32(this.imports.chain);
+      return;
+    }
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
     code.tee(FUEL);

@@ -83,7 +83,7 @@ function play(seed: number, compiled: boolean): { trace: string[]; statistics: J
   const order = [3, 7, 1, 9, 0, 5, 11, 2, 8, 4, 10, 6];
   const rights = order.map(() => random.pick([USER_RWX, USER_RWX, USER_RWX, USER_R, 0]));
   for (const [page, n] of order.entries()) table(leaf(17 + page), frame(2 + n) | BigInt(rights[page]));
-  const compiler = compiled ? createJit({ minBatch: 1, hotCount: 4 }) : undefined;
+  const compiler = compiled ? createJit({ eager: true, hotCount: 4 }) : undefined;
   const hart = new Hart({ ram, ...(compiler === undefined ? {} : { compiler }) });
   hart.setAddressSpace(0x8_0000 + root, 1);
   hart.pc = CODE;

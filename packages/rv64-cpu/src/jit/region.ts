@@ -78,6 +78,8 @@ export interface CodeReader {
   half(frame: number, offset: number): number;
   /** How often the branch at this place went each way, as {@link EDGE_TAKEN_HOT} and {@link EDGE_NOT_TAKEN_HOT}. */
   edges(frame: number, offset: number): number;
+  /** Another region starts at this place, so that code which gets there can go on in it. */
+  isEntry(frame: number, offset: number): boolean;
 }
 
 // Which ways of a branch are worth compiling.
@@ -204,6 +206,12 @@ export function findRegion(
     return reader.edges(pages.get(page) as number, at - page * 4096);
   };
 
+  const isEntry = (delta: number): boolean => {
+    const at = offset + delta;
+    const page = Math.floor(at / 4096);
+    return reader.isEntry(pages.get(page) as number, at - page * 4096);
+  };
+
   const insns = new Map<number, Insn>();
   const leaders = new Set<number>([0]);
   const work = [0];
@@ -212,6 +220,7 @@ export function findRegion(
     while (insns.size < limit && !insns.has(delta)) {
       const insn = decode(delta);
       if (insn === undefined) break;
+      if (delta !== 0 && leaders.has(delta) && isEntry(delta)) break;
       insns.set(delta, insn);
       const next = delta + insn.length;
       const { id } = insn.row;
