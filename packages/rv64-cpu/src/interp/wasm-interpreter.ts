@@ -34,7 +34,6 @@ import {
   CROSS_PAGE,
   ENTRY_SLOT,
   EXIT_COUNTERS,
-  JUMP_CACHE_ENTRIES,
   RECORD_BYTES,
   RECORD_IMM,
   RECORD_RD,
@@ -46,7 +45,6 @@ import {
   STATE_B,
   STATE_C,
   STATE_COMPILED,
-  STATE_EPOCH,
   STATE_FP_FAST,
   STATE_FS,
   STATE_FUEL,
@@ -65,11 +63,11 @@ import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { addRegionFp } from "./region-fp.ts";
+import { addLookup } from "./lookup.ts";
 import { addMemoryFunctions } from "./wasm-memory.ts";
 import type { HartRam } from "../ram.ts";
 import {
   counterField,
-  DISPATCH_COMPILED,
   DISPATCH_FIRST,
   DISPATCH_OPS,
   type DispatchOp,
@@ -801,90 +799,6 @@ function emitCompiled(e: InterpreterLowering, region: number, { exitCountersOffs
   e.leave(EXIT_TRAP);
   e.end();
   e.leave(EXIT_HOST);
-}
-
-/**
- * `lookup(pc) -> table slot` of the compiled entry at pc, or -1. A direct-mapped cache {i64 pc; i32 epoch; i32 slot} in
- * front, since records are spread over more memory than a processor's caches hold. A slot stays callable for ever.
- */
-function addLookup(builder: ModuleBuilder, { jumpCacheOffset }: HartRam): void {
-  const code = new Code();
-  const [pc, entry, cached] = [0, 1, 2];
-  code.get(pc);
-  code.byte(w.I32_WRAP_I64);
-  code.i32Const(3);
-  code.byte(w.I32_SHL);
-  code.i32Const((JUMP_CACHE_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.tee(cached);
-  code.memory(w.I64_LOAD, jumpCacheOffset);
-  code.get(pc);
-  code.byte(w.I64_EQ);
-  code.get(cached);
-  code.memory(w.I32_LOAD, jumpCacheOffset + 8);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_EPOCH);
-  code.byte(w.I32_EQ);
-  code.byte(w.I32_AND);
-  code.byte(w.IF);
-  code.byte(w.VOID);
-  code.get(cached);
-  code.memory(w.I32_LOAD, jumpCacheOffset + 12);
-  code.byte(w.RETURN);
-  code.byte(w.END);
-  code.get(pc);
-  code.byte(w.I32_WRAP_I64);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_TLB);
-  code.byte(w.I32_ADD);
-  code.tee(entry);
-  code.memory(w.I64_LOAD, TLB_EXEC);
-  code.get(pc);
-  code.i64Const(-4096);
-  code.byte(w.I64_AND);
-  code.byte(w.I64_NE);
-  code.byte(w.IF);
-  code.byte(w.VOID);
-  code.i32Const(-1);
-  code.byte(w.RETURN);
-  code.byte(w.END);
-  code.get(entry);
-  code.memory(w.I32_LOAD, TLB_EXEC + 8);
-  code.get(pc);
-  code.byte(w.I32_WRAP_I64);
-  code.i32Const(0xffe);
-  code.byte(w.I32_AND);
-  code.i32Const(RECORD_SHIFT);
-  code.byte(w.I32_SHL);
-  code.byte(w.I32_ADD);
-  code.tee(entry);
-  code.memory(w.I32_LOAD16_U, 0);
-  code.i32Const(DISPATCH_COMPILED);
-  code.byte(w.I32_NE);
-  code.byte(w.IF);
-  code.byte(w.VOID);
-  code.i32Const(-1);
-  code.byte(w.RETURN);
-  code.byte(w.END);
-  code.get(cached);
-  code.get(pc);
-  code.memory(w.I64_STORE, jumpCacheOffset);
-  code.get(cached);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_EPOCH);
-  code.memory(w.I32_STORE, jumpCacheOffset + 8);
-  code.get(cached);
-  code.get(entry);
-  code.memory(w.I32_LOAD, RECORD_IMM);
-  code.memory(w.I32_LOAD, ENTRY_SLOT);
-  code.tee(entry);
-  code.memory(w.I32_STORE, jumpCacheOffset + 12);
-  code.get(entry);
-  builder.addFunction([I64], [I32], [I32, I32], code, "lookup");
 }
 
 function emitCross(e: InterpreterLowering): void {
