@@ -53,8 +53,9 @@ export function liveBytes(): number {
 }
 
 /**
- * 24,000 files (about 330 MB) in 1,200 directories, with sizes as a Debian system has them (three quarters up to 4 KiB, a fifth up to 64 KiB), and
- * some symbolic and hard links. `STORAGE_TREE` names a directory to take instead.
+ * About 34,000 files and 440 MB, with sizes as a Debian system has them (three quarters up to 4 KiB, a fifth up to 64 KiB), and some symbolic
+ * and hard links: `small` has 24,000 of them in 1,600 directories, `large` the rest in one, as packages' databases have.
+ * `STORAGE_TREE` names a directory to take instead.
  */
 export function makeTree(path: string): string {
   const given = process.env["STORAGE_TREE"];
@@ -69,7 +70,7 @@ export function makeTree(path: string): string {
   for (let i = 0; i < noise.length; i++) noise[i] = random(256);
   mkdirSync(path);
   for (let d = 0; d < 1200; d++) {
-    const dir = join(path, `top${d % 40}`, `dir${d}`, ...(d % 3 === 0 ? ["deep"] : []));
+    const dir = join(path, "small", `top${d % 40}`, `dir${d}`, ...(d % 3 === 0 ? ["deep"] : []));
     mkdirSync(dir, { recursive: true });
     for (let i = 0; i < 20; i++) {
       const kind = random(100);
@@ -80,6 +81,9 @@ export function makeTree(path: string): string {
     symlinkSync("file-0.dat", join(dir, "link"));
     if (d % 10 === 0) linkSync(join(dir, "file-1.dat"), join(dir, "hard"));
   }
+  mkdirSync(join(path, "large"));
+  for (let i = 0; i < 10_000; i++)
+    writeFileSync(join(path, "large", `package-${i}.list`), noise.subarray(0, random(4096)));
   return path;
 }
 
