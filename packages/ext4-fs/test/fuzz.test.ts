@@ -6,7 +6,7 @@ import { fuzzBases } from "./fuzz-bases.ts";
 
 test("damaged images: mount, check and repair come back with a value, and what was repaired is clean", () => {
   const bases = fuzzBases();
-  const rounds = Math.ceil(400 / bases.length);
+  const rounds = Math.ceil(300 / bases.length);
   const wrong: string[] = [];
   const work = new Workspace();
   for (let seed = 1; seed <= rounds; seed++) {

@@ -1,11 +1,12 @@
 import { MemoryDisk, type BlockDevice } from "blockdev-disk";
 import { expect, test } from "vitest";
-import { EXT4_EXTENTS_FL, I_BLOCK } from "../inode.ts";
+import { type CoreInode, EXT4_EXTENTS_FL, EXT4_INDEX_FL, I_BLOCK } from "../inode.ts";
 import { Ext4FileSystem, mkfs } from "../index.ts";
 import { S_BLOCKS_COUNT_LO, S_FREE_BLOCKS_COUNT_LO } from "../superblock.ts";
 import { Checker, Findings } from "./checker.ts";
 import { checkDescriptors } from "./descriptors-check.ts";
 import { check, type ProblemCode } from "./index.ts";
+import { collectMapping, type MapRun } from "./remap.ts";
 import { locateSuperblock } from "./superblock-check.ts";
 
 const now = (): { sec: number; nsec: number } => ({ sec: 1_700_000_000, nsec: 0 });
@@ -110,6 +111,27 @@ test("a file whose name is gone is found in lost+found", () => {
   const fs = new Ext4FileSystem(disk, { now });
   const lost = fs.rootDir().lookup("lost+found");
   expect(lost?.ls()).toContain(`#${ino("a")}`);
+  fs.unmount();
+});
+
+test("a damaged index is made anew, and every name is found through it", () => {
+  const disk = new MemoryDisk(32 << 20);
+  mkfs(disk, { uuid: UUID, now: now() });
+  const count = 5000; // an index of two levels with blocks of 1 KiB
+  const names = Array.from({ length: count }, (_, i) => `a name of some length ${i}`);
+  let fs = new Ext4FileSystem(disk, { now });
+  for (const name of names)
+    expect(typeof fs.root().create(name, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 })).toBe("object");
+  fs.unmount();
+  const ck = inside(disk);
+  const runs = collectMapping(ck, ck.readInode(2) as CoreInode) as MapRun[];
+  const root = (ck.read(runs[0].block) as Uint8Array).slice();
+  root.fill(0x77, 40, 60); // hashes and blocks of the first entries
+  ck.write(runs[0].block, root);
+  expect(repaired(disk)).toContain("htree-damaged");
+  expect(inside(disk).readInode(2)?.hasFlag(EXT4_INDEX_FL)).toBe(true);
+  fs = new Ext4FileSystem(disk, { now });
+  expect(names.filter((name) => typeof fs.root().lookup(name) === "number")).toEqual([]);
   fs.unmount();
 });
 

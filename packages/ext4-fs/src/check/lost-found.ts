@@ -16,7 +16,7 @@ import {
   emptyLeaf,
   rebuildDirectory,
   recordsEnd,
-  writeIndexRoot,
+  writeIndexBlock,
   writeLeaf,
 } from "./rebuild-directory.ts";
 import { storeMapping } from "./remap.ts";
@@ -54,8 +54,7 @@ function lostFound(ck: Checker): DirectoryInfo | undefined {
   const known = ck.lostFound === 0 ? undefined : ck.directories.get(ck.lostFound);
   if (known !== undefined && ck.inodesUsed.has(known.ino) && !known.inline && !known.encrypted) {
     if (known.indexed) {
-      rebuildDirectory(ck, known);
-      known.indexed = false;
+      rebuildDirectory(ck, known, true);
     }
     return known;
   }
@@ -67,8 +66,7 @@ function lostFound(ck: Checker): DirectoryInfo | undefined {
   const lost = inode === undefined ? undefined : makeDirectory(ck, inode, EXT4_ROOT_INO, 0o700);
   if (lost === undefined) return root.inline ? undefined : root;
   if (root.indexed) {
-    rebuildDirectory(ck, root);
-    root.indexed = false;
+    rebuildDirectory(ck, root, true);
   }
   if (root.inline || !addEntry(ck, root, "lost+found", ino)) return undefined;
   lost.parent = EXT4_ROOT_INO;
@@ -213,6 +211,6 @@ export function setDotDot(ck: Checker, dir: DirectoryInfo, parent: number): void
   const at = recordLength(view, 0);
   if (at < 12 || at + 12 > ck.blockSize) return;
   view.setUint32(at, parent, true);
-  if (dir.indexed) writeIndexRoot(ck, inode, block, bytes);
+  if (dir.indexed) writeIndexBlock(ck, inode.csumSeed, block, bytes);
   else writeLeaf(ck, dir.seed, block, bytes);
 }

@@ -1,63 +1,87 @@
 /**
- * Writes a directory anew, without an index, from the entries of it that are good. It keeps its blocks; what is left of them holds free
- * records. Linux reads and extends such a directory like any other.
+ * Writes a directory anew from the entries of it that are good, with an index if it is large. The new blocks are written before the inode
+ * leads to them; where there is no room for that, the old ones are written over.
  */
 import { Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { crc32c } from "../checksum/crc32c.ts";
 import { DIR_TAIL_SIZE, updateBlockChecksum } from "../checksum/metadata-checksum.ts";
 import { entrySize, initTail, recordLength, setRecordLength } from "../directory/entry.ts";
-import { type CoreInode, EXT4_EXTENTS_FL, EXT4_INDEX_FL } from "../inode.ts";
+import { EXT4_EXTENTS_FL, EXT4_INDEX_FL } from "../inode.ts";
 import { EXT4_ROOT_INO } from "../superblock.ts";
 import { allocate, allocateOne } from "./allocate.ts";
 import type { Checker, DirectoryInfo } from "./checker.ts";
 import { FT_DIR } from "./inodes-check.ts";
+import { indexedPages, type Page } from "./rebuild-index.ts";
 import { type MapRun, storeMapping } from "./remap.ts";
+
+/** Blocks up to which a directory does without an index. */
+const SMALL = 2;
 
 /** Rebuilds the directories that pass 2 has asked for. */
 export function rebuildDirectories(ck: Checker): void {
   if (!ck.repair) return;
   for (const ino of ck.rebuildDirectories) {
     const dir = ck.directories.get(ino);
-    if (dir !== undefined && !dir.inline && ck.inodesUsed.has(ino)) rebuildDirectory(ck, dir);
+    if (dir !== undefined && !dir.inline && ck.inodesUsed.has(ino)) rebuildDirectory(ck, dir, false);
   }
 }
 
-export function rebuildDirectory(ck: Checker, dir: DirectoryInfo): void {
+/** `plain`: without an index, however large. */
+export function rebuildDirectory(ck: Checker, dir: DirectoryInfo, plain: boolean): void {
   const inode = ck.readInode(dir.ino);
   if (inode === undefined) return;
   const old = blocksOf(dir);
   const entries = collectEntries(ck, dir, old);
   const parent = dir.dotdot >= 1 && dir.dotdot <= ck.g.inodesCount ? dir.dotdot : EXT4_ROOT_INO;
-  const pages = pack(ck, dir, entries, parent);
-  // With bigalloc blocks have their places within clusters: new clusters are simpler than old ones with gaps.
-  const blocks = ck.ratio === 1 ? old : newClusters(ck, pages.length);
-  const cursor = { block: blocks[0] ?? 0 };
-  while (blocks.length < pages.length) {
-    const block = allocateOne(ck, cursor);
-    if (block === 0) {
-      ck.stuck = true;
-      return;
+  const linear = pack(ck, dir, entries, parent).map((bytes): Page => ({ bytes, isIndex: false }));
+  const wanted = !plain && ck.hasDirIndex && !dir.casefold && linear.length > SMALL;
+  const indexed = wanted ? indexedPages(ck, entries, dotsLeaf(ck, dir.ino, parent), recordsEnd(ck)) : undefined;
+  let pages = indexed ?? linear;
+  let blocks = newBlocks(ck, pages.length);
+  if (blocks.length < pages.length) {
+    release(ck, blocks);
+    pages = linear;
+    blocks = ck.ratio === 1 ? [...old] : newBlocks(ck, pages.length);
+    const cursor = { block: blocks[0] ?? 0 };
+    while (blocks.length < pages.length) {
+      const block = ck.ratio === 1 ? allocateOne(ck, cursor) : 0;
+      if (block === 0) {
+        ck.stuck = true;
+        return;
+      }
+      blocks.push(block);
     }
-    blocks.push(block);
+    while (pages.length < blocks.length) pages.push({ bytes: emptyLeaf(ck), isIndex: false });
   }
-  while (pages.length < blocks.length) pages.push(emptyLeaf(ck));
-  for (const [i, bytes] of pages.entries()) writeLeaf(ck, dir.seed, blocks[i], bytes);
-  inode.flags &= ~EXT4_INDEX_FL;
+  for (const [i, { bytes, isIndex }] of pages.entries()) {
+    if (isIndex) writeIndexBlock(ck, dir.seed, blocks[i], bytes);
+    else writeLeaf(ck, dir.seed, blocks[i], bytes);
+  }
+  inode.flags = pages[0].isIndex ? inode.flags | EXT4_INDEX_FL : inode.flags & ~EXT4_INDEX_FL;
   if (ck.ratio > 1) inode.flags |= EXT4_EXTENTS_FL;
   inode.size = blocks.length * ck.blockSize;
   if (!storeMapping(ck, inode, asRuns(blocks))) return;
   ck.writeInode(inode);
+  dir.indexed = pages[0].isIndex;
+  dir.runs.length = 0;
+  for (const [i, block] of blocks.entries()) dir.runs.push(i, block, 1);
   ck.again = true;
 }
 
-function newClusters(ck: Checker, count: number): number[] {
+/** As many new blocks as there are, up to `count`; with bigalloc in whole clusters. */
+function newBlocks(ck: Checker, count: number): number[] {
   const blocks: number[] = [];
+  const cursor = { block: 0 };
   while (blocks.length < count) {
-    const start = allocate(ck, ck.ratio);
+    const start = ck.ratio === 1 ? allocateOne(ck, cursor) : allocate(ck, ck.ratio);
     if (start === 0) break;
     for (let i = 0; i < ck.ratio && blocks.length < count; i++) blocks.push(start + i);
   }
   return blocks;
+}
+
+function release(ck: Checker, blocks: readonly number[]): void {
+  for (const block of blocks) ck.used.delete(ck.cluster(block));
 }
 
 /** The mapped blocks of a directory, in order. */
@@ -198,12 +222,12 @@ export function writeLeaf(ck: Checker, seed: number, block: number, bytes: Uint8
   return ck.write(block, bytes);
 }
 
-/** Writes an index root with its checksum. */
-export function writeIndexRoot(ck: Checker, inode: CoreInode, block: number, bytes: Uint8Array): boolean {
+/** Writes a root or a node of an index with its checksum. */
+export function writeIndexBlock(ck: Checker, seed: number, block: number, bytes: Uint8Array): boolean {
   if (ck.hasChecksums) {
     const buffer = new Buffer(block, bytes);
     buffer.kind = KIND_HTREE;
-    buffer.seed = inode.csumSeed;
+    buffer.seed = seed;
     updateBlockChecksum({ superblock: ck.sb, csumSeed: ck.seed, hasMetadataCsum: true }, buffer);
   }
   return ck.write(block, bytes);

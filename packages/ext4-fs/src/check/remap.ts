@@ -74,7 +74,7 @@ export function rebuildMappings(ck: Checker): void {
     if (inode.isDirectory) {
       const dir = ck.directories.get(ino);
       if (ck.ratio > 1 && dir !== undefined) {
-        rebuildDirectory(ck, dir);
+        rebuildDirectory(ck, dir, false);
         continue;
       }
       closeHoles(runs);
