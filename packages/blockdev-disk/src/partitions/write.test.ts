@@ -14,6 +14,7 @@ import {
   writeMbr,
 } from "../index.ts";
 import { FileDisk } from "../node/index.ts";
+import { crc32 } from "./crc32.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "parts-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -150,4 +151,46 @@ test("a GPT on a device with larger blocks is read again", () => {
   const table = writeGpt(large, { guid: guid(0), partitions: [{ guid: guid(1) }] }) as PartitionTable;
   expect(table.partitions.map((p) => [p.firstBlock, p.blockCount])).toEqual([[256, 3584]]);
   expect((readPartitionTable(large) as PartitionTable).problems).toEqual([]);
+});
+
+/** Right checksums for the first header and its entries. */
+function reseal(image: Uint8Array): void {
+  const view = new DataView(image.buffer);
+  view.setUint32(512 + 88, crc32(image.subarray(1024, 1024 + 128 * 128)), true);
+  view.setUint32(512 + 16, 0, true);
+  view.setUint32(512 + 16, crc32(image.subarray(512, 512 + 92)), true);
+}
+
+test("damaged tables give errors or problems, never exceptions", () => {
+  let seed = 7;
+  const random = (limit: number): number => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * limit);
+  };
+  const gpt = new MemoryDisk(4 << 20);
+  writeGpt(gpt, { guid: guid(0), partitions: [{ guid: guid(1), blockCount: 100 }, { guid: guid(2) }] });
+  const mbr = new MemoryDisk(4 << 20);
+  writeMbr(mbr, { partitions: [{ blockCount: 100 }, { logical: true, blockCount: 100 }, { logical: true }] });
+  for (const [image, sectors] of [
+    [gpt.toBytes(), [0, 1, 2, 8191]],
+    [
+      mbr.toBytes(),
+      [0, ...(readPartitionTable(mbr) as PartitionTable).partitions.slice(2).map((p) => p.firstBlock - 1)],
+    ],
+  ] as const) {
+    for (let round = 0; round < 1500; round++) {
+      const undo: [number, number][] = [];
+      for (let k = random(6); k >= 0; k--) {
+        const at = sectors[random(sectors.length)] * 512 + random(512);
+        undo.unshift([at, image[at]]);
+        image[at] = random(256);
+      }
+      if (image[512] === 0x45 && round % 2 === 0) reseal(image); // so that the damage is believed
+      const table = readPartitionTable(MemoryDisk.over(image)) as PartitionTable;
+      for (const { firstBlock, blockCount } of table.partitions)
+        expect(firstBlock >= 0 && blockCount > 0 && firstBlock + blockCount <= 8192).toBe(true);
+      for (const [at, value] of undo) image[at] = value;
+      if (image[512] === 0x45) reseal(image);
+    }
+  }
 });
