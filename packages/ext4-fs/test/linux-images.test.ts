@@ -81,6 +81,8 @@ const KINDS: readonly [string, number, readonly string[]][] = [
     48 << 20,
     ["-b", "4096", "-O", "inline_data,^metadata_csum,^dir_index"],
   ],
+  ["64 KiB blocks", 192 << 20, ["-b", "65536"]],
+  ["16 KiB blocks, inline_data, no checksums", 96 << 20, ["-b", "16384", "-O", "inline_data,^metadata_csum"]],
   ["quota, project", 48 << 20, ["-b", "1024", "-O", "quota,project", "-E", "quotatype=usrquota:grpquota:prjquota"]],
   ["quota, bigalloc, 4 KiB blocks", 96 << 20, ["-b", "4096", "-O", "quota,bigalloc,orphan_file"]],
   ["quota, ext3", 48 << 20, ["-t", "ext3", "-b", "1024", "-O", "quota"]],

@@ -258,7 +258,12 @@ interface FeatureBits {
 }
 
 /** Features that cannot be asked for: they describe a state, or cannot be made here. */
-const NOT_FOR_MKFS: ReadonlySet<string> = new Set(["needs_recovery", "orphan_present", "dir_prealloc", "btree_dir"]);
+export const NOT_FOR_MKFS: ReadonlySet<string> = new Set([
+  "needs_recovery",
+  "orphan_present",
+  "dir_prealloc",
+  "btree_dir",
+]);
 
 /** By type, as Debian 12's mke2fs.conf has them. */
 function baseFeatures(type: "ext2" | "ext3" | "ext4"): FeatureBits {
