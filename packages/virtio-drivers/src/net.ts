@@ -30,6 +30,7 @@ export const NET_FEATURES: readonly Feature[] = [
   ignored(2, "NET_F_CTRL_GUEST_OFFLOADS", "no offloads"),
   accepted(3, "NET_F_MTU", "`mtu`"),
   accepted(5, "NET_F_MAC", "`macAddress`"),
+  ignored(6, "NET_F_GSO", "legacy"),
   ignored(7, "NET_F_GUEST_TSO4", "no offloads"),
   ignored(8, "NET_F_GUEST_TSO6", "no offloads"),
   ignored(9, "NET_F_GUEST_ECN", "no offloads"),
@@ -47,6 +48,7 @@ export const NET_FEATURES: readonly Feature[] = [
   ignored(21, "NET_F_GUEST_ANNOUNCE", "machines do not migrate"),
   ignored(22, "NET_F_MQ", "one queue pair"),
   accepted(23, "NET_F_CTRL_MAC_ADDR", "`setMacAddress`, `setMacTables`", 17),
+  ignored(50, "NET_F_DEVICE_STATS", "no statistics"),
   ignored(51, "NET_F_HASH_TUNNEL", "no receive-side scaling"),
   ignored(52, "NET_F_VQ_NOTF_COAL", "notifications are not delayed"),
   ignored(53, "NET_F_NOTF_COAL", "notifications are not delayed"),
@@ -59,6 +61,7 @@ export const NET_FEATURES: readonly Feature[] = [
   ignored(61, "NET_F_RSC_EXT", "no segmentation offload"),
   ignored(62, "NET_F_STANDBY", "no failover"),
   ignored(63, "NET_F_SPEED_DUPLEX", "a wire without a speed"),
+  ignored(64, "NET_F_RSS_CONTEXT", "one queue pair"),
 ];
 const NET_F_MTU: number = 1 << 3;
 const NET_F_MAC: number = 1 << 5;
@@ -87,8 +90,8 @@ const NUM_BUFFERS = 10;
 /** Bytes of a buffer, unless the MTU asks for more. */
 const BUFFER_SIZE: number = PAGE_SIZE / 2;
 const SEND_BUFFERS = 32;
-const MIN_FRAME = 14;
-const ETHERNET_HEADER = 18; // with a VLAN tag
+const ETHERNET_HEADER = 14;
+const VLAN_TAG = 4;
 const DEFAULT_MTU = 1500;
 
 /** §5.1.6.5.1 Packet receive filtering */
@@ -149,8 +152,8 @@ export class VirtIONet {
   static create(hal: Hal, transport: Transport, options: VirtIONetOptions = {}): VirtIONet | VirtioError {
     const core = DriverCore.open(hal, transport, DEVICE_TYPE_NETWORK, NET_FEATURES, options);
     if (isVirtioError(core)) return core;
-    const count = options.receiveBuffers ?? 64;
     const sizes = bufferSizes(core);
+    const count = Math.max(options.receiveBuffers ?? 64, Math.ceil(sizes.send / sizes.receive));
     const receivePages = core.addPages(Math.max(Math.ceil((count * sizes.receive) / PAGE_SIZE), 1), "deviceToDriver");
     if (isVirtioError(receivePages)) return core.abandon(receivePages);
     const sendPages = core.addPages((SEND_BUFFERS * sizes.send) / PAGE_SIZE, "driverToDevice");
@@ -220,13 +223,13 @@ export class VirtIONet {
       length += this.#ring.length;
       this.#ring.giveBack(buffer);
     }
-    return result < 0 ? result : length < MIN_FRAME ? ERR_IO : length;
+    return result < 0 ? result : length < ETHERNET_HEADER ? ERR_IO : length;
   }
 
   /** Sends `frame`, an Ethernet frame without its check sequence. 0; ERR_QUEUE_FULL: try again after an interrupt. */
   send(frame: Uint8Array): number {
     if (this.#core.isFaulty) return ERR_DEVICE_FAULT;
-    if (frame.length < MIN_FRAME || frame.length > this.mtu + ETHERNET_HEADER) return ERR_INVALID_PARAM;
+    if (frame.length < ETHERNET_HEADER || frame.length > this.mtu + headerLength(frame)) return ERR_INVALID_PARAM;
     this.#collectSent();
     const buffer = this.#freeBuffers.pop();
     if (buffer === undefined) return this.#core.isFaulty ? ERR_DEVICE_FAULT : ERR_QUEUE_FULL;
@@ -320,6 +323,11 @@ export class VirtIONet {
   }
 }
 
+/** Bytes of the Ethernet header: with or without a VLAN tag. */
+function headerLength(frame: Uint8Array): number {
+  return frame[12] === 0x81 && frame[13] === 0x00 ? ETHERNET_HEADER + VLAN_TAG : ETHERNET_HEADER;
+}
+
 interface BufferSizes {
   readonly mtu: number;
   readonly receive: number;
@@ -329,7 +337,7 @@ interface BufferSizes {
 /** §5.1.4.2: a frame of MTU size can be sent, and received: in one buffer, or with MRG_RXBUF in several. */
 function bufferSizes(core: DriverCore): BufferSizes {
   const mtu = core.has(NET_F_MTU) ? core.transport.readConfig16(CONFIG_MTU) : DEFAULT_MTU;
-  const send = Math.ceil((mtu + ETHERNET_HEADER + HEADER_SIZE) / BUFFER_SIZE) * BUFFER_SIZE;
+  const send = Math.ceil((mtu + ETHERNET_HEADER + VLAN_TAG + HEADER_SIZE) / BUFFER_SIZE) * BUFFER_SIZE;
   return { mtu, send, receive: core.has(NET_F_MRG_RXBUF) ? BUFFER_SIZE : send };
 }
 

@@ -110,7 +110,7 @@ export const NET: readonly Requirement[] = [
         const { net, device } = watchNet({ mtu, mergeable });
         expect(device.receive(new Uint8Array(mtu + 14))).toBe(true);
         expect(net.receive(new Uint8Array(10_000))).toBe(mtu + 14);
-        expect([net.send(new Uint8Array(mtu + 18)), net.send(new Uint8Array(mtu + 19))]).toEqual([0, ERR_INVALID_PARAM]);
+        expect([net.send(new Uint8Array(mtu + 14)), net.send(new Uint8Array(mtu + 15))]).toEqual([0, ERR_INVALID_PARAM]);
       }
     }
   }),

@@ -20,6 +20,7 @@ export const NET_FEATURES: readonly Feature[] = [
   absent(2, "NET_F_CTRL_GUEST_OFFLOADS", "no offloads towards the guest"),
   offered(3, "NET_F_MTU", "with `mtu`"),
   offered(5, "NET_F_MAC", "always"),
+  absent(6, "NET_F_GSO", "legacy"),
   absent(7, "NET_F_GUEST_TSO4", "no segmentation offload"),
   absent(8, "NET_F_GUEST_TSO6", "no segmentation offload"),
   absent(9, "NET_F_GUEST_ECN", "no segmentation offload"),
@@ -37,6 +38,7 @@ export const NET_FEATURES: readonly Feature[] = [
   absent(21, "NET_F_GUEST_ANNOUNCE", "machines do not migrate"),
   absent(22, "NET_F_MQ", "one queue pair"),
   offered(23, "NET_F_CTRL_MAC_ADDR", "always"),
+  absent(50, "NET_F_DEVICE_STATS", "no statistics"),
   absent(51, "NET_F_HASH_TUNNEL", "no receive-side scaling"),
   absent(52, "NET_F_VQ_NOTF_COAL", "notifications are not delayed"),
   absent(53, "NET_F_NOTF_COAL", "notifications are not delayed"),
@@ -49,6 +51,7 @@ export const NET_FEATURES: readonly Feature[] = [
   absent(61, "NET_F_RSC_EXT", "no segmentation offload"),
   absent(62, "NET_F_STANDBY", "no failover"),
   absent(63, "NET_F_SPEED_DUPLEX", "a wire without a speed"),
+  absent(64, "NET_F_RSS_CONTEXT", "one queue pair"),
 ];
 export const NET_F_CSUM: number = 1 << 0;
 export const NET_F_MTU: number = 1 << 3;
@@ -76,8 +79,8 @@ export const NET_RECEIVE_QUEUE = 0;
 export const NET_TRANSMIT_QUEUE = 1;
 export const NET_CONTROL_QUEUE = 2;
 
-const MIN_FRAME = 14;
-const VLAN_ETHERNET_HEADER = 18;
+const ETHERNET_HEADER = 14;
+const VLAN_TAG = 4;
 const MAX_FRAME = 65550;
 const MAX_MERGED = 64;
 
@@ -161,12 +164,12 @@ export class NetDevice extends ModelBase implements ChainServer {
    * RangeError if it is no Ethernet frame (14..65550 bytes).
    */
   receive(frame: Uint8Array): boolean {
-    if (frame.length < MIN_FRAME || frame.length > MAX_FRAME)
-      throw new RangeError(`"frame" expected ${MIN_FRAME}..${MAX_FRAME} bytes, got ${frame.length}`);
+    if (frame.length < ETHERNET_HEADER || frame.length > MAX_FRAME)
+      throw new RangeError(`"frame" expected ${ETHERNET_HEADER}..${MAX_FRAME} bytes, got ${frame.length}`);
     if (!this.port.running || !this.isLinkUp) return false;
     if (!this.#control.accepts(frame, this.has(NET_F_CTRL_VLAN))) return false;
     // §5.1.4.1: nothing larger than the negotiated MTU is passed on.
-    if (this.has(NET_F_MTU) && frame.length > this.#mtu + VLAN_ETHERNET_HEADER) return false;
+    if (this.has(NET_F_MTU) && frame.length > this.#mtu + headerLength(frame)) return false;
     if (this.#backlog.length === 0 && this.#deliver(frame)) {
       this.port.notifyUsed(this.port.queues[NET_RECEIVE_QUEUE]);
       return true;
@@ -191,7 +194,7 @@ export class NetDevice extends ModelBase implements ChainServer {
     const { chain } = queue;
     const length = chain.readableBytes - NET_HEADER_SIZE;
     if (length < 0) return -1;
-    if (length < MIN_FRAME || length > MAX_FRAME || !this.isLinkUp) return 0;
+    if (length < ETHERNET_HEADER || length > MAX_FRAME || !this.isLinkUp) return 0;
     chain.read(0, this.#frame, NET_HEADER_SIZE + length);
     if (this.#frame[HEADER_GSO_TYPE] !== 0 || !this.#completeChecksum(length)) return 0;
     this.#backend.send(this.#frame.subarray(NET_HEADER_SIZE, NET_HEADER_SIZE + length));
@@ -278,6 +281,11 @@ export class NetDevice extends ModelBase implements ChainServer {
     for (let i = 0; i < count; i++) queue.push(this.#heads[i], this.#written[i]);
     return true;
   }
+}
+
+/** Bytes of the Ethernet header: with or without a VLAN tag. */
+function headerLength(frame: Uint8Array): number {
+  return frame[12] === 0x81 && frame[13] === 0x00 ? ETHERNET_HEADER + VLAN_TAG : ETHERNET_HEADER;
 }
 
 /** Index in RAM of byte `offset` of the writable part. */
