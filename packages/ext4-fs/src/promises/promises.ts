@@ -104,6 +104,13 @@ export class Ext4Promises {
     return this.#runner.run(() => this.#paths.find(text, syscall, follow));
   }
 
+  /** A volume whose bytes come from elsewhere is never written; what its directories hold need not be fetched to say so. */
+  #forWriting(syscall: string, path: PathLike): string {
+    const text = toPath(path);
+    if (this.#runner.loader !== undefined) throw new FsError(EROFS, syscall, text);
+    return text;
+  }
+
   // ---- files ----
 
   async open(path: PathLike, flags: string | number = "r", mode: number = 0o666): Promise<FileHandle> {
@@ -163,7 +170,7 @@ export class Ext4Promises {
   }
 
   async copyFile(from: PathLike, to: PathLike, mode: number = 0): Promise<void> {
-    const [fromPath, toPathText] = [toPath(from), toPath(to)];
+    const [fromPath, toPathText] = [toPath(from), this.#forWriting("copyfile", to)];
     const source = await this.#find(from, "copyfile");
     if (isDirectory(source)) throw new FsError(EISDIR, "copyfile", fromPath, toPathText);
     if (this.#paths.lookup(toPathText, true) === source) return;
@@ -183,11 +190,12 @@ export class Ext4Promises {
   /** Copies files, and with `recursive` whole trees. */
   async cp(from: PathLike, to: PathLike, options: CpOptions = {}): Promise<void> {
     const copier = new Copier(this.#paths, this.#runner, options, (path) => this.#changes.tell("rename", path));
-    await copier.copy(toPath(from), toPath(to));
+    await copier.copy(toPath(from), this.#forWriting("cp", to));
   }
 
   async truncate(path: PathLike, length: number = 0): Promise<void> {
     if (!(length >= 0)) throw new FsError(EINVAL, "ftruncate", toPath(path));
+    this.#forWriting("open", path);
     check((await this.#find(path, "open")).truncate(length), "ftruncate", toPath(path));
     this.#changes.tell("change", toPath(path));
   }
@@ -253,7 +261,7 @@ export class Ext4Promises {
   /** With `recursive`, the first directory that had to be made; else undefined. */
   async mkdir(path: PathLike, options?: MkdirOptions | number | null): Promise<string | undefined> {
     const { recursive = false, mode = 0o777 } = typeof options === "number" ? { mode: options } : (options ?? {});
-    const text = toPath(path);
+    const text = this.#forWriting("mkdir", path);
     if (!recursive) {
       this.#mkdir(text, text, mode);
       return undefined;
@@ -283,6 +291,7 @@ export class Ext4Promises {
 
   /** Makes a directory whose name is `prefix` and six random characters. */
   async mkdtemp(prefix: string): Promise<string> {
+    this.#forWriting("mkdtemp", prefix);
     const bytes = new Uint8Array(6);
     for (let attempt = 0; ; attempt++) {
       this.#randomBytes(bytes);
@@ -297,20 +306,20 @@ export class Ext4Promises {
   }
 
   async rmdir(path: PathLike): Promise<void> {
-    const { dir, name } = this.#paths.parent(toPath(path), "rmdir");
+    const { dir, name } = this.#paths.parent(this.#forWriting("rmdir", path), "rmdir");
     check(dir.rmdir(name), "rmdir", toPath(path));
     this.#changes.tell("rename", toPath(path));
   }
 
   async unlink(path: PathLike): Promise<void> {
-    const { dir, name } = this.#paths.parent(toPath(path), "unlink");
+    const { dir, name } = this.#paths.parent(this.#forWriting("unlink", path), "unlink");
     check(dir.unlink(name), "unlink", toPath(path));
     this.#changes.tell("rename", toPath(path));
   }
 
   /** Removes a file, or with `recursive` a tree. */
   async rm(path: PathLike, options: RmOptions = {}): Promise<void> {
-    const text = toPath(path);
+    const text = this.#forWriting("rm", path);
     const found = await this.#runner.run(() => this.#paths.lookup(text, false));
     if (found === -ENOENT && options.force === true) return;
     const inode = check<Ext4Inode>(found, "rm", text);
@@ -343,7 +352,7 @@ export class Ext4Promises {
   }
 
   async rename(from: PathLike, to: PathLike): Promise<void> {
-    const [fromText, toText] = [toPath(from), toPath(to)];
+    const [fromText, toText] = [this.#forWriting("rename", from), toPath(to)];
     const source = this.#paths.parent(fromText, "rename");
     const target = this.#paths.parent(toText, "rename");
     const moved = check<Ext4Inode>(source.dir.lookup(source.name), "rename", fromText, toText);
@@ -358,15 +367,16 @@ export class Ext4Promises {
   }
 
   async link(existing: PathLike, path: PathLike): Promise<void> {
+    const text = this.#forWriting("link", path);
     const inode = await this.#find(existing, "link", false);
-    const { dir, name } = this.#paths.parent(toPath(path), "link");
+    const { dir, name } = this.#paths.parent(text, "link");
     check(dir.link(name, inode), "link", toPath(existing), toPath(path));
     this.#changes.tell("rename", toPath(path));
   }
 
   /** `type` is there for Windows' sake. */
   async symlink(target: PathLike, path: PathLike, _type?: string | null): Promise<void> {
-    const { dir, name } = this.#paths.parent(toPath(path), "symlink");
+    const { dir, name } = this.#paths.parent(this.#forWriting("symlink", path), "symlink");
     check(dir.symlink(name, toPath(target), { ...OWNER, mode: 0o777 }), "symlink", toPath(target), toPath(path));
     this.#changes.tell("rename", toPath(path));
   }
@@ -422,6 +432,7 @@ export class Ext4Promises {
     follow: boolean,
     changes: Parameters<Ext4Inode["setattr"]>[0],
   ): Promise<void> {
+    this.#forWriting(syscall, path);
     check((await this.#find(path, syscall, follow)).setattr(changes), syscall, toPath(path));
     this.#changes.tell("change", toPath(path));
   }
@@ -453,10 +464,12 @@ export class Ext4Promises {
     );
   }
   async setxattr(path: PathLike, name: string, value: Uint8Array): Promise<void> {
+    this.#forWriting("setxattr", path);
     check((await this.#find(path, "setxattr")).setxattr(name, value, 0), "setxattr", toPath(path));
     this.#changes.tell("change", toPath(path));
   }
   async removexattr(path: PathLike, name: string): Promise<void> {
+    this.#forWriting("removexattr", path);
     check((await this.#find(path, "removexattr")).removexattr(name), "removexattr", toPath(path));
     this.#changes.tell("change", toPath(path));
   }

@@ -46,7 +46,25 @@ test("only what is touched is fetched", async () => {
   expect(source.fetched).toBeLessThan(2 << 20);
   expect(mounted).toBeLessThan(1 << 20);
   await expect(fs.readFile("/none")).rejects.toMatchObject({ code: "ENOENT" });
-  await expect(fs.writeFile("/new", "")).rejects.toMatchObject({ code: "EROFS" });
+  for (const change of [
+    fs.writeFile("/new", ""),
+    fs.mkdir("/usr/share/d1/x"),
+    fs.mkdir("/usr/a/b", { recursive: true }),
+    fs.mkdtemp("/t"),
+    fs.unlink("/usr/share/d1/f1"),
+    fs.rm("/usr", { recursive: true }),
+    fs.rmdir("/usr/share"),
+    fs.rename("/big", "/small"),
+    fs.link("/big", "/same"),
+    fs.symlink("a", "/usr/share/d2/l"),
+    fs.cp("/usr", "/copy", { recursive: true }),
+    fs.copyFile("/big", "/big2"),
+    fs.truncate("/big"),
+    fs.chmod("/usr/share/d3", 0o700),
+    fs.utimes("/usr/share/d3", 1, 1),
+    fs.setxattr("/big", "user.a", new Uint8Array(1)),
+  ])
+    await expect(change).rejects.toMatchObject({ code: "EROFS" });
 });
 
 test("part of a large file costs that part, and the whole of it no more memory than the cache", async () => {
