@@ -26,6 +26,8 @@ import {
   OP_LOCAL,
   OP_X,
   ST_FP,
+  ST_LOAD,
+  ST_SET_F,
   type Statement,
   type Type,
 } from "../isa/ir.ts";
@@ -52,7 +54,7 @@ import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import type { Accesses, Group } from "./groups.ts";
+import type { Accesses, Group, Member } from "./groups.ts";
 import {
   type Block,
   type Insn,
@@ -63,6 +65,7 @@ import {
   READS_F3,
   READS_X1,
   READS_X2,
+  realDelta,
   WRITES_F,
   WRITES_X,
 } from "./region.ts";
@@ -193,9 +196,11 @@ export abstract class InstructionLowering extends Lowering {
   }
 
   /** Opens an `if` that is hardly ever taken. */
-  protected ifUnlikely(): void {
+  protected ifUnlikely(type: number = w.VOID): void {
     this.code.unlikely();
-    this.block(w.IF);
+    this.code.byte(w.IF);
+    this.code.byte(type);
+    this.depth++;
   }
 
   /** Three locals of a page cache: address of the page (i64), 4097 - span or 0 (i64), host address minus address (i32). */
@@ -279,7 +284,8 @@ export abstract class InstructionLowering extends Lowering {
     this.end();
   }
 
-  protected pushAddress(delta: number): void {
+  protected pushAddress(distance: number): void {
+    const delta = realDelta(distance);
     this.code.get(BASE);
     if (delta === 0) return;
     this.code.i64Const(delta);
@@ -290,7 +296,7 @@ export abstract class InstructionLowering extends Lowering {
     const { code, insn } = this;
     for (const [slot, value] of [
       [STATE_LEAVE_STATUS, status],
-      [STATE_LEAVE_DELTA, next ? insn.delta + insn.length : insn.delta],
+      [STATE_LEAVE_DELTA, realDelta(next ? insn.delta + insn.length : insn.delta)],
       [STATE_LEAVE_DONE, next ? this.done + 1 : this.done],
     ]) {
       code.i32Const(0);
@@ -332,6 +338,8 @@ export abstract class InstructionLowering extends Lowering {
     const member = this.accesses.members.get(insn);
     if (member?.group.first === insn) this.#checkGroup(member.group, this.#groupLocal(member.group.index));
     if (body.length > 0 && body[0].kind === ST_FP) return this.#float(body);
+    if (body.length === 2 && body[0].kind === ST_LOAD && body[1].a?.op === OP_LOCAL)
+      return this.#plainLoad(body[0], body[1]);
     this.statements(body);
     if (insn.row.extension !== "A" && insn.row.extension !== "Zicboz") return;
     if (!this.#staleable) return;
@@ -496,41 +504,44 @@ export abstract class InstructionLowering extends Lowering {
     this.code.get(VA32);
     this.code.byte(w.I32_ADD);
   }
-  /** Opens an `if` for an access that has to go the slow way; leaves its virtual address in VA. */
-  #ifSlow(address: Expr, mode: number, array: number): void {
-    const { code } = this;
-    this.expr(address);
-    code.tee(VA);
-    this.#tag(array);
-    code.get(VA);
-    code.i64Const(-4096 | ((1 << (mode & MEM_SIZE)) - 1));
-    code.byte(w.I64_AND);
-    code.byte(w.I64_NE);
-    this.ifUnlikely();
-  }
   #access(flags: number): void {
     this.code.i32Const((this.done << ACCESS_DONE_SHIFT) | flags);
-    this.code.i32Const(this.insn.delta);
+    this.code.i32Const(realDelta(this.insn.delta));
   }
-  load(index: number, address: Expr, mode: number): void {
+  /** Opens the `if` of an access that has to go the slow way, of result type `type`, with its address on the stack. */
+  #ifSlowAccess(member: Member | undefined, address: Expr, mode: number, array: number, type: number): void {
     const { code } = this;
-    const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
-    const result = this.local(index, I64);
-    const member = this.accesses.members.get(this.insn);
     if (member !== undefined) {
       code.get(this.#groupLocal(member.group.index));
       code.byte(w.I32_EQZ);
-      this.ifUnlikely();
+      this.ifUnlikely(type);
       this.expr(address);
     } else {
-      this.#ifSlow(address, mode, array);
+      this.expr(address);
+      code.tee(VA);
+      this.#tag(array);
+      code.get(VA);
+      code.i64Const(-4096 | ((1 << (mode & MEM_SIZE)) - 1));
+      code.byte(w.I64_AND);
+      code.byte(w.I64_NE);
+      this.ifUnlikely(type);
       code.get(VA);
     }
+  }
+  #fastAccess(member: Member | undefined, opcode: number): void {
+    this.code.memory(opcode, member === undefined ? 0 : member.distance - member.group.low);
+  }
+  /** Pushes what a load yields; `double`: as an f64. */
+  #pushLoad(address: Expr, mode: number, double: boolean): void {
+    const { code } = this;
+    const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
+    const member = this.accesses.members.get(this.insn);
+    this.#ifSlowAccess(member, address, mode, array, double ? F64 : I64);
     this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
     code.call(this.imports.load);
     code.tee(STATUS);
     this.brIf(this.inside);
-    code.set(result);
+    if (double) code.byte(w.F64_REINTERPRET_I64);
     if ((mode & MEM_ATOMIC) !== 0) {
       code.i32Const(0);
       code.set(HOST);
@@ -539,28 +550,38 @@ export abstract class InstructionLowering extends Lowering {
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
     else this.#host(array);
     if ((mode & MEM_ATOMIC) !== 0) code.tee(HOST);
-    code.memory(LOAD_OPCODES[mode & 7], member === undefined ? 0 : member.distance - member.group.low);
-    code.set(result);
+    this.#fastAccess(member, double ? w.F64_LOAD : LOAD_OPCODES[mode & 7]);
     this.end();
+  }
+  /** A load into a register, without a stop in a temporary. */
+  #plainLoad(load: Statement, write: Statement): void {
+    const { insn } = this;
+    const double = write.kind === ST_SET_F;
+    this.#pushLoad(load.a as Expr, load.mode, double);
+    if (double) return this.code.set(this.f[insn.rd]);
+    if (insn.rd === 0) return this.code.byte(w.DROP);
+    this.code.set(this.x[insn.rd]);
+    const bit = 1 << insn.rd;
+    this.#inNarrow &= ~bit;
+    if (SIGNED_LOADS.has(insn.row.id)) this.#signed |= bit;
+    else this.#signed &= ~bit;
+  }
+  load(index: number, address: Expr, mode: number): void {
+    this.#pushLoad(address, mode, false);
+    this.code.set(this.local(index, I64));
   }
   store(address: Expr, value: Expr, mode: number): void {
     const { code } = this;
     const member = this.accesses.members.get(this.insn);
-    if (member !== undefined) {
-      code.get(this.#groupLocal(member.group.index));
-      code.byte(w.I32_EQZ);
-      this.ifUnlikely();
-    } else if ((mode & MEM_ATOMIC) !== 0) {
+    const atomic = (mode & MEM_ATOMIC) !== 0;
+    if (atomic) {
       // The load in front has found the place.
       code.get(HOST);
       code.byte(w.I32_EQZ);
       this.ifUnlikely();
       this.expr(address);
-      code.set(VA);
-    } else this.#ifSlow(address, mode, TLB_WRITE);
-    if ((mode & MEM_ATOMIC) === 0 && SEMANTICS[this.insn.row.id].body.length === 1) {
-      if (member !== undefined) this.expr(address);
-      else code.get(VA);
+    } else this.#ifSlowAccess(member, address, mode, TLB_WRITE, w.VOID);
+    if (!atomic && SEMANTICS[this.insn.row.id].body.length === 1) {
       this.expr(value);
       this.#access((mode & MEM_SIZE) | (this.insn.length === 4 ? ACCESS_LONG : 0));
       code.call(this.imports.store);
@@ -568,6 +589,7 @@ export abstract class InstructionLowering extends Lowering {
       code.tee(STATUS);
       this.brIf(this.inside);
     } else {
+      code.set(VA);
       code.i32Const(0);
       this.expr(value);
       code.memory(w.I64_STORE, STATE_RESULT);
@@ -588,10 +610,13 @@ export abstract class InstructionLowering extends Lowering {
     }
     code.byte(w.ELSE);
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
-    else if ((mode & MEM_ATOMIC) !== 0) code.get(HOST);
+    else if (atomic) code.get(HOST);
     else this.#host(TLB_WRITE);
-    this.expr(value);
-    code.memory(STORE_OPCODES[mode & MEM_SIZE], member === undefined ? 0 : member.distance - member.group.low);
+    // A whole floating-point register: no detour over an integer one.
+    const double = value.op === OP_F && (mode & MEM_SIZE) === 3;
+    if (double) code.get(this.f[this.registerOf(value.index)]);
+    else this.expr(value);
+    this.#fastAccess(member, double ? w.F64_STORE : STORE_OPCODES[mode & MEM_SIZE]);
     this.end();
   }
 

@@ -46,6 +46,7 @@ import {
   END_CALL,
   END_INDIRECT,
   findRegion,
+  realDelta,
   type Region,
 } from "./region.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
@@ -441,7 +442,8 @@ class Jit implements HartCompiler, CompiledCode {
       // Callees first: their pages become pages that the region depends on.
       const slots = new Map<number, number>();
       for (const block of region.blocks)
-        if (block.end === END_CALL) slots.set(block.target, this.#calleeSlot(entry, region, pc, block.target));
+        if (block.end === END_CALL)
+          slots.set(realDelta(block.target), this.#calleeSlot(entry, region, pc, realDelta(block.target)));
       const lowering = new RegionLowering(
         {
           region,
@@ -491,6 +493,7 @@ class Jit implements HartCompiler, CompiledCode {
         return mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0);
       },
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
+      wide: entry.wide,
       isEntry: (frame, offset) => !entry.wide && this.#entries.get(frame * 4096 + offset)?.linked === true,
       edges: (frame, offset) => this.#hotEdges(this.#host.code.recordAt(frame, offset), entry.wide),
     };
@@ -722,7 +725,8 @@ function codeRanges(entry: Entry, region: Region): Map<number, readonly [number,
   const ranges = new Map<number, readonly [number, number]>();
   for (const { insns } of region.blocks) {
     for (const { delta, length } of insns) {
-      for (const at of [entry.offset + delta, entry.offset + delta + length - 1]) {
+      const start = entry.offset + realDelta(delta);
+      for (const at of [start, start + length - 1]) {
         const page = Math.floor(at / 4096);
         const frame = region.pages.get(page) as number;
         const offset = at - page * 4096;

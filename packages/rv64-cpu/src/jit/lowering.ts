@@ -45,6 +45,7 @@ import {
   END_JUMP,
   type Insn,
   isReturn,
+  realDelta,
   type Region,
 } from "./region.ts";
 import {
@@ -423,7 +424,7 @@ export class RegionLowering extends InstructionLowering {
   #call(n: number, block: Block, last: Insn): void {
     const { code } = this;
     const direct = block.end === END_CALL;
-    const slot = direct ? this.#spec.slotOf(block.target) : -1;
+    const slot = direct ? this.#spec.slotOf(realDelta(block.target)) : -1;
     if (direct) {
       this.#link(last);
       this.pushAddress(block.target);
@@ -515,7 +516,16 @@ export class RegionLowering extends InstructionLowering {
     const { code } = this;
     this.#jalrTarget(last);
     const known = block.indirect.filter((target) => target.block >= 0);
-    if (known.length > 0) this.#jumpTable(n, known);
+    if (known.length === 1) {
+      const [{ delta, block: to }] = known;
+      code.get(PC_OUT);
+      this.pushAddress(delta);
+      code.byte(w.I64_EQ);
+      this.block(w.IF);
+      this.#goto(n, to, delta);
+      this.end();
+      this.#current = n;
+    } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
       // A caller in compiled code takes over: DEPTH, shifted out of the status, tells that there is one.
       code.get(DEPTH);

@@ -15,13 +15,16 @@ const STORES = ["sb", "sh", "sw", "sd"];
 const POINTERS = ["a0", "a1", "a2", "a3"];
 const VALUES = ["t0", "t1", "t2", "s2", "s3"];
 
-/** A loop that walks pointers over pages, in steps of all kinds, with branches and loops inside. */
+/** A loop that walks pointers over pages, in steps of all kinds, with branches, loops and calls inside. */
 function program(random: Random): string {
   const lines: string[] = [];
   for (const pointer of POINTERS)
     lines.push(`li ${pointer}, ${0x1_2000 + random.below(3) * 4096 + random.below(4096) - 64}`);
   lines.push("li s0, 0", `li s1, ${200 + random.below(400)}`, "loop: addi s0, s0, 1");
+  lines.unshift(`li sp, ${0x1_6000 + random.below(4096)}`);
   let labels = 0;
+  /** Functions that may be called where the code is being written. */
+  let callees = 0;
   const access = (): string => {
     const base = random.pick([...POINTERS, "s4"]);
     const offset = random.below(3) === 0 ? random.below(400) - 200 : random.below(8) * 8;
@@ -42,7 +45,7 @@ function program(random: Random): string {
   };
   const body = (count: number): void => {
     for (let n = 0; n < count; n++) {
-      const kind = random.below(12);
+      const kind = random.below(callees > 0 ? 14 : 12);
       if (kind < 6) lines.push(access());
       else if (kind < 10) lines.push(step());
       else if (kind === 10) {
@@ -50,7 +53,8 @@ function program(random: Random): string {
         lines.push(`andi t3, ${random.pick(["s0", ...VALUES])}, ${1 + random.below(7)}`, `beqz t3, ${label}`);
         body(1 + random.below(4));
         lines.push(`${label}:`);
-      } else if (labels < 20) {
+      } else if (kind >= 12) lines.push(`call g${random.below(callees)}`, "nop");
+      else if (labels < 20) {
         const label = `l${labels++}`;
         const counter = `s${5 + (labels % 6)}`;
         lines.push(`li ${counter}, ${1 + random.below(5)}`, `${label}: addi ${counter}, ${counter}, -1`);
@@ -60,8 +64,26 @@ function program(random: Random): string {
     }
   };
   lines.push(`mv s4, ${random.pick(POINTERS)}`);
+  callees = random.below(4);
   body(4 + random.below(16));
   lines.push("bne s0, s1, loop", "ecall");
+  const functions = callees;
+  for (let n = 0; n < functions; n++) {
+    lines.push(`g${n}:`);
+    if (n === 2) {
+      // Recursion, with its stack on the pages that the pointers walk over.
+      lines.push("addi sp, sp, -24", "sd ra, 8(sp)", "addi a7, a7, -1", "andi a6, a7, 3", "beqz a6, bottom");
+      callees = random.below(3);
+      body(1 + random.below(3));
+      lines.push("call g2", "bottom: ld ra, 8(sp)", "addi sp, sp, 24", "ret");
+      continue;
+    }
+    callees = 0;
+    body(1 + random.below(5));
+    // Now and then back to behind the nop.
+    if (random.below(3) === 0) lines.push("andi t3, s0, 1", "slli t3, t3, 2", "add ra, ra, t3");
+    lines.push("ret");
+  }
   return lines.join("\n");
 }
 
@@ -104,7 +126,7 @@ function play(seed: number, compiled: boolean): { trace: string[]; statistics: J
   return { trace, statistics: compiler?.statistics };
 }
 
-test("pointers that walk over pages, misaligned and into faults, do the same compiled and interpreted", () => {
+test("pointers that walk over pages, misaligned and into faults, also in callees, do the same compiled and interpreted", () => {
   const first = Number(process.env["SEED"] ?? 1);
   let retired = 0;
   let traps = 0;

@@ -14,6 +14,16 @@ import {
 } from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
 
+/**
+ * Copies of a callee's code inside a region are told apart by distances that are far away: copy n of the instruction at
+ * distance d is at d + n * COPY.
+ */
+const COPY = 2 ** 27;
+/** The distance in the code of a distance that may be a copy's. */
+export function realDelta(delta: number): number {
+  return delta - Math.round(delta / COPY) * COPY;
+}
+
 export interface Insn {
   readonly row: Instruction;
   /** The 32-bit form. */
@@ -23,7 +33,7 @@ export interface Insn {
   readonly rs1: number;
   readonly rs2: number;
   readonly rs3: number;
-  /** Bytes from the entry. */
+  /** Bytes from the entry; see {@link realDelta}, as for all distances here. */
   readonly delta: number;
   readonly length: number;
 }
@@ -78,6 +88,8 @@ export interface CodeReader {
   half(frame: number, offset: number): number;
   /** How often the branch at this place went each way, as {@link EDGE_TAKEN_HOT} and {@link EDGE_NOT_TAKEN_HOT}. */
   edges(frame: number, offset: number): number;
+  /** The region is hot enough to be made fast at any length. */
+  readonly wide: boolean;
   /** Another region starts at this place, so that code which gets there can go on in it. */
   isEntry(frame: number, offset: number): boolean;
 }
@@ -121,6 +133,13 @@ for (const { id, syntax, mnemonic, extension } of INSTRUCTIONS) {
   }
 }
 
+/** Instructions of a callee, and of the function itself, that is worth a copy; copies per region. */
+const MAX_COPIED = 16;
+const MAX_OWN = 48;
+const MAX_COPIED_NARROW = 4;
+const MAX_COPIES = 6;
+const MAX_DEPTH = 3;
+
 const JAL = instructionByName("jal").id;
 const JALR = instructionByName("jalr").id;
 const BRANCHES = new Set(["beq", "bne", "blt", "bge", "bltu", "bgeu"].map((name) => instructionByName(name).id));
@@ -162,8 +181,8 @@ export function findRegion(
   indirectTargets: ReadonlyMap<number, readonly number[]>,
 ): Region | undefined {
   const pages = new Map<number, number>();
-  const half = (delta: number): number => {
-    const at = offset + delta;
+  const half = (distance: number): number => {
+    const at = offset + realDelta(distance);
     const page = Math.floor(at / 4096);
     let frame = pages.get(page);
     if (frame === undefined) {
@@ -201,7 +220,7 @@ export function findRegion(
 
   /** The page of an instruction that was decoded. */
   const edges = (delta: number): number => {
-    const at = offset + delta;
+    const at = offset + realDelta(delta);
     const page = Math.floor(at / 4096);
     return reader.edges(pages.get(page) as number, at - page * 4096);
   };
@@ -212,15 +231,48 @@ export function findRegion(
     return reader.isEntry(pages.get(page) as number, at - page * 4096);
   };
 
+  /** True if the code at `start` is worth a copy: a short function without calls, or the region's own short function. */
+  const isShort = (start: number): boolean => {
+    const own = start === 0;
+    const most = own ? MAX_OWN : reader.wide ? MAX_COPIED : MAX_COPIED_NARROW;
+    const seen = new Set<number>();
+    const todo = [start];
+    while (todo.length > 0) {
+      let delta = todo.pop() as number;
+      while (!seen.has(delta)) {
+        const insn = decode(delta);
+        if (insn === undefined || seen.size === most) return false;
+        seen.add(delta);
+        const { id } = insn.row;
+        if (id === JALR && !isReturn(insn)) return false;
+        if (id === JAL && isLink(insn.rd) && !own) return false;
+        if (BRANCHES.has(id)) todo.push(delta + insn.imm);
+        if (id === JALR) break;
+        delta += id === JAL && !isLink(insn.rd) ? insn.imm : insn.length;
+      }
+    }
+    return true;
+  };
+
   const insns = new Map<number, Insn>();
+  /** Where the callee that was copied returns to, by copy. */
+  const returns: number[] = [];
+  /** By copy: the one that its call is in, 0 for none. */
+  const parents: number[] = [];
+  const depthOf = (copy: number): number => (copy === 0 ? 0 : 1 + depthOf(parents[copy - 1]));
+  /** The copies that calls jump to, by the distance of the call. */
+  const copied = new Map<number, number>();
   const leaders = new Set<number>([0]);
+  const continuations = new Set<number>();
   const work = [0];
   while (work.length > 0 && insns.size < limit) {
     let delta = work.shift() as number;
     while (insns.size < limit && !insns.has(delta)) {
       const insn = decode(delta);
       if (insn === undefined) break;
-      if (delta !== 0 && leaders.has(delta) && isEntry(delta)) break;
+      const copy = Math.round(delta / COPY);
+      // A call comes back to its region: going on after it elsewhere would cost the call its return.
+      if (copy === 0 && delta !== 0 && leaders.has(delta) && !continuations.has(delta) && isEntry(delta)) break;
       insns.set(delta, insn);
       const next = delta + insn.length;
       const { id } = insn.row;
@@ -231,16 +283,29 @@ export function findRegion(
         if ((hot & EDGE_NOT_TAKEN_HOT) === 0) break;
       } else if (id === JAL) {
         leaders.add(next);
-        if (isLink(insn.rd)) work.push(next);
-        else {
+        if (isLink(insn.rd)) {
+          continuations.add(next);
+          const target = realDelta(delta + insn.imm);
+          if (depthOf(copy) < MAX_DEPTH && returns.length < MAX_COPIES && isShort(target)) {
+            parents.push(copy);
+            const start = target + returns.push(next) * COPY;
+            copied.set(delta, start);
+            leaders.add(start);
+            work.push(start);
+          } else work.push(next);
+        } else {
           leaders.add(delta + insn.imm);
           work.push(delta + insn.imm);
         }
         break;
       } else if (id === JALR) {
         leaders.add(next);
-        if (isLink(insn.rd)) work.push(next);
-        for (const target of indirectTargets.get(delta) ?? []) {
+        if (isLink(insn.rd)) {
+          continuations.add(next);
+          work.push(next);
+        }
+        if (copy > 0 && isReturn(insn)) work.push(returns[copy - 1]);
+        for (const target of copy > 0 ? [] : (indirectTargets.get(delta) ?? [])) {
           leaders.add(target);
           work.push(target);
         }
@@ -250,7 +315,11 @@ export function findRegion(
     }
   }
   if (!insns.has(0)) return undefined;
-  return { blocks: order(makeBlocks(insns, leaders, indirectTargets)), instructions: insns.size, pages };
+  return {
+    blocks: order(makeBlocks(insns, leaders, indirectTargets, copied, returns)),
+    instructions: insns.size,
+    pages,
+  };
 }
 
 function reservedRm(bits: number): boolean {
@@ -262,6 +331,8 @@ function makeBlocks(
   insns: ReadonlyMap<number, Insn>,
   leaders: ReadonlySet<number>,
   indirectTargets: ReadonlyMap<number, readonly number[]>,
+  copied: ReadonlyMap<number, number>,
+  returns: readonly number[],
 ): Block[] {
   const blocks: Block[] = [];
   for (const start of leaders) {
@@ -278,11 +349,17 @@ function makeBlocks(
       const { id } = insn.row;
       delta += insn.length;
       target = insn.delta + insn.imm;
+      const copy = copied.get(insn.delta);
+      const inside = Math.round(insn.delta / COPY);
       if (BRANCHES.has(id)) end = END_BRANCH;
-      else if (id === JAL) end = isLink(insn.rd) ? END_CALL : END_JUMP;
+      else if (copy !== undefined) {
+        end = END_JUMP;
+        target = copy;
+      } else if (id === JAL) end = isLink(insn.rd) ? END_CALL : END_JUMP;
       else if (id === JALR) {
         end = isLink(insn.rd) ? END_CALL_INDIRECT : END_INDIRECT;
-        if (end === END_INDIRECT)
+        if (inside > 0 && isReturn(insn)) indirect = [{ delta: returns[inside - 1], block: -1 }];
+        else if (end === END_INDIRECT)
           indirect = (indirectTargets.get(insn.delta) ?? []).map((known) => ({ delta: known, block: -1 }));
       } else if (leaders.has(delta) && insns.has(delta)) end = END_FALL;
       else continue;
