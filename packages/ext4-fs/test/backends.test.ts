@@ -5,7 +5,7 @@
  * synced must be there and `check` must find nothing.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -19,6 +19,7 @@ import {
   RecordingDisk,
   WriteBackDisk,
 } from "blockdev-disk";
+import { FileDisk } from "blockdev-disk/node";
 import { Ext4FileSystem, mkfs } from "ext4-fs";
 import { check } from "ext4-fs/check";
 import { type Ext4Promises, promises } from "ext4-fs/promises";
@@ -171,5 +172,35 @@ test("a qcow2 image keeps them too, and its own tables", async () => {
     }
     await verify(open(file, true), states, marks.filter((mark) => mark <= point).length - 1);
     if (hasQemu && crash % 10 === 0) expectNoWorseThanLeaks(file.bytes);
+  }
+});
+
+const canPunch = spawnSync("fallocate", ["--version"]).status === 0;
+if (!canPunch) console.log("skipped: space given back to the host (util-linux's fallocate is not installed)");
+
+test.skipIf(!canPunch)("what a volume no longer uses goes back to the host, and nothing else", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "ext4-punch-"));
+  try {
+    const path = join(directory, "disk.img");
+    const disk = new FileDisk(path, { create: true, size: 64 << 20, discard: "punch" });
+    format(disk);
+    const volume = new Ext4FileSystem(disk);
+    const fs = promises(volume);
+    const kept = new Uint8Array(3 << 20).fill(5);
+    await fs.writeFile("/kept", kept);
+    await fs.writeFile("/gone", new Uint8Array(20 << 20).fill(6));
+    await fs.sync();
+    const before = statSync(path).blocks * 512;
+    await fs.unlink("/gone");
+    await fs.sync();
+    expect(volume.trim()).toBeGreaterThanOrEqual(20 << 20);
+    await fs.unmount();
+    expect(before - statSync(path).blocks * 512).toBeGreaterThanOrEqual(19 << 20);
+    expect(check(disk).problems).toEqual([]);
+    const again = promises(new Ext4FileSystem(disk, { readOnly: true }));
+    expect(Buffer.compare(await again.readFile("/kept"), kept)).toBe(0);
+    disk.close();
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 });

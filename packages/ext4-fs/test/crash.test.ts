@@ -6,10 +6,12 @@
  * Until a flush has returned, any of the writes behind the one before it may have arrived, in any order, and of a long one any of
  * its blocks: a set of blocks that arrived is drawn at random. A block arrives as a whole.
  *
+ * Every fourth time the machine stops once more, in the middle of the mount that cleans up.
+ *
  * EXT4_CRASH_POINTS sets how many moments are tried per case (default 30).
  */
 import { readFileSync } from "node:fs";
-import { MemoryDisk, OverlayDisk, type RecordedEvent, RecordingDisk } from "blockdev-disk";
+import { type BlockDevice, MemoryDisk, OverlayDisk, type RecordedEvent, RecordingDisk } from "blockdev-disk";
 import { afterAll, expect, test } from "vitest";
 import { Ext4FileSystem, mkfs, type MkfsOptions, type VolumeOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
@@ -85,12 +87,17 @@ function record(options: Case, seed: number): Recording {
 }
 
 /** The disk after the first `count` events, less some of the writes behind the last flush among them. */
-function diskAt(recording: Recording, count: number, random: Random | undefined): OverlayDisk {
-  const disk = new OverlayDisk(recording.base);
+function diskAt(
+  base: BlockDevice,
+  events: readonly RecordedEvent[],
+  count: number,
+  random: Random | undefined,
+): OverlayDisk {
+  const disk = new OverlayDisk(base);
   let lastFlush = 0;
-  for (let i = 0; i < count; i++) if (recording.events[i].kind === "flush") lastFlush = i;
+  for (let i = 0; i < count; i++) if (events[i].kind === "flush") lastFlush = i;
   for (let i = 0; i < count; i++) {
-    const event = recording.events[i];
+    const event = events[i];
     if (event.kind !== "write") continue;
     if (random === undefined || i < lastFlush) {
       disk.writeBlock(event.blockId, event.data);
@@ -104,6 +111,13 @@ function diskAt(recording: Recording, count: number, random: Random | undefined)
     }
   }
   return disk;
+}
+
+/** The disk as it may be when the machine stops again, while a mount replays the journal and frees orphans. */
+function interruptedMount(disk: OverlayDisk, random: Random): OverlayDisk {
+  const recorder = new RecordingDisk(new OverlayDisk(disk));
+  expect(Ext4FileSystem.mount(recorder)).toBeInstanceOf(Ext4FileSystem);
+  return diskAt(disk, recorder.events, 1 + random.below(recorder.events.length), random);
 }
 
 /** What is wrong with the disk: replayed by us and, where installed, checked and replayed by e2fsck. */
@@ -172,7 +186,8 @@ test.each(hasE2fsprogs ? [...CASES, ...MORE_CASES] : CASES)(
     const random = new Random(seed * 977 + POINTS);
     for (let i = 0; i < POINTS; i++) {
       const count = 1 + random.below(recording.events.length);
-      const disk = diskAt(recording, count, i % 3 === 0 ? undefined : random);
+      let disk = diskAt(recording.base, recording.events, count, i % 3 === 0 ? undefined : random);
+      if (i % 4 === 3) disk = interruptedMount(disk, random);
       const problems = problemsAt(recording, count, disk);
       expect(problems, `crash after event ${count} of ${recording.events.length}`).toEqual([]);
     }
