@@ -69,6 +69,7 @@ function resizeInodeIsValid(ck: Checker, inode: CoreInode): boolean {
   const { view } = inode;
   const double = view.getUint32(DIND, true);
   if (!inode.isRegular || inode.links === 0 || !ck.legal(double)) return false;
+  if (ck.ratio === 1 && ck.metadata.has(double)) return false;
   for (let i = 0; i < 15; i++) if (i !== 13 && view.getUint32(I_BLOCK + i * 4, true) !== 0) return false;
   const bytes = ck.read(double)?.slice();
   if (bytes === undefined) return false;

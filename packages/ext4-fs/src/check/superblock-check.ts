@@ -109,7 +109,7 @@ function unusable(sb: Superblock, deviceSize: number): string | undefined {
     return `${blocksPerGroup} blocks per group`;
   if (bigalloc && sb.u32(S_CLUSTERS_PER_GROUP) * ratio !== blocksPerGroup) return "clusters per group";
   const inodesPerGroup = sb.u32(S_INODES_PER_GROUP);
-  if (inodesPerGroup < blockSize / inodeSize || inodesPerGroup > blockSize * 8)
+  if (inodesPerGroup < blockSize / inodeSize || inodesPerGroup > blockSize * 8 || inodesPerGroup % 8 !== 0)
     return `${inodesPerGroup} inodes per group`;
   if (sb.u32(S_INODES_COUNT) === 0) return "no inodes";
   if (dynamic && sb.u32(S_FIRST_INO) < EXT4_GOOD_OLD_FIRST_INO) return `first inode ${sb.u32(S_FIRST_INO)}`;
