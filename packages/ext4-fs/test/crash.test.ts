@@ -184,8 +184,11 @@ test.each(hasE2fsprogs ? [...CASES, ...MORE_CASES] : CASES)(
     const seed = name.length;
     const recording = record(options, seed);
     const random = new Random(seed * 977 + POINTS);
+    // Just before a flush most is still on its way: every other moment is one of these.
+    const flushes = recording.events.flatMap((event, i) => (event.kind === "flush" && i > 0 ? [i] : []));
     for (let i = 0; i < POINTS; i++) {
-      const count = 1 + random.below(recording.events.length);
+      const anywhere = 1 + random.below(recording.events.length);
+      const count = i % 2 === 0 ? (flushes[random.below(flushes.length)] ?? anywhere) : anywhere;
       let disk = diskAt(recording.base, recording.events, count, i % 3 === 0 ? undefined : random);
       if (i % 4 === 3) disk = interruptedMount(disk, random);
       const problems = problemsAt(recording, count, disk);
