@@ -201,7 +201,7 @@ continue
 continue
 `,
     );
-    const listed = gdb.match(/^[* ] +\d+ +Thread \d+ "gdb-threads"/gm) ?? [];
+    const listed = gdb.match(/^[* ] +\d+ +Thread 1\.\d+ "gdb-threads"/gm) ?? [];
     expect(listed).toHaveLength(4);
     expect(gdb).toMatch(/^#\d +0x[0-9a-f]+ in main \(\)/m);
     const steps = gdb.match(/^0x[0-9a-f]+\t12/gm) ?? [];
@@ -245,7 +245,7 @@ disconnect
 `,
       ["--jit", "on"],
     );
-    expect(gdb).toMatch(/\* 1 +Thread 1 "gdb-loop"/);
+    expect(gdb).toMatch(/\* 1 +Thread 1\.1 "gdb-loop"/);
     expect(gdb).toContain("$1 = 1");
     expect(status).toBe(9);
   });
@@ -277,6 +277,23 @@ kill
     expect(gdb).toMatch(/^ {4}2 +1 +1 sleep$/m);
     expect(gdb).toMatch(/\$1 = (101|115)$/m);
     expect({ status, stdout }).toEqual({ status: 4, stdout: "ended 137\n" });
+  });
+
+  test("the vDSO has symbols, and backtraces pass it and signal handlers", async () => {
+    const { gdb } = await debug(
+      [built("gdb-sample")],
+      `break on_usr1
+handle SIGUSR1 nostop noprint pass
+continue
+backtrace
+info symbol __vdso_clock_gettime
+info symbol $ra
+kill
+`,
+    );
+    expect(gdb).toMatch(/#0 +on_usr1 .*\n#1 +<signal handler called>\n(#\d+ .*\n)*#\d+ .*main \(/);
+    expect(gdb).toContain("__vdso_clock_gettime in section .text of system-supplied DSO");
+    expect(gdb).toMatch(/^__vdso_rt_sigreturn in section \.text/m);
   });
 
   test("monitor commands", async () => {

@@ -60,6 +60,9 @@ export class GdbSession {
   #general = 0;
   #running = 0;
   #isOpen = true;
+  /** gdb writes and reads thread ids as pPID.TID. With real process ids it looks into /proc, which it needs to find the vDSO. */
+  #multiprocess = false;
+  #pid = 0;
 
   /**
    * Attaches to the machine's debugged process, which stops. `write` gets characters that are one byte each.
@@ -162,9 +165,9 @@ export class GdbSession {
   #eventText(event: Event): string {
     switch (event.kind) {
       case "exited":
-        return `W${byte(event.status)}`;
+        return `W${byte(event.status)}${this.#processText()}`;
       case "killed":
-        return `X${byte(event.signal)}`;
+        return `X${byte(event.signal)}${this.#processText()}`;
       default: {
         this.#general = event.tid;
         const task = this.#target.thread(event.tid);
@@ -172,9 +175,19 @@ export class GdbSession {
           task === undefined
             ? []
             : [REG_SP, REG_FP, REG_PC].map((n) => `${byte(n)}:${toHex(readRegister(task, n) as Uint8Array)};`);
-        return `T${byte(event.signal)}thread:${event.tid.toString(16)};${registers.join("")}${reasonText(event.reason)}`;
+        return `T${byte(event.signal)}thread:${this.#idText(event.tid)};${registers.join("")}${reasonText(event.reason)}`;
       }
     }
+  }
+
+  /** A thread id as gdb has it. */
+  #idText(tid: number): string {
+    this.#pid = this.#target.process?.pid ?? this.#pid;
+    return this.#multiprocess ? `p${this.#pid.toString(16)}.${tid.toString(16)}` : tid.toString(16);
+  }
+
+  #processText(): string {
+    return this.#multiprocess ? `;process:${this.#pid.toString(16)}` : "";
   }
 
   #registers(command: string, rest: string): string {
@@ -301,21 +314,22 @@ export class GdbSession {
     switch (name) {
       case "qSupported":
         this.#target.reportExec = rest.includes("exec-events+");
-        return FEATURES;
+        this.#multiprocess = rest.includes("multiprocess+");
+        return this.#multiprocess ? `${FEATURES};multiprocess+` : FEATURES;
       case "QStartNoAckMode":
         return "OK";
       case "qC":
-        return `QC${(this.#task?.tid ?? 0).toString(16)}`;
+        return `QC${this.#idText(this.#task?.tid ?? 0)}`;
       case "qAttached":
         return "1";
       case "qfThreadInfo":
-        return `m${this.#target.threads.map((task) => task.tid.toString(16)).join(",")}`;
+        return `m${this.#target.threads.map((task) => this.#idText(task.tid)).join(",")}`;
       case "qsThreadInfo":
         return "l";
       case "qThreadExtraInfo":
         return textToHex(this.#target.thread(threadId(rest))?.comm ?? "");
       case "qXfer":
-        return transfer(rest, this.#target);
+        return transfer(rest, this.#target, (tid) => this.#idText(tid));
       case "QPassSignals":
         this.#passSignals(rest);
         return "OK";
@@ -349,9 +363,11 @@ function reasonText(reason: string): string {
   return `${name}:${name === "exec" ? textToHex(value) : value};`;
 }
 
-/** 0 any, -1 all, or a tid. */
+/** 0 any, -1 all, or a tid; from TID, pPID.TID, or pPID, which means all its threads. */
 function threadId(text: string): number {
-  return text === "-1" ? -1 : Number.parseInt(text, 16) || 0;
+  const dot = text.indexOf(".");
+  const tid = text[0] !== "p" ? text : dot < 0 ? "-1" : text.slice(dot + 1);
+  return tid === "-1" ? -1 : Number.parseInt(tid, 16) || 0;
 }
 
 function hexNumbers(text: string): number[] {

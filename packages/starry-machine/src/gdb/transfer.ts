@@ -6,12 +6,12 @@ import { targetDescription } from "./target-description.ts";
 
 const SIGINFO_BYTES = 128;
 
-/** Answer to `qXfer:` + `request`, which is OBJECT:read:ANNEX:OFFSET,LENGTH. */
-export function transfer(request: string, target: DebugTarget): string {
+/** Answer to `qXfer:` + `request`, which is OBJECT:read:ANNEX:OFFSET,LENGTH. `idText`: a thread id as gdb has it. */
+export function transfer(request: string, target: DebugTarget, idText: (tid: number) => string): string {
   const match = /^([^:]*):read:(.*):([0-9a-f]+),([0-9a-f]+)$/.exec(request);
   if (match === null) return "";
   const [, object, annex] = match;
-  const data = contents(object, annex, target);
+  const data = contents(object, annex, target, idText);
   if (data === undefined) return "";
   if (data === null) return "E00"; // the annex is wrong
   const offset = Number.parseInt(match[3], 16);
@@ -20,7 +20,12 @@ export function transfer(request: string, target: DebugTarget): string {
 }
 
 /** undefined: no such object; null: no such part of it. */
-function contents(object: string, annex: string, target: DebugTarget): Uint8Array | null | undefined {
+function contents(
+  object: string,
+  annex: string,
+  target: DebugTarget,
+  idText: (tid: number) => string,
+): Uint8Array | null | undefined {
   const encoder = new TextEncoder();
   switch (object) {
     case "features":
@@ -32,7 +37,7 @@ function contents(object: string, annex: string, target: DebugTarget): Uint8Arra
     case "siginfo":
       return signalInfo(target);
     case "threads":
-      return encoder.encode(threadList(target));
+      return encoder.encode(threadList(target, idText));
     default:
       return undefined;
   }
@@ -47,9 +52,9 @@ function signalInfo(target: DebugTarget): Uint8Array | null {
   return bytes;
 }
 
-function threadList(target: DebugTarget): string {
+function threadList(target: DebugTarget, idText: (tid: number) => string): string {
   const threads = target.threads.map(
-    (task) => `<thread id="${task.tid.toString(16)}" core="0" name="${escapeXml(task.comm)}"/>\n`,
+    (task) => `<thread id="${idText(task.tid)}" core="0" name="${escapeXml(task.comm)}"/>\n`,
   );
   return `<?xml version="1.0"?>\n<threads>\n${threads.join("")}</threads>\n`;
 }
