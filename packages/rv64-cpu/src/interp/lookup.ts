@@ -1,17 +1,9 @@
 /** How compiled code finds the compiled code at an address: the function `lookup` of the interpreter's module. */
 import { I32, I64 } from "../isa/ir.ts";
 import type { HartRam } from "../ram.ts";
-import {
-  ENTRY_SLOT,
-  JUMP_CACHE_ENTRIES,
-  RECORD_BYTES,
-  RECORD_IMM,
-  STATE_EPOCH,
-  STATE_TLB,
-  TLB_ENTRIES,
-  TLB_EXEC,
-} from "../state.ts";
+import { ENTRY_SLOT, JUMP_CACHE_ENTRIES, RECORD_BYTES, RECORD_IMM, STATE_EPOCH, TLB_EXEC } from "../state.ts";
 import { Code, type ModuleBuilder } from "../wasm/module.ts";
+import { tlbEntry, tlbMisses } from "./tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import { DISPATCH_COMPILED } from "./dispatch.ts";
 
@@ -49,19 +41,9 @@ export function addLookup(builder: ModuleBuilder, { jumpCacheOffset }: HartRam):
   code.byte(w.END);
   code.get(pc);
   code.byte(w.I32_WRAP_I64);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_TLB);
-  code.byte(w.I32_ADD);
+  tlbEntry(code);
   code.tee(entry);
-  code.memory(w.I64_LOAD, TLB_EXEC);
-  code.get(pc);
-  code.i64Const(-4096);
-  code.byte(w.I64_AND);
-  code.byte(w.I64_NE);
+  tlbMisses(code, TLB_EXEC, pc);
   code.byte(w.IF);
   code.byte(w.VOID);
   code.i32Const(-1);

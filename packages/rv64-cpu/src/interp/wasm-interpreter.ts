@@ -53,7 +53,6 @@ import {
   STATE_TLB,
   STATE_TRAP_CAUSE,
   STATE_TRAP_VALUE,
-  TLB_ENTRIES,
   TLB_EXEC,
   TLB_READ,
   TLB_WRITE,
@@ -61,6 +60,7 @@ import {
 import { addFloatFunctions } from "../wasm/float.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
+import { tlbEntry, tlbHost } from "./tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import { addRegionFp } from "./region-fp.ts";
 import { addLookup } from "./lookup.ts";
@@ -232,12 +232,7 @@ class InterpreterLowering extends Lowering {
     code.tee(VA);
     code.byte(w.I32_WRAP_I64);
     code.tee(VA32);
-    code.i32Const(8);
-    code.byte(w.I32_SHR_U);
-    code.i32Const((TLB_ENTRIES - 1) << 4);
-    code.byte(w.I32_AND);
-    code.get(TLB);
-    code.byte(w.I32_ADD);
+    tlbEntry(code, TLB);
     code.tee(ENTRY);
     code.memory(w.I64_LOAD, array);
     code.get(VA);
@@ -246,10 +241,7 @@ class InterpreterLowering extends Lowering {
     code.byte(w.I64_EQ);
   }
   #host(array: number): void {
-    this.code.get(ENTRY);
-    this.code.memory(w.I32_LOAD, array + 8);
-    this.code.get(VA32);
-    this.code.byte(w.I32_ADD);
+    tlbHost(this.code, array, ENTRY, VA32);
   }
   /** Calls the slow path and leaves on a fault. */
   #slow(target: number, mode: number): void {
@@ -686,12 +678,7 @@ function emitFetch(e: InterpreterLowering): void {
   code.get(PC);
   code.byte(w.I32_WRAP_I64);
   code.tee(VA32);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.get(TLB);
-  code.byte(w.I32_ADD);
+  tlbEntry(code, TLB);
   code.tee(ENTRY);
   code.memory(w.I64_LOAD, TLB_EXEC);
   code.get(PC);

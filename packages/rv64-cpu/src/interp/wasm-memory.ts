@@ -12,18 +12,17 @@ import {
   STATE_LEAVE_DONE,
   STATE_LEAVE_STATUS,
   STATE_RESULT,
-  STATE_TLB,
   STATE_WALK_READ_CARE,
   STATE_WALK_READ_VALUE,
   STATE_WALK_ROOT,
   STATE_WALK_WRITE_CARE,
   STATE_WALK_WRITE_VALUE,
-  TLB_ENTRIES,
   TLB_READ,
   TLB_WRITE,
 } from "../state.ts";
 import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code, type ModuleBuilder } from "../wasm/module.ts";
+import { tlbEntry, tlbHost, tlbMisses } from "./tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 
 /** Adds the functions (i64 va, i32 mode) -> status for loads and stores; statuses and result slot as for the imports. */
@@ -156,19 +155,9 @@ function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   code.byte(w.I32_GT_U);
   failIf(code);
   code.get(va32);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_TLB);
-  code.byte(w.I32_ADD);
+  tlbEntry(code);
   code.tee(entry);
-  code.memory(w.I64_LOAD, array);
-  code.get(va);
-  code.i64Const(-4096);
-  code.byte(w.I64_AND);
-  code.byte(w.I64_NE);
+  tlbMisses(code, array, va);
   code.byte(w.IF);
   code.byte(w.VOID);
   code.get(va);
@@ -176,10 +165,7 @@ function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   code.byte(w.I32_EQZ);
   failIf(code);
   code.byte(w.END);
-  code.get(entry);
-  code.memory(w.I32_LOAD, array + 8);
-  code.get(va32);
-  code.byte(w.I32_ADD);
+  tlbHost(code, array, entry, va32);
   builder.addFunction([I64, I32], [I32], [I32, I32], code, write ? "pageWrite" : "pageRead");
 }
 
@@ -271,13 +257,7 @@ function addWalk(builder: ModuleBuilder, ram: HartRam, write: boolean): number {
   code.get(va);
   code.byte(w.I32_WRAP_I64);
   code.tee(page);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_TLB);
-  code.byte(w.I32_ADD);
+  tlbEntry(code);
   const entry = 4;
   code.set(entry);
   const array = write ? TLB_WRITE : TLB_READ;
@@ -340,13 +320,7 @@ function addSlow(builder: ModuleBuilder, isStore: boolean, walkRead: number, wal
   code.brIf(0);
   // The entry in READ, or WRITE for stores and atomics.
   code.get(va32);
-  code.i32Const(8);
-  code.byte(w.I32_SHR_U);
-  code.i32Const((TLB_ENTRIES - 1) << 4);
-  code.byte(w.I32_AND);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_TLB);
-  code.byte(w.I32_ADD);
+  tlbEntry(code);
   if (isStore) {
     code.i32Const(TLB_WRITE);
   } else {
@@ -359,11 +333,7 @@ function addSlow(builder: ModuleBuilder, isStore: boolean, walkRead: number, wal
   }
   code.byte(w.I32_ADD);
   code.tee(entry);
-  code.memory(w.I64_LOAD, 0);
-  code.get(va);
-  code.i64Const(-4096);
-  code.byte(w.I64_AND);
-  code.byte(w.I64_NE);
+  tlbMisses(code, 0, va);
   code.byte(w.IF);
   code.byte(w.VOID);
   if (isStore) {

@@ -45,7 +45,6 @@ import {
   STATE_LEAVE_DONE,
   STATE_LEAVE_STATUS,
   STATE_RESULT,
-  TLB_ENTRIES,
   TLB_READ,
   TLB_WRITE,
 } from "../state.ts";
@@ -53,6 +52,7 @@ import { REGION_LEAVE, REGION_TRAP } from "../interp/wasm-interpreter.ts";
 import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
 import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
+import { tlbEntry, tlbHost } from "../interp/tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import type { Accesses, Group, Member } from "./groups.ts";
 import {
@@ -488,21 +488,13 @@ export abstract class InstructionLowering extends Lowering {
     const { code } = this;
     code.byte(w.I32_WRAP_I64);
     code.tee(VA32);
-    code.i32Const(8);
-    code.byte(w.I32_SHR_U);
-    code.i32Const((TLB_ENTRIES - 1) << 4);
-    code.byte(w.I32_AND);
-    code.get(TLB);
-    code.byte(w.I32_ADD);
+    tlbEntry(code, TLB);
     code.tee(ENTRY);
     code.memory(w.I64_LOAD, array);
   }
   /** Pushes the host address of VA32 after a hit. */
   #host(array: number): void {
-    this.code.get(ENTRY);
-    this.code.memory(w.I32_LOAD, array + 8);
-    this.code.get(VA32);
-    this.code.byte(w.I32_ADD);
+    tlbHost(this.code, array, ENTRY, VA32);
   }
   #access(flags: number): void {
     this.code.i32Const((this.done << ACCESS_DONE_SHIFT) | flags);
