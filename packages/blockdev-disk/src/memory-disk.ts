@@ -1,11 +1,16 @@
 /**
- * A disk in host memory, sparse: chunks of 1 MiB come into being when first written, the rest reads as zeros.
+ * A disk in host memory, sparse: chunks of 64 KiB come into being when first written, the rest reads as zeros. The table of chunks is
+ * sparse too, so that a terabyte costs no more than what is written to it.
  *
  * Over a given Uint8Array (`MemoryDisk.over`) it works in place on that array, without copies.
  */
 import { type BlockDevice, checkTransfer, checkWrite, SECTOR_SIZE } from "./block-device.ts";
 
-const CHUNK_SIZE = 1 << 20;
+const CHUNK_SIZE = 64 << 10;
+/** Chunks of one part of the table. */
+const REGION_CHUNKS = 1024;
+
+type Region = (Uint8Array | undefined)[];
 
 export interface MemoryDiskOptions {
   /** Writes answer -EROFS. Default false. */
@@ -16,8 +21,8 @@ export class MemoryDisk implements BlockDevice {
   readonly size: number;
   readonly blockSize: number = SECTOR_SIZE;
   readonly readOnly: boolean;
-  readonly #chunkSize: number;
-  readonly #chunks: (Uint8Array | undefined)[];
+  readonly #regions: (Region | undefined)[];
+  #allocated = 0;
 
   /** @param size bytes, a positive multiple of 512. @throws RangeError otherwise. */
   constructor(size: number, options: MemoryDiskOptions = {}) {
@@ -26,8 +31,7 @@ export class MemoryDisk implements BlockDevice {
     }
     this.size = size;
     this.readOnly = options.readOnly ?? false;
-    this.#chunkSize = CHUNK_SIZE;
-    this.#chunks = new Array(Math.ceil(size / CHUNK_SIZE)).fill(undefined);
+    this.#regions = new Array(Math.ceil(size / (CHUNK_SIZE * REGION_CHUNKS))).fill(undefined);
   }
 
   /** A disk whose content is `bytes` itself. Its length must be a positive multiple of 512. */
@@ -44,9 +48,7 @@ export class MemoryDisk implements BlockDevice {
 
   /** Host memory in use, in bytes. */
   get allocatedBytes(): number {
-    let count = 0;
-    for (const chunk of this.#chunks) if (chunk !== undefined) count++;
-    return count * this.#chunkSize;
+    return this.#allocated;
   }
 
   readBlock(blockId: number, buf: Uint8Array): number {
@@ -55,9 +57,10 @@ export class MemoryDisk implements BlockDevice {
     const start = blockId * SECTOR_SIZE;
     for (let done = 0; done < buf.length; ) {
       const position = start + done;
-      const within = position % this.#chunkSize;
-      const count = Math.min(buf.length - done, this.#chunkSize - within);
-      const chunk = this.#chunks[(position - within) / this.#chunkSize];
+      const within = position % CHUNK_SIZE;
+      const count = Math.min(buf.length - done, CHUNK_SIZE - within);
+      const index = (position - within) / CHUNK_SIZE;
+      const chunk = this.#regions[Math.floor(index / REGION_CHUNKS)]?.[index % REGION_CHUNKS];
       if (chunk === undefined) buf.fill(0, done, done + count);
       else buf.set(chunk.subarray(within, within + count), done);
       done += count;
@@ -71,10 +74,9 @@ export class MemoryDisk implements BlockDevice {
     const start = blockId * SECTOR_SIZE;
     for (let done = 0; done < buf.length; ) {
       const position = start + done;
-      const within = position % this.#chunkSize;
-      const count = Math.min(buf.length - done, this.#chunkSize - within);
-      const index = (position - within) / this.#chunkSize;
-      const chunk = (this.#chunks[index] ??= new Uint8Array(this.#chunkSize));
+      const within = position % CHUNK_SIZE;
+      const count = Math.min(buf.length - done, CHUNK_SIZE - within);
+      const chunk = this.#chunk((position - within) / CHUNK_SIZE);
       chunk.set(count === buf.length ? buf : buf.subarray(done, done + count), within);
       done += count;
     }
@@ -92,14 +94,36 @@ export class MemoryDisk implements BlockDevice {
     if (error !== 0) return error;
     const end = (blockId + count) * SECTOR_SIZE;
     for (let position = blockId * SECTOR_SIZE; position < end; ) {
-      const within = position % this.#chunkSize;
-      const length = Math.min(end - position, this.#chunkSize - within);
-      const index = (position - within) / this.#chunkSize;
-      if (length === this.#chunkSize) this.#chunks[index] = undefined;
-      else this.#chunks[index]?.fill(0, within, within + length);
+      const within = position % CHUNK_SIZE;
+      const index = (position - within) / CHUNK_SIZE;
+      const region = this.#regions[Math.floor(index / REGION_CHUNKS)];
+      if (region === undefined) {
+        position += CHUNK_SIZE * (REGION_CHUNKS - (index % REGION_CHUNKS)) - within; // nothing there
+        continue;
+      }
+      const length = Math.min(end - position, CHUNK_SIZE - within);
+      const chunk = region[index % REGION_CHUNKS];
+      if (chunk !== undefined && length === CHUNK_SIZE) {
+        region[index % REGION_CHUNKS] = undefined;
+        this.#allocated -= CHUNK_SIZE;
+      } else {
+        chunk?.fill(0, within, within + length);
+      }
       position += length;
     }
     return 0;
+  }
+
+  /** The chunk, made if need be. */
+  #chunk(index: number): Uint8Array {
+    const at = Math.floor(index / REGION_CHUNKS);
+    const region = (this.#regions[at] ??= new Array<Uint8Array | undefined>(REGION_CHUNKS).fill(undefined));
+    const found = region[index % REGION_CHUNKS];
+    if (found !== undefined) return found;
+    const made = new Uint8Array(CHUNK_SIZE);
+    region[index % REGION_CHUNKS] = made;
+    this.#allocated += CHUNK_SIZE;
+    return made;
   }
 }
 
