@@ -15,7 +15,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { ratioChart } from "./bench-chart.mjs";
 import { root } from "./toolchain.mjs";
 
@@ -47,7 +47,7 @@ for (const file of benchmarks()) {
     const missed = figure.value < (figure.min ?? -Infinity) || figure.value > (figure.max ?? Infinity);
     if (missed)
       failures.push(`${figure.name}: ${show(figure.value)} ${figure.unit}, the limit is ${figure.min ?? figure.max}`);
-    figures.push({ file, ...figure });
+    figures.push({ file, ...figure, ...chartOf(figure, file) });
     const range = figure.low === undefined ? "" : `${show(figure.low)}..${show(figure.high)}`;
     console.log(
       `${figure.name.padEnd(72)} ${show(figure.value).padStart(10)} ${figure.unit.padEnd(6)} ${range.padEnd(18)} ${limits(figure)}${missed ? "  MISSED" : ""}`,
@@ -109,6 +109,16 @@ function parse(line) {
   } catch {
     return undefined;
   }
+}
+
+/** The group of a time ratio: what the benchmark says, else its own name. */
+function chartOf(figure, file) {
+  if (figure.chart !== undefined || figure.low === undefined || !figure.name.includes("time ÷")) return {};
+  return {
+    chart: basename(file)
+      .replace(/\.bench\.\w+$/, "")
+      .replace(/^cpu-/, ""),
+  };
 }
 
 function show(value) {
