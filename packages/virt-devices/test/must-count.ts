@@ -55,13 +55,16 @@ const SENTENCES: Readonly<Record<string, number>> = {
   "net-num-buffers": 2, // 5.1.6.3.2 and 5.1.6.4.1
 };
 
-/** MUST and MUST NOT sentences that the rows of `chapter` answer for. */
-export function countMusts(chapter: Chapter): number {
+/** Rows whose sentences are met by not having the feature that they are about; their checks see that it is never offered. */
+const BY_ABSENCE: ReadonlySet<string> = new Set(["blk-no-zoned", "blk-lifetime", "features-no-sr-iov"]);
+
+/** MUST and MUST NOT sentences that the rows of `chapter` answer for; if wanted, only those met by not having a feature. */
+export function countMusts(chapter: Chapter, onlyByAbsence = false): number {
   let count = 0;
   for (const { id, section, strength } of DEVICE_REQUIREMENTS) {
     const counts = strength.startsWith("MUST") || (id in SENTENCES && strength !== "layout");
     if (!counts || !chapter.sections.some((prefix) => isWithin(section, prefix))) continue;
-    count += SENTENCES[id] ?? 1;
+    if (!onlyByAbsence || BY_ABSENCE.has(id)) count += SENTENCES[id] ?? 1;
   }
   return count;
 }

@@ -68,12 +68,15 @@ const SENTENCES: Readonly<Record<string, number>> = {
   "net-control-features": 3,
 };
 
-/** MUST and MUST NOT sentences that the rows of `chapter` answer for. */
-export function countMusts(chapter: Chapter): number {
+/** Rows whose sentences are met by not having the feature that they are about; their checks see that it is never accepted. */
+const BY_ABSENCE: ReadonlySet<string> = new Set(["blk-no-zoned", "features-platform"]);
+
+/** MUST and MUST NOT sentences that the rows of `chapter` answer for; if wanted, only those met by not having a feature. */
+export function countMusts(chapter: Chapter, onlyByAbsence = false): number {
   let count = 0;
   for (const { id, section, strength } of DRIVER_REQUIREMENTS) {
     if (!strength.startsWith("MUST") || !chapter.sections.some((prefix) => isWithin(section, prefix))) continue;
-    count += SENTENCES[id] ?? 1;
+    if (!onlyByAbsence || BY_ABSENCE.has(id)) count += SENTENCES[id] ?? 1;
   }
   return count;
 }
