@@ -1,11 +1,15 @@
 /// <reference types="node" />
-/** Volumes in a browser: remote, in IndexedDB, in OPFS and in memory, in a Worker of headless Chromium, on the sources as they are. */
+/**
+ * blockdev-disk's backends and volumes on them in a browser: remote, in IndexedDB, in OPFS, compressed and in memory, in a Worker of headless
+ * Chromium, on the sources as they are.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import * as module from "node:module";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import * as zlib from "node:zlib";
 import { MemoryDisk } from "blockdev-disk";
 import { Ext4FileSystem, mkfs } from "ext4-fs";
 import { promises } from "ext4-fs/promises";
@@ -23,7 +27,7 @@ const missing =
     : module.stripTypeScriptTypes === undefined
       ? "this Node cannot strip types for the page"
       : undefined;
-if (missing !== undefined) console.log(`skipped: ext4 in a browser (${missing})`);
+if (missing !== undefined) console.log(`skipped: disks and ext4 in a browser (${missing})`);
 
 /** "ext4-fs/check" → "/ext4-fs/src/check/index.ts": Workers have no import maps. */
 function withPaths(code: string): string {
@@ -37,6 +41,14 @@ function withPaths(code: string): string {
 }
 
 const image = new MemoryDisk(64 << 20);
+const pattern = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 2654435761) >>> 24);
+const hasZstd = zlib.zstdCompressSync !== undefined;
+/** What the server has, by path. */
+const files = new Map<string, Uint8Array>([
+  ["/pattern", pattern],
+  ["/pattern.gz", zlib.gzipSync(pattern)],
+  ["/pattern.zst", hasZstd ? zlib.zstdCompressSync(pattern) : pattern],
+]);
 
 function serve(request: IncomingMessage, response: ServerResponse): void {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
@@ -46,15 +58,13 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
     return void response.writeHead(200, { "content-type": "text/javascript" }).end(code);
   }
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
-  if (path !== "/disk.img" || first === undefined) return void response.writeHead(404).end();
-  const start = Math.floor(Number(first) / 512);
-  const sectors = new Uint8Array(Math.ceil((Number(last) + 1) / 512) * 512 - start * 512);
-  image.readBlock(start, sectors);
-  response.writeHead(206, { "content-range": `bytes ${first}-${last}/${image.size}`, etag: '"1"' });
-  response.end(sectors.subarray(Number(first) - start * 512, Number(last) + 1 - start * 512));
+  const bytes = files.get(path);
+  if (bytes === undefined || first === undefined) return void response.writeHead(404).end();
+  response.writeHead(206, { "content-range": `bytes ${first}-${last}/${bytes.length}`, etag: '"1"' });
+  response.end(bytes.subarray(Number(first), Number(last) + 1));
 }
 
-describe.skipIf(missing !== undefined)("ext4 in Chromium", () => {
+describe.skipIf(missing !== undefined)("in Chromium", () => {
   let server: Server;
   let browser: Browser;
   let page: Page;
@@ -67,6 +77,7 @@ describe.skipIf(missing !== undefined)("ext4 in Chromium", () => {
     await fs.writeFile("/docs/readme", "read over the network");
     await fs.writeFile("/large", new Uint8Array(20 << 20).fill(1));
     await fs.unmount();
+    files.set("/volume", image.toBytes());
     server = createServer(serve);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -79,20 +90,49 @@ describe.skipIf(missing !== undefined)("ext4 in Chromium", () => {
     server?.close();
   });
 
-  /** Runs a scenario of worker.ts in a Worker of its own. */
-  async function scenario(name: string): Promise<unknown> {
+  /** Runs a scenario in a Worker of its own, on a file of the server. */
+  async function scenario(worker: string, name: string, file: string): Promise<unknown> {
     const answer = (await page.evaluate(`new Promise((resolve) => {
-      const worker = new Worker("/ext4-fs/test/browser/worker.ts", { type: "module" });
+      const worker = new Worker("/ext4-fs/test/browser/${worker}.ts", { type: "module" });
       worker.onmessage = (event) => { resolve(event.data); worker.terminate(); };
       worker.onerror = (event) => resolve({ error: event.message });
-      worker.postMessage([${JSON.stringify(name)}, "${origin}/disk.img"]);
+      worker.postMessage([${JSON.stringify(name)}, "${origin}/${file}"]);
     })`)) as { result?: unknown; error?: string };
     if (answer.error !== undefined) throw new Error(answer.error);
     return answer.result;
   }
 
+  const onVolume = (name: string): Promise<unknown> => scenario("volumes-worker", name, "volume");
+  const onBackend = (name: string): Promise<unknown> => scenario("backends-worker", name, "pattern");
+
+  test("OPFS keeps what was flushed", async () => {
+    expect(await onBackend("opfs")).toEqual({ same: true, size: 4 << 20 });
+  });
+
+  test("IndexedDB keeps what was flushed, drops what was not, and gives back what was discarded", async () => {
+    expect(await onBackend("indexedDb")).toEqual({ same: true, size: 4 << 20, empty: 0 });
+  });
+
+  test("a remote disk is read synchronously in a Worker", async () => {
+    const result = (await onBackend("xhr")) as { requests: number };
+    expect(result).toMatchObject({ size: 3_000_320, missing: true });
+    expect(result.requests).toBeLessThan(20);
+  });
+
+  test("a remote disk is read asynchronously, only what is touched", async () => {
+    expect(await onBackend("http")).toEqual({ size: 3_000_320, requests: 1, fetched: 65536 });
+  });
+
+  test("a Blob is a disk", async () => {
+    expect(await onBackend("blob")).toBe(7);
+  });
+
+  test("compressed disks are read without the platform's help", async () => {
+    expect(await onBackend("compressed")).toBe(hasZstd ? "both" : "no zstd");
+  });
+
   test("a remote image is listed and read, and little of it is fetched", async () => {
-    const result = (await scenario("remote")) as { fetched: number };
+    const result = (await onVolume("remote")) as { fetched: number };
     expect(result).toMatchObject({
       names: ["docs", "docs/readme", "large", "lost+found"],
       text: "read over the network",
@@ -102,14 +142,14 @@ describe.skipIf(missing !== undefined)("ext4 in Chromium", () => {
   });
 
   test("in IndexedDB what was synced is there after the page has gone, and the volume is consistent", async () => {
-    expect(await scenario("indexedDb")).toEqual({ verdict: "clean", text: "text 2text 2", count: 201 });
+    expect(await onVolume("indexedDb")).toEqual({ verdict: "clean", text: "text 2text 2", count: 201 });
   });
 
   test("in OPFS streams and copies work", async () => {
-    expect(await scenario("opfs")).toEqual({ verdict: "clean", length: 3 << 20 });
+    expect(await onVolume("opfs")).toEqual({ verdict: "clean", length: 3 << 20 });
   });
 
   test("in memory, with the platform's random numbers", async () => {
-    expect(await scenario("memory")).toBe(true);
+    expect(await onVolume("memory")).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
-/** What the browser test has done inside a Worker: each function is one scenario, its result is posted back. */
-import { type BlockDevice, GzipDisk, MemoryFile, OverlayDisk, ReadCacheDisk, ZstdDisk } from "../../src/index.ts";
-import { IndexedDbDisk, OpfsDisk, type SyncAccessHandle, XhrFile } from "../../src/browser/index.ts";
-import { blobSource, LazyDisk, openHttp } from "../../src/promises/index.ts";
+/** blockdev-disk's backends inside a Worker, as the browser test asks for them: each function is one scenario, its result is posted back. */
+import { type BlockDevice, GzipDisk, MemoryFile, OverlayDisk, ReadCacheDisk, ZstdDisk } from "blockdev-disk";
+import { IndexedDbDisk, OpfsDisk, type SyncAccessHandle, XhrFile } from "blockdev-disk/browser";
+import { blobSource, LazyDisk, openHttp } from "blockdev-disk/promises";
 
 // What is used of the browser.
 interface FileSystemHandle {
@@ -135,8 +135,8 @@ const scenarios: Record<string, (url: string) => Promise<unknown>> = {
       const source = await openHttp(url.replace(/[^/]*$/, name));
       return new MemoryFile(await source.read(0, source.size));
     };
-    const gzip = GzipDisk.open(await open("disk.img.gz")) as GzipDisk;
-    const zstd = ZstdDisk.open(await open("disk.img.zst"));
+    const gzip = GzipDisk.open(await open("pattern.gz")) as GzipDisk;
+    const zstd = ZstdDisk.open(await open("pattern.zst"));
     const buf = new Uint8Array(512);
     gzip.readBlock(777, buf);
     check(

@@ -1,4 +1,4 @@
-/** What the browser test has done inside a Worker: each function is one scenario, its result is posted back. */
+/** Volumes inside a Worker, as the browser test asks for them: each function is one scenario, its result is posted back. */
 import { MemoryDisk } from "blockdev-disk";
 import { IndexedDbDisk, OpfsDisk, type SyncAccessHandle } from "blockdev-disk/browser";
 import { LazyDisk, openHttp } from "blockdev-disk/promises";
