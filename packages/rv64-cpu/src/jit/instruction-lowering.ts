@@ -41,6 +41,7 @@ import {
   STATE_FP_FINITE_S,
   STATE_FP_NORMAL_D,
   STATE_FP_NORMAL_S,
+  STATE_FUEL,
   STATE_LEAVE_DELTA,
   STATE_LEAVE_DONE,
   STATE_LEAVE_STATUS,
@@ -77,6 +78,8 @@ export interface RegionImports {
   readonly store: number;
   readonly pageRead: number;
   readonly pageWrite: number;
+  /** (bits) -> 0, or 1 with a trap set: a CSR instruction on the registers in memory. */
+  readonly system: number;
   /** (va, mode) -> status; stores STATE_RESULT. */
   readonly storeResult: number;
   /** See `interp/region-fp.ts`. */
@@ -725,7 +728,25 @@ export abstract class InstructionLowering extends Lowering {
   trap(): void {
     throw new Error("unreachable: traps are interpreted");
   }
+  /** Reading the time; all others are interpreted. */
   system(): void {
-    throw new Error("unreachable: system instructions are interpreted");
+    const { code, insn } = this;
+    // The host may count retired instructions: this one is, as in the interpreter.
+    code.i32Const(0);
+    code.get(FUEL);
+    code.i32Const(this.done + 1);
+    code.byte(w.I32_SUB);
+    code.memory(w.I32_STORE, STATE_FUEL);
+    this.getBits();
+    code.call(this.imports.system);
+    this.ifUnlikely();
+    this.#leaveInside(REGION_TRAP, false);
+    this.end();
+    if (insn.rd === 0) return;
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, insn.rd * 8);
+    code.set(this.x[insn.rd]);
+    this.#inNarrow &= ~(1 << insn.rd);
+    this.#signed &= ~(1 << insn.rd);
   }
 }

@@ -240,6 +240,17 @@ test("frames that get another use give their slots back", () => {
   expect(hart.instret).toBe(40 * 250_000);
 });
 
+test("a compiled loop reads the time that the interpreter would have read", () => {
+  const source =
+    "li a4, 40000\n loop: addi a0, a0, 1\n rdtime a1\n add a2, a2, a1\n rdtime x0\n bne a0, a4, loop\n ecall";
+  const { hart, jit } = load(source);
+  expect(hart.run(1e7)).toBe(STOP_TRAP);
+  const interpreted = new Hart({ ram: load(source).hart.ram });
+  expect(interpreted.run(1e7)).toBe(STOP_TRAP);
+  expect([hart.x[A1], hart.x[A2], hart.instret]).toEqual([interpreted.x[A1], interpreted.x[A2], interpreted.instret]);
+  expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.9);
+});
+
 test("options out of range are refused", () => {
   expect(() => createJit({ hotCount: 100 })).toThrow('"hotCount" expected power of two');
   expect(() => createJit({ maxInstructions: 501 })).toThrow('"maxInstructions" expected 1..500');

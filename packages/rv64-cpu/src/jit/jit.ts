@@ -400,7 +400,7 @@ class Jit implements HartCompiler, CompiledCode {
 
   /** Makes one module of the regions of these entries. Returns how many instructions they have. */
   #compile(batch: readonly Entry[]): number {
-    const { ram, table, exports } = this.#host;
+    const { ram, table, exports, imports } = this.#host;
     const found: { entry: Entry; region: Region; pc: number }[] = [];
     for (const entry of batch) {
       entry.queued = false;
@@ -425,6 +425,7 @@ class Jit implements HartCompiler, CompiledCode {
       pageRead: builder.importFunction("pageRead", [I64, I32], [I32]),
       pageWrite: builder.importFunction("pageWrite", [I64, I32], [I32]),
       storeResult: builder.importFunction("store", [I64, I32], [I32]),
+      system: builder.importFunction("system", [I32], [I32]),
       fp: builder.importFunction("regionFp", REGION_FP_PARAMETERS, [I64, I32]),
       validate: builder.importFunction("validate", [I32], [I32]),
       lookup: builder.importFunction("lookup", [I64], [I32]),
@@ -465,6 +466,7 @@ class Jit implements HartCompiler, CompiledCode {
       pageWrite: exports.pageWrite,
       store: exports.store,
       regionFp: exports.regionFp,
+      system: imports.system,
       lookup: exports.lookup,
       follow: this.#support.follow,
       chain: this.#support.chain,

@@ -140,6 +140,7 @@ const MAX_COPIED_NARROW = 4;
 const MAX_COPIES = 6;
 const MAX_DEPTH = 3;
 
+OPERANDS[instructionByName("csrrs").id] |= MAY_LEAVE;
 const JAL = instructionByName("jal").id;
 const JALR = instructionByName("jalr").id;
 const BRANCHES = new Set(["beq", "bne", "blt", "bge", "bltu", "bgeu"].map((name) => instructionByName(name).id));
@@ -160,6 +161,11 @@ const interpreted = new Set<number>(
     "csrrci",
   ].map((n) => instructionByName(n).id),
 );
+/** rdtime rd, which a clock in user space runs: compiled as a call of the host. */
+export function isTimeRead(bits: number): boolean {
+  return (bits & 0xffff_f07f) >>> 0 === 0xc010_2073;
+}
+
 /** x1 and x5 are link registers: jal and jalr that write them are calls (Volume I, 2.5.1). */
 const isLink = (register: number): boolean => register === 1 || register === 5;
 
@@ -204,7 +210,8 @@ export function findRegion(
       length = 4;
     } else bits = expandCompressed(low);
     const row = findInstruction(bits);
-    if (row === undefined || interpreted.has(row.id) || (row.hasRm && reservedRm(bits))) return undefined;
+    if (row === undefined || (interpreted.has(row.id) && !isTimeRead(bits)) || (row.hasRm && reservedRm(bits)))
+      return undefined;
     return {
       row,
       bits,
