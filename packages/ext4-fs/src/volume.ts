@@ -371,6 +371,16 @@ export class Volume {
     this.#lazy.add(inode);
   }
 
+  /** Brings the times of one inode that were kept in memory into the running transaction, for its fsync. 0 or -errno. */
+  writeLazyTimesOf(inode: CoreInode): number {
+    if (!inode.lazy || inode.deleted) return 0;
+    const error = this.begin();
+    if (error < 0) return error;
+    inode.lazy = false;
+    this.#lazy.delete(inode);
+    return this.end(this.dirtyInode(inode));
+  }
+
   /** Brings times that were kept in memory into the running transaction. */
   #writeLazyTimes(): number {
     if (this.#lazy.size === 0) return 0;

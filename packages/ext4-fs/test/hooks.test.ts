@@ -50,6 +50,11 @@ test("with lazytime an access time writes nothing by itself, and is on the mediu
   file.touchAtime(1_800_000_000, 1);
   expect(fs.volume.hasChanges).toBe(false);
   expect(fs.mountOptions()).toBe("lazytime");
+  expect(file.sync(true)).toBe(0);
+  expect(fs.volume.hasChanges).toBe(false);
+  const other = fs.root().create("g", FILE) as Ext4Inode;
+  other.touchAtime(1_800_000_000, 1);
+  expect([other.sync(false), fs.volume.hasChanges]).toEqual([0, false]);
   expect(fs.sync()).toBe(0);
   expect(fs.unmount()).toBe(0);
   const again = new Ext4FileSystem(disk, { readOnly: true });

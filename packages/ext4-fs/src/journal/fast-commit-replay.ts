@@ -10,7 +10,7 @@ import { S_IFDIR, S_IFMT } from "linux-abi";
 import { markBlocksUsed } from "../allocator/blocks.ts";
 import { markInodeUsed } from "../allocator/inodes.ts";
 import type { Buffer } from "../buffer-cache.ts";
-import { fileTypeOfMode } from "../directory/entry.ts";
+import { EXT4_NAME_LEN, fileTypeOfMode } from "../directory/entry.ts";
 import { addName, initDirectory, removeName } from "../directory/insert.ts";
 import { findName } from "../directory/lookup.ts";
 import { setWritten } from "../extents/insert.ts";
@@ -138,6 +138,7 @@ class Replay {
   #addRange(value: Uint8Array): number {
     const volume = this.#volume;
     const range = readRange(value);
+    if (range.count === 0 || range.fileBlock + range.count > EXT_MAX_BLOCKS) return this.#damaged();
     const inode = this.#inode(range.ino);
     if (typeof inode === "number") return inode;
     if (!inode.hasFlag(EXT4_EXTENTS_FL)) return this.#damaged();
@@ -168,7 +169,7 @@ class Replay {
     if (typeof dir === "number") return dir;
     const inode = this.#inode(ino);
     if (typeof inode === "number") return inode;
-    if (!dir.isDirectory) return this.#damaged();
+    if (!dir.isDirectory || name.length === 0 || name.length > EXT4_NAME_LEN) return this.#damaged();
     let error = 0;
     if (creates && inode.isDirectory && findName(volume, inode, DOT, volume.work.found) < 0) {
       inode.size = 0;
@@ -202,6 +203,7 @@ class Replay {
     if (error === 0) error = volume.dirtyInode(inode);
     if (error < 0 || inode.links > 0) return error;
     error = recountBlocks(volume, inode);
+    this.#touched.delete(ino); // what the inode table says of it now is not to be looked at again
     return error < 0 ? error : deleteInode(volume, inode);
   }
 }

@@ -204,9 +204,10 @@ export class Ext4Inode implements Inode {
   }
 
   /** Data is on the device once written; what waits is the transaction that the inode's changes are in. */
-  sync(_dataOnly: boolean): number {
+  sync(dataOnly: boolean): number {
     if (!this.#volume.mounted) return -EIO;
-    return this.#volume.sync();
+    const error = dataOnly ? 0 : this.#volume.writeLazyTimesOf(this.#core);
+    return error < 0 ? error : this.#volume.sync();
   }
 
   readlink(): string | number {
