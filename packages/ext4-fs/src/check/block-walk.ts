@@ -29,6 +29,16 @@ export interface Sink {
   dropPointer?(holder: number, offset: number): void;
 }
 
+/** A `Sink.node` for walks that claim nothing: below each block once, so that no pointer in a circle costs anything. */
+export function onceEach(): (block: number) => boolean {
+  const seen = new Set<number>();
+  return (block) => {
+    if (seen.has(block)) return false;
+    seen.add(block);
+    return true;
+  };
+}
+
 /** Whether the blocks of an inode are to be looked for at all: a link stored in the inode, a device, a pipe and a socket have none. */
 export function walkBlocks(ck: Checker, inode: CoreInode, sink: Sink): void {
   if (inode.hasFlag(EXT4_EXTENTS_FL) && ck.hasExtents) walkExtents(ck, inode, sink);

@@ -166,6 +166,44 @@ test("a volume larger than its device is refused", () => {
   expect([report.exitStatus, report.problems[0].code]).toEqual([8, "device-too-small"]);
 });
 
+test("block maps that lead in circles cost nothing and are cut", () => {
+  const disk = new MemoryDisk(16 << 20);
+  mkfs(disk, {
+    uuid: UUID,
+    now: now(),
+    features: ["^has_journal", "^extent", "^64bit", "^metadata_csum"],
+    blockSize: 4096,
+  });
+  const ck = inside(disk);
+  const circle = ck.g.blocksCount - 5;
+  const bytes = new Uint8Array(ck.blockSize);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < ck.blockSize; at += 4) view.setUint32(at, circle, true);
+  ck.write(circle, bytes);
+  for (let ino = ck.g.firstInode + 1; ino < ck.g.firstInode + 40; ino++) {
+    const inode = ck.makeInode(ino, new Uint8Array(ck.g.inodeSize));
+    inode.mode = ino % 2 === 0 ? 0o100644 : 0o40755;
+    inode.links = 1;
+    for (let i = 12; i < 15; i++) inode.view.setUint32(I_BLOCK + i * 4, circle, true);
+    ck.writeInode(inode);
+  }
+  ck.descriptors[0].itableUnused = 0;
+  ck.descriptorsDirty = true;
+  ck.writeSummary();
+  const before = performance.now();
+  expect(repaired(disk)).toContain("block-shared");
+  expect(performance.now() - before).toBeLessThan(20_000);
+});
+
+test("an empty volume of 1 TiB is checked in little memory", () => {
+  const disk = new MemoryDisk(2 ** 40);
+  mkfs(disk, { uuid: UUID, now: now(), blockSize: 4096, lazyItableInit: true, journalBlocks: 1024 });
+  const before = process.memoryUsage();
+  expect(check(disk).verdict).toBe("clean");
+  const after = process.memoryUsage();
+  expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(128 << 20);
+});
+
 test("an abort stops the check and says so", () => {
   const report = check(volume().disk, { signal: { aborted: true } });
   expect(report.exitStatus).toBe(32);

@@ -156,6 +156,8 @@ export class Checker {
   readonly misplacedBlockBitmaps: Set<number> = new Set();
   readonly misplacedInodeBitmaps: Set<number> = new Set();
   readonly misplacedTables: Set<number> = new Set();
+  /** Clusters that were looked at because they seemed to be claimed twice. */
+  collisions = 0;
   /** What pass 5 has counted. */
   freeClusters = 0;
   freeInodes = 0;

@@ -71,7 +71,10 @@ class DirectoryScan {
   constructor(ck: Checker, dir: DirectoryInfo) {
     this.#ck = ck;
     this.#dir = dir;
-    this.#htree = dir.indexed && !dir.inline && dir.blockCount > 0 ? new HtreeScan(ck, dir) : null;
+    // A directory with more holes than blocks has no index to speak of; the holes are reported.
+    const mapped = dir.runs.reduce((sum, value, i) => (i % 3 === 2 && dir.runs[i - 1] !== 0 ? sum + value : sum), 0);
+    const scan = dir.indexed && !dir.inline && dir.blockCount > 0 && dir.blockCount <= 2 * mapped;
+    this.#htree = scan ? new HtreeScan(ck, dir) : null;
     this.#hashed = dir.casefold && dir.encrypted;
     const inode = dir.encrypted ? ck.readInode(dir.ino) : undefined;
     this.#policy = inode === undefined ? undefined : encryptionContext(ck, inode);

@@ -6,7 +6,7 @@ import { type CoreInode, EXT4_INLINE_DATA_FL, I_BLOCK } from "../inode.ts";
 import { EXT4_BAD_INO, EXT4_RESIZE_INO } from "../superblock.ts";
 import { XATTR_REFCOUNT } from "../xattr/layout.ts";
 import { allocate } from "./allocate.ts";
-import { walkBlocks } from "./block-walk.ts";
+import { onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { clearInode } from "./inodes-check.ts";
 import { hasBlocks } from "./inode-blocks.ts";
@@ -98,7 +98,7 @@ class Resolver {
   #touchesShared(inode: CoreInode): boolean {
     const ck = this.#ck;
     let touches = false;
-    const nodes = new Set<number>();
+    const fresh = onceEach();
     walkBlocks(ck, inode, {
       data(_fileBlock, block, count) {
         const first = ck.cluster(block);
@@ -106,9 +106,7 @@ class Resolver {
       },
       node(block) {
         touches ||= ck.shared.has(ck.cluster(block));
-        if (touches || nodes.has(block)) return false;
-        nodes.add(block);
-        return true;
+        return !touches && fresh(block);
       },
       problem() {},
     });

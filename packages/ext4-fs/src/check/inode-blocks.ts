@@ -18,7 +18,7 @@ import {
   EXT4_VERITY_FL,
 } from "../inode.ts";
 import { EXT4_RESIZE_INO, EXT4_ROOT_INO } from "../superblock.ts";
-import { type Sink, walkBlocks } from "./block-walk.ts";
+import { onceEach, type Sink, walkBlocks } from "./block-walk.ts";
 import { type Checker, OS_HURD, S_CREATOR_OS } from "./checker.ts";
 import { checkHtreeRoot } from "./htree-check.ts";
 import type { ProblemCode } from "./problems.ts";
@@ -42,6 +42,7 @@ class Tally implements Sink {
   readonly #ck: Checker;
   readonly #inode: CoreInode;
   readonly #isDirectory: boolean;
+  readonly #fresh = onceEach();
   /** Last block seen, on the volume and in the file. */
   #previous = 0;
   #previousFile = 0;
@@ -60,12 +61,24 @@ class Tally implements Sink {
     if (resize) this.clusters += count;
     if (this.#isDirectory) {
       if (fileBlock > this.lastBlock + 1) this.runs.push(this.lastBlock + 1, 0, fileBlock - this.lastBlock - 1);
-      if (fresh) this.runs.push(fileBlock, block, count);
+      if (fresh) this.#addRun(fileBlock, block, count);
     }
     this.lastBlock = Math.max(this.lastBlock, fileBlock + count - 1);
     if (!unwritten && !this.#isDirectory) this.lastWritten = Math.max(this.lastWritten, fileBlock + count - 1);
     this.#previous = block + count - 1;
     this.#previousFile = fileBlock + count - 1;
+  }
+
+  #addRun(fileBlock: number, block: number, count: number): void {
+    const { runs } = this;
+    const last = runs.length - 3;
+    const joins =
+      last >= 0 &&
+      runs[last + 1] !== 0 &&
+      runs[last] + runs[last + 2] === fileBlock &&
+      runs[last + 1] + runs[last + 2] === block;
+    if (joins) runs[last + 2] += count;
+    else runs.push(fileBlock, block, count);
   }
 
   /** bigalloc: a logical cluster lies in one cluster of the volume, each block at its place. */
@@ -89,7 +102,7 @@ class Tally implements Sink {
     if (this.#inode.ino === EXT4_RESIZE_INO) {
       // Only the double indirect block is its own; the others are the reserved descriptor blocks.
       if (block === this.#inode.view.getUint32(I_BLOCK + 13 * 4, true)) claimCluster(ck, ck.cluster(block));
-      return true;
+      return this.#fresh(block);
     }
     return claimCluster(ck, ck.cluster(block));
   }
@@ -116,6 +129,13 @@ class Tally implements Sink {
     if (ck.sharedBlocks) {
       ck.used.addRange(first, last - first + 1);
       return true;
+    }
+    // One by one, as long as that is no more work than the volume is large; then it is rubbish, and counts as shared as a whole.
+    ck.collisions += last - first + 1;
+    if (ck.collisions > 8 * ck.clusterCount + (1 << 20)) {
+      ck.used.addRange(first, last - first + 1);
+      ck.shared.addRange(first, last - first + 1);
+      return false;
     }
     for (let cluster = first; cluster <= last; cluster++) claimCluster(ck, cluster);
     return false;

@@ -37,9 +37,12 @@ import {
 } from "../superblock.ts";
 import { prepareVolume } from "../mount.ts";
 import { Volume } from "../volume.ts";
-import { extentHeaderIsValid, walkBlocks } from "./block-walk.ts";
+import { extentHeaderIsValid, onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { clearInode } from "./inodes-check.ts";
+
+/** Pieces of a journal; Linux makes it of a few. */
+const MOST_RUNS = 1 << 20;
 
 export type JournalState =
   /** Nothing to replay. */
@@ -139,12 +142,16 @@ function openLog(ck: Checker, ino: number): JournalLog | string {
   walkBlocks(ck, inode, {
     data(fileBlock, block, count) {
       if (fileBlock !== next) trouble ||= "it has holes";
-      runs.push({ logBlock: fileBlock, count, block });
+      const last = runs.at(-1);
+      // Block maps give their blocks one by one.
+      if (last !== undefined && last.block + last.count === block && fileBlock === next) last.count += count;
+      else if (runs.length < MOST_RUNS) runs.push({ logBlock: fileBlock, count, block });
+      else trouble ||= "it is in too many pieces";
       next = fileBlock + count;
       for (const at of [block, block + count - 1])
         if (ck.ratio === 1 && ck.metadata.has(at)) trouble ||= "its blocks lie on metadata";
     },
-    node: () => true,
+    node: onceEach(),
     problem(code) {
       trouble ||= `its blocks cannot be found (${code})`;
     },
@@ -154,7 +161,7 @@ function openLog(ck: Checker, ino: number): JournalLog | string {
   const superblock = new Uint8Array(ck.blockSize);
   const block = new Uint8Array(ck.blockSize);
   block.set(ck.sb.bytes, ck.blockSize === 1024 ? 0 : SUPERBLOCK_OFFSET);
-  const log = new JournalLog(new Volume(ck.device, ck.g, block, {}), mergeRuns(runs), superblock);
+  const log = new JournalLog(new Volume(ck.device, ck.g, block, {}), runs, superblock);
   if (log.read(0, superblock) < 0) return "its superblock cannot be read";
   const { view } = log;
   const type = view.getUint32(H_BLOCKTYPE);
@@ -172,18 +179,6 @@ function openLog(ck: Checker, ino: number): JournalLog | string {
   if (length > next || length < 8) return `${length} blocks long`;
   if (log.first < 1 || log.first >= log.end || view.getUint32(JS_START) >= length) return "its bounds are impossible";
   return log;
-}
-
-/** Block maps give their blocks one by one. */
-function mergeRuns(runs: readonly { logBlock: number; count: number; block: number }[]) {
-  const merged: { logBlock: number; count: number; block: number }[] = [];
-  for (const run of runs) {
-    const last = merged.at(-1);
-    if (last !== undefined && last.block + last.count === run.block && last.logBlock + last.count === run.logBlock)
-      last.count += run.count;
-    else merged.push({ ...run });
-  }
-  return merged;
 }
 
 /**

@@ -5,7 +5,7 @@ import { QUOTA_BLOCK, QUOTA_MAGICS } from "../quota/quota-file.ts";
 import { EXT4_FEATURE_RO_COMPAT_QUOTA } from "../features.ts";
 import { type CoreInode, EXT4_EA_INODE_FL } from "../inode.ts";
 import { EXT4_ROOT_INO, S_ORPHAN_FILE_INUM } from "../superblock.ts";
-import { walkBlocks } from "./block-walk.ts";
+import { onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { quotaInodes } from "./inodes-check.ts";
 import { QUOTA_ENTRY, QUOTA_LEAF_HEADER, QUOTA_NAMES } from "./quota-layout.ts";
@@ -65,7 +65,7 @@ function readFile(ck: Checker, inode: CoreInode): QuotaFile | undefined {
     data(fileBlock, block, count) {
       for (let i = 0; i < count && fileBlock + i < 2 ** 20; i++) blocks[fileBlock + i] = block + i;
     },
-    node: () => true,
+    node: onceEach(),
     problem() {
       damaged = true;
     },

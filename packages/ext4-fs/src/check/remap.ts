@@ -7,7 +7,7 @@ import { EXT4_FEATURE_RO_COMPAT_BIGALLOC } from "../features.ts";
 import { type CoreInode, EXT4_EXTENTS_FL, EXT4_INDEX_FL, I_BLOCK, I_BLOCK_SIZE } from "../inode.ts";
 import { EXT4_RESIZE_INO } from "../superblock.ts";
 import { allocateOne } from "./allocate.ts";
-import { walkBlocks } from "./block-walk.ts";
+import { onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 import { clearInode } from "./inodes-check.ts";
 import { rebuildDirectory } from "./rebuild-directory.ts";
@@ -31,7 +31,7 @@ const NDIR = 12;
 /** Every good piece of an inode's mapping; undefined when there are too many to be true. */
 export function collectMapping(ck: Checker, inode: CoreInode): MapRun[] | undefined {
   const runs: MapRun[] = [];
-  const nodes = new Set<number>();
+  const fresh = onceEach();
   let overflow = false;
   walkBlocks(ck, inode, {
     data(fileBlock, block, count, unwritten) {
@@ -49,11 +49,7 @@ export function collectMapping(ck: Checker, inode: CoreInode): MapRun[] | undefi
         overflow = true;
       }
     },
-    node(block) {
-      if (nodes.has(block)) return false;
-      nodes.add(block);
-      return !overflow;
-    },
+    node: (block) => fresh(block) && !overflow,
     problem() {},
   });
   return overflow ? undefined : runs;
@@ -101,7 +97,7 @@ function dropPointers(ck: Checker, inode: CoreInode): boolean {
   let inPlace = true;
   walkBlocks(ck, inode, {
     data() {},
-    node: () => true,
+    node: onceEach(),
     problem(code) {
       if (code !== "block-illegal" && code !== "block-too-big") inPlace = false;
     },

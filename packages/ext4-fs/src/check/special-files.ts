@@ -21,7 +21,7 @@ import {
   S_FEATURE_COMPAT,
 } from "../superblock.ts";
 import { allocate } from "./allocate.ts";
-import { walkBlocks } from "./block-walk.ts";
+import { onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
 
 const DIND = I_BLOCK + 13 * 4;
@@ -158,7 +158,7 @@ export function checkOrphanFile(ck: Checker): void {
       if (fileBlock !== blocks.length) damaged = true;
       for (let i = 0; i < count && blocks.length < 4096; i++) blocks.push(block + i);
     },
-    node: () => true,
+    node: onceEach(),
     problem: () => {
       damaged = true;
     },

@@ -45,8 +45,8 @@ import {
 import type { Findings } from "./checker.ts";
 import type { ProblemCode, ProblemDetail } from "./problems.ts";
 
-/** More groups than this (128 TiB of 4 KiB blocks) would need too much memory for their descriptors. */
-const MOST_GROUPS = 1 << 20;
+/** More groups than this (256 TiB of 4 KiB blocks) would need too much memory for their descriptors. */
+const MOST_GROUPS = 1 << 21;
 
 export interface Located {
   readonly sb: Superblock;
@@ -126,7 +126,7 @@ function unusable(sb: Superblock, deviceSize: number): string | undefined {
   if (sb.u16(S_RESERVED_GDT_BLOCKS) > blockSize / 4)
     return `${sb.u16(S_RESERVED_GDT_BLOCKS)} reserved descriptor blocks`;
   const groups = Math.ceil((blocksCount - firstDataBlock) / blocksPerGroup);
-  if (groups > MOST_GROUPS && deviceSize < blocksCount * blockSize) return `${groups} groups`;
+  if (groups > MOST_GROUPS) return `${groups} groups`;
   if (Math.ceil((groups * descSize) / blockSize) * blockSize > deviceSize) return "descriptors larger than the device";
   if (bigalloc && (sb.u32(S_FEATURE_RO_COMPAT) & both) === both) return "checksums of two kinds";
   return undefined;
