@@ -490,7 +490,9 @@ export class Volume {
     const hadChanges = this.hasChanges;
     if (error === 0) error = this.commit();
     if (error === 0 && home) error = this.checkpoint();
-    if (error === 0 && (!hadChanges || home)) error = this.flushDevice();
+    const flushed = hadChanges && !home && this.options.unjournaled !== true;
+    if (error === 0 && !flushed) error = this.flushDevice();
+    if (error === 0) error = this.protection?.refresh(this.now().sec) ?? 0;
     return error;
   }
 
@@ -516,7 +518,7 @@ export class Volume {
     return buffer;
   }
 
-  /** Writes buffers to their homes, neighbours in one go, and flushes. */
+  /** Writes buffers to their homes, neighbours in one go, and flushes. 0 or -errno. */
   #writeHome(buffers: Buffer[]): number {
     if (buffers.length === 0) return 0;
     buffers.sort((a, b) => a.block - b.block);
@@ -536,7 +538,8 @@ export class Volume {
       if (error < 0) return error;
       i += count;
     }
-    return this.flushDevice();
+    // An image that is being built is flushed once, by `sync`.
+    return this.options.unjournaled === true ? 0 : this.flushDevice();
   }
 
   // ---- inodes ----
