@@ -133,6 +133,34 @@ test.skipIf(!hasE2fsprogs).each(KINDS)(
   },
 );
 
+test.skipIf(!hasE2fsprogs).each(
+  ["legacy", "half_md4", "tea"].flatMap((algorithm) => [
+    [algorithm, "signed", 1],
+    [algorithm, "unsigned", 2],
+  ]) as [string, string, number][],
+)("e2fsck accepts an index that we built with hash %s, %s", (algorithm, _sign, flags) => {
+  const image = workspace.file("hash.img");
+  makeImage(image, 32 << 20, ["-b", "1024", "-N", "5000"]);
+  run("tune2fs", ["-E", `hash_alg=${algorithm}`, image]);
+  run("debugfs", ["-w", "-R", `ssv flags ${flags}`, image]);
+  const disk = new FileDisk(image);
+  const fs = new Ext4FileSystem(disk);
+  const dir = fs.root().mkdir("d", { mode: 0o755, uid: 0, gid: 0, rdev: 0 }) as Ext4Inode;
+  const file = fs.root().create("f", { mode: 0o100644, uid: 0, gid: 0, rdev: 0 }) as Ext4Inode;
+  const name = (i: number): string => `${"äöü你好".repeat(i % 9)} name ${i} ${"x".repeat(i % 50)}`;
+  for (let i = 0; i < 4000; i++) expect(dir.link(name(i), file)).toBe(0);
+  for (let i = 0; i < 4000; i += 3) expect(dir.unlink(name(i))).toBe(0);
+  expect(fs.unmount()).toBe(0);
+  disk.close();
+  expect(fsckProblems(image)).toBeUndefined();
+  expect(run("debugfs", ["-R", "htree /d", image]).output).toMatch(
+    new RegExp(`Hash Version: ${["legacy", "half_md4", "tea"].indexOf(algorithm)}`),
+  );
+  const again = new Ext4FileSystem(new FileDisk(image, { readOnly: true }));
+  const found = again.root().lookup("d") as Ext4Inode;
+  for (let i = 0; i < 4000; i++) expect(typeof found.lookup(name(i))).toBe(i % 3 === 0 ? "number" : "object");
+});
+
 test.skipIf(!hasE2fsprogs)("attribute values of 64 KiB live in inodes of their own, and go with them", () => {
   const image = workspace.file("ea.img");
   makeImage(image, 32 << 20, ["-b", "1024", "-O", "ea_inode"]);

@@ -270,3 +270,37 @@ test.skipIf(!mountable).each([
   const own = [blockSize === 1024 ? 1 : 0, journalBlock];
   expect(different.filter((block) => !own.includes(block))).toEqual([]);
 });
+
+test.skipIf(!mountable)(
+  "attribute blocks that Linux shares between files stay right when we change and remove some",
+  () => {
+    const path = workspace.file("shared.img");
+    makeImage(path, 32 << 20, ["-b", "1024"]);
+    expect(mount(path)).toBe(true);
+    const script =
+      "import os,sys\nfor i in range(60):\n p=f'{sys.argv[1]}/f{i}'\n open(p,'w').close()\n os.setxattr(p,'user.same',b'v'*500)";
+    const made = spawnSync("python3", ["-c", script, mountPoint]);
+    unmount();
+    if (made.status !== 0) return process.stderr.write("python3 cannot set attributes here: sharing is not tested\n");
+    const disk = new FileDisk(path);
+    const fs = new Ext4FileSystem(disk);
+    const file = (i: number): Ext4Inode => fs.root().lookup(`f${i}`) as Ext4Inode;
+    const blocks = new Set(
+      Array.from({ length: 60 }, (_, i) => (fs.volume.inode(file(i).ino) as { fileAcl: number }).fileAcl),
+    );
+    expect(blocks.size).toBe(1);
+    for (let i = 0; i < 20; i++) expect(file(i).setxattr("user.own", new Uint8Array(40).fill(i), 0)).toBe(0);
+    for (let i = 20; i < 30; i++) expect(file(i).removexattr("user.same")).toBe(0);
+    for (let i = 30; i < 40; i++) expect(fs.root().unlink(`f${i}`)).toBe(0);
+    for (let i = 40; i < 50; i++) expect(file(i).setxattr("user.same", new Uint8Array(600).fill(i), 0)).toBe(0);
+    expect(fs.unmount()).toBe(0);
+    disk.close();
+    expect(fsckProblems(path)).toBeUndefined();
+    expect(mount(path)).toBe(true);
+    const read =
+      "import os,sys\nprint(*[len(os.getxattr(f'{sys.argv[1]}/f{i}','user.same')) for i in [0,19,40,49,50,59]])";
+    const lengths = spawnSync("python3", ["-c", read, mountPoint], { encoding: "utf8" }).stdout.trim();
+    unmount();
+    expect(lengths).toBe("500 500 600 600 500 500");
+  },
+);

@@ -97,50 +97,54 @@ test("a device shorter than the volume, or empty, is refused", () => {
 
 const DAMAGED_IMAGES = Number(process.env["EXT4_FUZZ_IMAGES"] ?? 300);
 
-test("no damage makes us throw or hang, with or without checksums", () => {
-  const kinds = [
-    [],
-    ["^metadata_csum"],
-    ["^metadata_csum", "^has_journal"],
-    ["^metadata_csum", "^extent", "^64bit"],
-    ["^metadata_csum", "inline_data", "ea_inode"],
-    ["^metadata_csum", "bigalloc", "quota", "project"],
-    ["inline_data", "quota", "orphan_file", "mmp"],
-  ];
-  for (const [number, features] of kinds.entries()) {
-    const disk = new MemoryDisk(8 << 20);
-    mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000005", assumeStoragePrezeroed: true, features });
-    const full = new Ext4FileSystem(disk);
-    const workload = new Workload(full, 5, {
-      reserves: !features.includes("^extent"),
-      largeXattrs: features.includes("ea_inode"),
-      maxData: 6000,
-    });
-    for (let i = 0; i < 600; i++) workload.next();
-    const many = full.root().mkdir("many", { mode: 0o755, uid: 0, gid: 0, rdev: 0 }) as Ext4Inode;
-    for (let i = 0; i < 300; i++)
-      many.create(`a name in a large directory ${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 });
-    if (number % 2 === 0 && !features.includes("^has_journal") && !features.includes("mmp"))
-      full.sync(); // leaves a journal to replay
-    else full.unmount();
-    const used = metadataBlocks(disk);
-    const random = new Random(number + 1);
-    for (let i = 0; i < DAMAGED_IMAGES / kinds.length; i++) {
-      const damaged = new OverlayDisk(disk);
-      const block = new Uint8Array(1024);
-      for (let k = 0; k <= random.below(6); k++) {
-        const at = used[random.below(used.length)] as number;
-        damaged.readBlock(at * 2, block);
-        const position = random.below(1024);
-        if (random.below(3) === 0) block.fill(random.below(256), position, position + random.below(64));
-        else block[position] ^= 1 << random.below(8);
-        damaged.writeBlock(at * 2, block);
+test(
+  "no damage makes us throw or hang, with or without checksums",
+  () => {
+    const kinds = [
+      [],
+      ["^metadata_csum"],
+      ["^metadata_csum", "^has_journal"],
+      ["^metadata_csum", "^extent", "^64bit"],
+      ["^metadata_csum", "inline_data", "ea_inode"],
+      ["^metadata_csum", "bigalloc", "quota", "project"],
+      ["inline_data", "quota", "orphan_file", "mmp"],
+    ];
+    for (const [number, features] of kinds.entries()) {
+      const disk = new MemoryDisk(8 << 20);
+      mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000005", assumeStoragePrezeroed: true, features });
+      const full = new Ext4FileSystem(disk);
+      const workload = new Workload(full, 5, {
+        reserves: !features.includes("^extent"),
+        largeXattrs: features.includes("ea_inode"),
+        maxData: 6000,
+      });
+      for (let i = 0; i < 600; i++) workload.next();
+      const many = full.root().mkdir("many", { mode: 0o755, uid: 0, gid: 0, rdev: 0 }) as Ext4Inode;
+      for (let i = 0; i < 300; i++)
+        many.create(`a name in a large directory ${i}`, { mode: 0o100644, uid: 0, gid: 0, rdev: 0 });
+      if (number % 2 === 0 && !features.includes("^has_journal") && !features.includes("mmp"))
+        full.sync(); // leaves a journal to replay
+      else full.unmount();
+      const used = metadataBlocks(disk);
+      const random = new Random(number + 1);
+      for (let i = 0; i < DAMAGED_IMAGES / kinds.length; i++) {
+        const damaged = new OverlayDisk(disk);
+        const block = new Uint8Array(1024);
+        for (let k = 0; k <= random.below(6); k++) {
+          const at = used[random.below(used.length)] as number;
+          damaged.readBlock(at * 2, block);
+          const position = random.below(1024);
+          if (random.below(3) === 0) block.fill(random.below(256), position, position + random.below(64));
+          else block[position] ^= 1 << random.below(8);
+          damaged.writeBlock(at * 2, block);
+        }
+        const fs = Ext4FileSystem.mount(damaged, { readOnly: random.below(4) === 0 });
+        if (fs instanceof Ext4FileSystem) exercise(fs);
       }
-      const fs = Ext4FileSystem.mount(damaged, { readOnly: random.below(4) === 0 });
-      if (fs instanceof Ext4FileSystem) exercise(fs);
     }
-  }
-}, 120_000);
+  },
+  120_000 + DAMAGED_IMAGES * 200,
+);
 
 /** Blocks that are not all one value: mostly metadata, since the workload writes files of one byte repeated. */
 function metadataBlocks(disk: MemoryDisk): number[] {
