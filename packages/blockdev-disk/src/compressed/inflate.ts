@@ -7,6 +7,7 @@
  *   inflate.setOutput(buffer, at)              buffer[at - 32768..at) is what came before
  *   inflate.run(limit)                         RUN_* tells why it stopped; outputAt how far it came
  */
+import { type CodeBases, codeBases } from "./code-bases.ts";
 
 /** The block is over: `bitPosition` and the last 32 KiB of output are all that is needed to go on. */
 export const RUN_BLOCK_END = 0;
@@ -30,162 +31,31 @@ const BETWEEN_BLOCKS = 0;
 const IN_STORED = 1;
 const IN_CODED = 2;
 
-const LENGTH_BASE = /* @__PURE__ */ Uint16Array.of(
-  3,
-  4,
-  5,
-  6,
-  7,
-  8,
-  9,
-  10,
-  11,
-  13,
-  15,
-  17,
-  19,
-  23,
-  27,
-  31,
-  35,
-  43,
-  51,
-  59,
-  67,
-  83,
-  99,
-  115,
-  131,
-  163,
-  195,
-  227,
-  258,
-  0,
-  0,
-);
-const LENGTH_EXTRA = /* @__PURE__ */ Uint8Array.of(
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  1,
-  1,
-  1,
-  1,
-  2,
-  2,
-  2,
-  2,
-  3,
-  3,
-  3,
-  3,
-  4,
-  4,
-  4,
-  4,
-  5,
-  5,
-  5,
-  5,
-  0,
-  0,
-  0,
-);
-const DISTANCE_BASE = /* @__PURE__ */ Uint16Array.of(
-  1,
-  2,
-  3,
-  4,
-  5,
-  7,
-  9,
-  13,
-  17,
-  25,
-  33,
-  49,
-  65,
-  97,
-  129,
-  193,
-  257,
-  385,
-  513,
-  769,
-  1025,
-  1537,
-  2049,
-  3073,
-  4097,
-  6145,
-  8193,
-  12289,
-  16385,
-  24577,
-  0,
-  0,
-);
-const DISTANCE_EXTRA = /* @__PURE__ */ Uint8Array.of(
-  0,
-  0,
-  0,
-  0,
-  1,
-  1,
-  2,
-  2,
-  3,
-  3,
-  4,
-  4,
-  5,
-  5,
-  6,
-  6,
-  7,
-  7,
-  8,
-  8,
-  9,
-  9,
-  10,
-  10,
-  11,
-  11,
-  12,
-  12,
-  13,
-  13,
-  0,
-  0,
-);
+// RFC 1951 §3.2.5. A distance code over 29 is an error, as is a length code over 285.
+const LENGTHS = /* @__PURE__ */ lengthCodes();
+const DISTANCES = /* @__PURE__ */ distanceCodes();
+
+/** The last length has a code of its own, though the range before it would reach it. */
+function lengthCodes(): CodeBases {
+  const codes = codeBases(3, [
+    [8, 0],
+    [4, 1],
+    [4, 2],
+    [4, 3],
+    [4, 4],
+    [4, 5],
+    [1, 0],
+  ]);
+  codes.bases[28] = MAX_MATCH;
+  return codes;
+}
+
+function distanceCodes(): CodeBases {
+  return codeBases(1, [[4, 0], ...Array.from({ length: 13 }, (_, k) => [2, k + 1] as const)]);
+}
+
 /** The order in which the lengths of the code-length code are stored (RFC 1951 §3.2.7). */
-const CODE_LENGTH_ORDER = /* @__PURE__ */ Uint8Array.of(
-  16,
-  17,
-  18,
-  0,
-  8,
-  7,
-  9,
-  6,
-  10,
-  5,
-  11,
-  4,
-  12,
-  3,
-  13,
-  2,
-  14,
-  1,
-  15,
-);
+const CODE_LENGTH_ORDER: readonly number[] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /** A decoding table indexed by the next `bits` bits: symbol << 4 | length of its code; 0 = no such code. */
 class CodeTable {
@@ -414,6 +284,8 @@ export class Inflate {
     const literalMask = (1 << this.#literals.bits) - 1;
     const distances = this.#distances.entries;
     const distanceMask = (1 << this.#distances.bits) - 1;
+    const { bases: lengthBases, bits: lengthBits } = LENGTHS;
+    const { bases: distanceBases, bits: distanceBits } = DISTANCES;
     let at = this.#at;
     let hold = this.#hold;
     let bits = this.#bits;
@@ -452,8 +324,9 @@ export class Inflate {
         at += 2;
         bits += 16;
       }
-      let extra = LENGTH_EXTRA[symbol - 257];
-      let copy = LENGTH_BASE[symbol - 257] + (hold & ((1 << extra) - 1));
+      if (symbol > 285) break;
+      let extra = lengthBits[symbol - 257];
+      let copy = lengthBases[symbol - 257] + (hold & ((1 << extra) - 1));
       hold >>>= extra;
       bits -= extra;
       if (bits < 15) {
@@ -471,12 +344,13 @@ export class Inflate {
         at += 2;
         bits += 16;
       }
-      extra = DISTANCE_EXTRA[entry >> 4];
-      const distance = DISTANCE_BASE[entry >> 4] + (hold & ((1 << extra) - 1));
+      if (entry >> 4 > 29) break;
+      extra = distanceBits[entry >> 4];
+      const distance = distanceBases[entry >> 4] + (hold & ((1 << extra) - 1));
       hold >>>= extra;
       bits -= extra;
       let from = out - distance;
-      if (from < start || distance === 0 || copy === 0) break;
+      if (from < start) break;
       if (distance === 1) {
         output.fill(output[from], out, out + copy);
         out += copy;

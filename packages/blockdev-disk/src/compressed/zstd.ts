@@ -3,6 +3,7 @@
  * the state is the decoder's tables and last offsets (`save`) plus the window of output before it. Synchronous, no
  * dictionaries; the optional checksum of a frame is not verified.
  */
+import { type CodeBases, codeBases } from "./code-bases.ts";
 import { buildFse, type FseEnd, type FseTable, readFse, repeatTable } from "./fse.ts";
 
 export const ZSTD_MAGIC = 0xfd2fb528;
@@ -74,12 +75,8 @@ interface HuffmanTable {
 }
 
 // Codes for literal lengths and match lengths (RFC 8878 §3.1.1.3.2.1.1).
-const LL_BASE = /* @__PURE__ */ codeBases(0, 16, [1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
-const ML_BASE = /* @__PURE__ */ codeBases(
-  3,
-  32,
-  [1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
-);
+const LL_CODES = /* @__PURE__ */ literalLengthCodes();
+const ML_CODES = /* @__PURE__ */ matchLengthCodes();
 const DEFAULTS = /* @__PURE__ */ defaultTables();
 const MAX_LOGS = [9, 8, 9];
 const MAX_SYMBOLS = [35, 31, 52];
@@ -102,22 +99,17 @@ function defaultTables(): FseTable[] {
   ];
 }
 
-interface Codes {
-  readonly bases: Int32Array;
-  readonly bits: Uint8Array;
+function literalLengthCodes(): CodeBases {
+  return codeBases(0, [[16, 0], [4, 1], [2, 2], [2, 3], [1, 4], ...powers(6, 16)]);
 }
 
-/** `plain` codes without extra bits from `first` on, then those with: each begins where the one before it ends. */
-function codeBases(first: number, plain: number, extra: readonly number[]): Codes {
-  const bases = new Int32Array(plain + extra.length);
-  const bits = new Uint8Array(plain + extra.length);
-  let value = first;
-  for (let code = 0; code < bases.length; code++) {
-    bases[code] = value;
-    bits[code] = code < plain ? 0 : extra[code - plain];
-    value += 1 << bits[code];
-  }
-  return { bases, bits };
+function matchLengthCodes(): CodeBases {
+  return codeBases(3, [[32, 0], [4, 1], [2, 2], [2, 3], [2, 4], [1, 5], ...powers(7, 16)]);
+}
+
+/** One code each of `from` to `to` bits. */
+function powers(from: number, to: number): [number, number][] {
+  return Array.from({ length: to - from + 1 }, (_, k) => [1, from + k]);
 }
 
 export class ZstdDecoder {
@@ -282,8 +274,8 @@ export class ZstdDecoder {
     const { symbols: llSymbols, bits: llWidths, bases: llNext } = ll;
     const { symbols: ofSymbols, bits: ofWidths, bases: ofNext } = of;
     const { symbols: mlSymbols, bits: mlWidths, bases: mlNext } = ml;
-    const { bases: llBases, bits: llBits } = LL_BASE;
-    const { bases: mlBases, bits: mlBits } = ML_BASE;
+    const { bases: llBases, bits: llBits } = LL_CODES;
+    const { bases: mlBases, bits: mlBits } = ML_CODES;
     let out = outStart;
     let literalAt = 0;
     for (let i = 0; i < count; i++) {
