@@ -10,8 +10,6 @@ import {
   CHECK_NOTHING,
   type Expr,
   F64,
-  FIELD_RS1,
-  FIELD_RS2,
   I32,
   I64,
   MEM_ATOMIC,
@@ -20,16 +18,12 @@ import {
   MEM_SIZE,
   NEEDS_RNE,
   NEEDS_RTZ,
-  OP_CONST,
   OP_F,
-  OP_IMM,
   OP_LOCAL,
-  OP_X,
   ST_FP,
   ST_LOAD,
   ST_SET_F,
   type Statement,
-  type Type,
 } from "../isa/ir.ts";
 import { instructionByName } from "../isa/instructions.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
@@ -51,25 +45,25 @@ import {
 } from "../state.ts";
 import { REGION_LEAVE, REGION_TRAP } from "../interp/wasm-interpreter.ts";
 import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
-import { LOAD_OPCODES, Lowering, STORE_OPCODES } from "../wasm/lower.ts";
+import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";
 import { tlbEntry, tlbHost } from "../interp/tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import type { Accesses, Group, Member } from "./groups.ts";
+import { type Insn, realDelta } from "./region.ts";
 import {
-  type Block,
-  type Insn,
-  MAY_LEAVE,
-  OPERANDS,
-  READS_F1,
-  READS_F2,
-  READS_F3,
-  READS_X1,
-  READS_X2,
-  realDelta,
-  WRITES_F,
-  WRITES_X,
-} from "./region.ts";
+  ENTRY,
+  FIRST_REGISTER,
+  FUEL,
+  HOST,
+  OperandLowering,
+  SIGNED_LOADS,
+  STALE,
+  STATUS,
+  TLB,
+  VA,
+  VA32,
+} from "./operand-lowering.ts";
 
 /** Indices of the functions that a region calls. */
 export interface RegionImports {
@@ -100,85 +94,25 @@ export interface RegionImports {
 
 /** The callee ended up somewhere else than at the return address. */
 export const FOLLOW_ELSEWHERE = 4;
-// Parameters: the address of the entry, from which all others follow, and how many regions are on the host's stack.
-export const BASE = 0;
-export const DEPTH = 1;
-/** Parameter types of a region; the result is one i32, REGION_*. */
-export const REGION_PARAMETERS: readonly number[] = [I64, I32];
-// Fixed locals.
-export const FUEL = 2;
-export const TLB = 3;
-export const STATUS = 4;
-export const ENTRY = 5;
-export const VA32 = 6;
-/** Set when a store hit compiled code in the middle of an instruction. */
-export const STALE = 7;
-/** Host address that the load of an atomic found, or 0. */
-export const HOST = 8;
-export const I32_TEMPS = 9;
-export const I32_TEMP_COUNT = 3;
-export const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
-export const VA: number = PC_OUT + 1;
-export const I64_TEMPS: number = PC_OUT + 2;
-export const I64_TEMP_COUNT = 14;
-export const FIRST_REGISTER: number = I64_TEMPS + I64_TEMP_COUNT;
 
 /** Instructions of a region at most. */
 export const MAX_REGION = 500;
-
-const SIGNED_LOADS = new Set(["lb", "lbu", "lh", "lhu", "lw"].map((name) => instructionByName(name).id));
-/** Comparisons: 0 or 1. */
-const SMALL_I32 = new Set([w.I64_LT_S, w.I64_LT_U, w.I32_EQZ]);
-
-/** The instructions whose rd is written again before the block can be left, so that its upper half need not exist. */
-function narrowResults(insns: readonly Insn[]): Set<Insn> {
-  const found = new Set<Insn>();
-  // Bit n: xn is written again before the next place at which somebody can look. Backwards.
-  let overwritten = 0;
-  for (let n = insns.length - 1; n >= 0; n--) {
-    const { row, rd } = insns[n];
-    const operands = OPERANDS[row.id];
-    if ((operands & MAY_LEAVE) !== 0 || n === insns.length - 1) {
-      overwritten = 0;
-      continue;
-    }
-    if ((operands & WRITES_X) === 0 || rd === 0) continue;
-    if (((overwritten >>> rd) & 1) !== 0) found.add(insns[n]);
-    overwritten |= 1 << rd;
-  }
-  return found;
-}
 
 /** A double holds every 32-bit integer: these only need a valid rounding mode. */
 const NEVER_ROUNDS = new Set(["fcvt.d.w", "fcvt.d.wu"].map((name) => instructionByName(name).id));
 
 /** One instruction after the other; `lowering.ts` adds the control flow. */
-export abstract class InstructionLowering extends Lowering {
+export abstract class InstructionLowering extends OperandLowering {
   protected readonly imports: RegionImports;
-  // Locals of guest registers, or -1.
-  protected readonly x: Int16Array = new Int16Array(32).fill(-1);
-  protected readonly f: Int16Array = new Int16Array(32).fill(-1);
-  /** Types of the locals from FIRST_REGISTER on. */
-  protected readonly registerLocals: number[] = [];
-  protected usesFloat = false;
   /** Which accesses share a check, and the locals for their host addresses. */
   protected accesses: Accesses = { members: new Map(), cacheHeads: [] };
   readonly #groupLocals: number[] = [];
   /** First locals of the page caches. */
   readonly #caches: number[] = [];
-  protected insn: Insn = null as unknown as Insn;
   /** Instructions of the block before the current one. */
   protected done = 0;
-  protected types: readonly Type[] = [];
   /** The current instruction has a store whose effect on code is looked at behind it. */
   #staleable = false;
-  /** Instructions of the block whose result nobody sees in full: it is overwritten before anything can leave. */
-  #narrow: ReadonlySet<Insn> = new Set();
-  /** i32 locals of such results, by register, or -1. */
-  readonly #narrowLocals: Int16Array = new Int16Array(32).fill(-1);
-  /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
-  #inNarrow = 0;
-  #signed = 0;
   /** Local of a double, or -1. */
   #floatLocal = -1;
 
@@ -196,14 +130,6 @@ export abstract class InstructionLowering extends Lowering {
       this.registerLocals.push(I32);
     }
     return this.#groupLocals[n];
-  }
-
-  /** Opens an `if` that is hardly ever taken. */
-  protected ifUnlikely(type: number = w.VOID): void {
-    this.code.unlikely();
-    this.code.byte(w.IF);
-    this.code.byte(type);
-    this.depth++;
   }
 
   /** Three locals of a page cache: address of the page (i64), 4097 - span or 0 (i64), host address minus address (i32). */
@@ -287,13 +213,6 @@ export abstract class InstructionLowering extends Lowering {
     this.end();
   }
 
-  protected pushAddress(distance: number): void {
-    const delta = realDelta(distance);
-    this.code.get(BASE);
-    if (delta === 0) return;
-    this.code.i64Const(delta);
-    this.code.byte(w.I64_ADD);
-  }
   /** Goes to {@link inside} with a status and the position of the current instruction, or of the next one. */
   #leaveInside(status: number, next: boolean): void {
     const { code, insn } = this;
@@ -309,27 +228,6 @@ export abstract class InstructionLowering extends Lowering {
     code.i32Const(-1);
     code.set(STATUS);
     this.br(this.inside);
-  }
-
-  protected assignRegisters(blocks: readonly Block[]): void {
-    const add = (map: Int16Array, register: number, type: number): void => {
-      if (map[register] >= 0) return;
-      map[register] = FIRST_REGISTER + this.registerLocals.length;
-      this.registerLocals.push(type);
-    };
-    for (const { insns } of blocks) {
-      for (const { row, rd, rs1, rs2, rs3 } of insns) {
-        const operands = OPERANDS[row.id];
-        if ((operands & READS_X1) !== 0 && rs1 !== 0) add(this.x, rs1, I64);
-        if ((operands & READS_X2) !== 0 && rs2 !== 0) add(this.x, rs2, I64);
-        if ((operands & WRITES_X) !== 0 && rd !== 0) add(this.x, rd, I64);
-        if ((operands & READS_F1) !== 0) add(this.f, rs1, F64);
-        if ((operands & READS_F2) !== 0) add(this.f, rs2, F64);
-        if ((operands & READS_F3) !== 0) add(this.f, rs3, F64);
-        if ((operands & WRITES_F) !== 0) add(this.f, rd, F64);
-        if (row.extension === "F" || row.extension === "D") this.usesFloat = true;
-      }
-    }
   }
 
   // --- one instruction ---------------------------------------------------------------------------------------------------
@@ -350,139 +248,6 @@ export abstract class InstructionLowering extends Lowering {
     this.ifUnlikely();
     this.#leaveInside(REGION_LEAVE, true);
     this.end();
-  }
-
-  protected registerOf(field: number): number {
-    return field === FIELD_RS1 ? this.insn.rs1 : field === FIELD_RS2 ? this.insn.rs2 : this.insn.rs3;
-  }
-  getX(field: number): void {
-    const register = this.registerOf(field);
-    if (register === 0) return this.code.i64Const(0);
-    if (((this.#inNarrow >>> register) & 1) === 0) return this.code.get(this.x[register]);
-    this.code.get(this.#narrowLocals[register]);
-    this.code.byte(w.I64_EXTEND_I32_S);
-  }
-  getX32(field: number): void {
-    const register = this.registerOf(field);
-    if (register === 0) return this.code.i32Const(0);
-    if (((this.#inNarrow >>> register) & 1) !== 0) return this.code.get(this.#narrowLocals[register]);
-    this.code.get(this.x[register]);
-    this.code.byte(w.I32_WRAP_I64);
-  }
-  getF(field: number): void {
-    this.code.get(this.f[this.registerOf(field)]);
-    this.code.byte(w.I64_REINTERPRET_F64);
-  }
-  override expr(e: Expr): void {
-    // f64 locals: no detour over integer registers.
-    if (e.op === w.F64_REINTERPRET_I64 && e.a?.op === OP_F) return this.code.get(this.f[this.registerOf(e.a.index)]);
-    super.expr(e);
-  }
-  getImm(): void {
-    this.code.i64Const(this.insn.imm);
-  }
-  getImm32(): void {
-    this.code.i32Const(this.insn.imm);
-  }
-  getBits(): void {
-    this.code.i32Const(this.insn.bits);
-  }
-  getPc(): void {
-    this.pushAddress(this.insn.delta);
-  }
-  getNextPc(): void {
-    this.pushAddress(this.insn.delta + this.insn.length);
-  }
-  local(index: number, type: Type): number {
-    let same = 0;
-    for (let n = 0; n < index; n++) if (this.types[n] === type) same++;
-    return (type === I64 ? I64_TEMPS : I32_TEMPS) + same;
-  }
-  setX(value: Expr): void {
-    const { rd } = this.insn;
-    if (rd === 0) return;
-    const bit = 1 << rd;
-    const extends32 = this.#extends32(value);
-    if (extends32 && this.#narrow.has(this.insn)) {
-      this.#expr32(value);
-      if (this.#narrowLocals[rd] < 0) {
-        this.#narrowLocals[rd] = FIRST_REGISTER + this.registerLocals.length;
-        this.registerLocals.push(I32);
-      }
-      this.code.set(this.#narrowLocals[rd]);
-      this.#inNarrow |= bit;
-    } else {
-      this.expr(value);
-      this.code.set(this.x[rd]);
-      this.#inNarrow &= ~bit;
-    }
-    if (extends32) this.#signed |= bit;
-    else this.#signed &= ~bit;
-  }
-
-  // --- 32-bit values ---------------------------------------------------------------------------------------------------------
-  /** Nothing is known about the registers, and all are in their 64-bit locals: the start of block `insns`. */
-  protected startBlock(insns: readonly Insn[]): void {
-    this.#signed = 0;
-    this.#inNarrow = 0;
-    this.#narrow = narrowResults(insns);
-  }
-  /** True if the value is the sign extension of its lower half. */
-  #extends32(e: Expr): boolean {
-    switch (e.op) {
-      case w.I64_EXTEND_I32_S:
-        return true;
-      case w.I64_EXTEND_I32_U: // of a comparison
-        return SMALL_I32.has(e.a?.op ?? 0);
-      case OP_IMM:
-        return true;
-      case OP_CONST:
-        return typeof e.value === "number" && e.value === (e.value | 0);
-      case OP_X: {
-        const register = this.registerOf(e.index);
-        return register === 0 || ((this.#signed >>> register) & 1) !== 0;
-      }
-      case OP_LOCAL:
-        return SIGNED_LOADS.has(this.insn.row.id);
-      case w.I64_ADD:
-        return e.b?.op === OP_IMM && e.a?.op === OP_X && this.registerOf(e.a.index) === 0;
-      case w.I64_AND:
-      case w.I64_OR:
-      case w.I64_XOR:
-        return this.#extends32(e.a as Expr) && this.#extends32(e.b as Expr);
-    }
-    return false;
-  }
-  /** Pushes the lower half of a value for which {@link #extends32} holds. */
-  #expr32(e: Expr): void {
-    const { code } = this;
-    switch (e.op) {
-      case w.I64_EXTEND_I32_S:
-      case w.I64_EXTEND_I32_U:
-        return this.expr(e.a as Expr);
-      case OP_IMM:
-        return this.getImm32();
-      case OP_CONST:
-        return code.i32Const(e.value as number);
-      case OP_X:
-        return this.getX32(e.index);
-      case w.I64_AND:
-      case w.I64_OR:
-      case w.I64_XOR:
-        this.#expr32(e.a as Expr);
-        this.#expr32(e.b as Expr);
-        return code.byte(e.op === w.I64_AND ? w.I32_AND : e.op === w.I64_OR ? w.I32_OR : w.I32_XOR);
-    }
-    this.expr(e);
-    code.byte(w.I32_WRAP_I64);
-  }
-  setF(value: Expr): void {
-    if (value.op === w.I64_REINTERPRET_F64) this.expr(value.a as Expr);
-    else {
-      this.expr(value);
-      this.code.byte(w.F64_REINTERPRET_I64);
-    }
-    this.code.set(this.f[this.insn.rd]);
   }
 
   // --- memory --------------------------------------------------------------------------------------------------------------
@@ -556,10 +321,7 @@ export abstract class InstructionLowering extends Lowering {
     if (double) return this.code.set(this.f[insn.rd]);
     if (insn.rd === 0) return this.code.byte(w.DROP);
     this.code.set(this.x[insn.rd]);
-    const bit = 1 << insn.rd;
-    this.#inNarrow &= ~bit;
-    if (SIGNED_LOADS.has(insn.row.id)) this.#signed |= bit;
-    else this.#signed &= ~bit;
+    this.written(insn.rd, SIGNED_LOADS.has(insn.row.id));
   }
   load(index: number, address: Expr, mode: number): void {
     this.#pushLoad(address, mode, false);
@@ -746,7 +508,6 @@ export abstract class InstructionLowering extends Lowering {
     code.i32Const(0);
     code.memory(w.I64_LOAD, insn.rd * 8);
     code.set(this.x[insn.rd]);
-    this.#inNarrow &= ~(1 << insn.rd);
-    this.#signed &= ~(1 << insn.rd);
+    this.written(insn.rd, false);
   }
 }

@@ -37,7 +37,8 @@ import { REGION_FP_PARAMETERS } from "../interp/region-fp.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
-import { FOLLOW_ELSEWHERE, MAX_REGION, REGION_PARAMETERS, type RegionImports } from "./instruction-lowering.ts";
+import { FOLLOW_ELSEWHERE, MAX_REGION, type RegionImports } from "./instruction-lowering.ts";
+import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import { RegionLowering } from "./lowering.ts";
 import {
   type CodeReader,

@@ -48,20 +48,8 @@ import {
   realDelta,
   type Region,
 } from "./region.ts";
-import {
-  BASE,
-  DEPTH,
-  ENTRY,
-  FIRST_REGISTER,
-  FOLLOW_ELSEWHERE,
-  FUEL,
-  InstructionLowering,
-  PC_OUT,
-  type RegionImports,
-  STATUS,
-  TLB,
-  VA,
-} from "./instruction-lowering.ts";
+import { FOLLOW_ELSEWHERE, InstructionLowering, type RegionImports } from "./instruction-lowering.ts";
+import { BASE, DEPTH, ENTRY, FIRST_REGISTER, FUEL, PC_OUT, STATUS, TLB, VA } from "./operand-lowering.ts";
 /** Regions nested on the host's stack at most; V8 has about 1 MB for it. */
 const MAX_DEPTH = 200;
 /** Bits of a status; what is above them only keeps the exit from going on by itself. */
