@@ -3,6 +3,7 @@
  */
 import { EPERM, ESTALE } from "linux-abi";
 import { type CoreInode, EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_NOATIME_FL } from "./inode.ts";
+import { projectOf } from "./inode-flags.ts";
 import type { Time, Volume } from "./volume.ts";
 import { aclWithMode } from "./xattr/acl.ts";
 import { XATTR_INDEX_ACL_ACCESS } from "./xattr/layout.ts";
@@ -23,7 +24,10 @@ export function changeAttributes(volume: Volume, inode: CoreInode, changes: Inod
   if (inode.deleted) return -ESTALE;
   const started = volume.begin();
   if (started < 0) return started;
-  let error = volume.dirtyInode(inode);
+  const { uid = inode.uid, gid = inode.gid } = changes;
+  let error = volume.quota?.prepare([uid, gid, projectOf(volume, inode)]) ?? 0;
+  if (error < 0) return volume.end(error);
+  error = volume.dirtyInode(inode);
   if (error === 0 && changes.mode !== undefined) {
     inode.mode = (inode.mode & ~0o7777) | (changes.mode & 0o7777);
     error = updateAccessAcl(volume, inode);

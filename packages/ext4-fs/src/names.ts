@@ -132,6 +132,9 @@ function addNode(volume: Volume, dir: CoreInode, name: Uint8Array, init: NodeIni
 /** Allocates and fills an inode; nothing names it yet. */
 function newInode(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | number {
   const type = init.mode & S_IFMT;
+  const project = dir.hasFlag(EXT4_PROJINHERIT_FL) ? projectOf(volume, dir) : 0;
+  const prepared = volume.quota?.prepare([init.uid, init.gid, project]) ?? 0;
+  if (prepared < 0) return prepared;
   const inode = allocateInode(volume, dir, type === S_IFDIR);
   if (typeof inode === "number") return inode;
   inode.mode = init.mode;
@@ -147,8 +150,7 @@ function newInode(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | n
     writeDevice(inode, init.rdev);
   }
   inode.flags |= flagsForMode(inode, flags);
-  if ((flags & EXT4_PROJINHERIT_FL) !== 0 && inode.fits(I_PROJID, 4))
-    inode.view.setUint32(I_PROJID, projectOf(volume, dir), true);
+  if (project !== 0 && inode.fits(I_PROJID, 4)) inode.view.setUint32(I_PROJID, project, true);
   return inode;
 }
 

@@ -60,6 +60,7 @@ export class QuotaFile {
   add(id: number, inodes: number, bytes: number): number {
     const offset = this.#find(id);
     if (offset < 0) return offset;
+    if (inodes === 0 && bytes === 0) return 0;
     const error = this.#locate(offset);
     if (error < 0) return error;
     this.#addTo(E_INODES, inodes);

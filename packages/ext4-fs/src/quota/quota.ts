@@ -66,6 +66,18 @@ export class Quota {
     };
   }
 
+  /**
+   * Makes sure that whom something is about to count for has an entry, so that booking it later cannot fail for want of space.
+   * `ids`: user, group, project. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO.
+   */
+  prepare(ids: readonly number[]): number {
+    for (const [kind, file] of this.#files.entries()) {
+      const error = file === null ? 0 : file.add(ids[kind], 0, 0);
+      if (error < 0) return error;
+    }
+    return 0;
+  }
+
   /** Books what has changed in `inodes` from index `from` on. Within a transaction. 0, -EUCLEAN, -EIO. */
   settle(inodes: readonly CoreInode[], from: number): number {
     const count = inodes.length; // the quota files' own inodes may join the list
