@@ -25,7 +25,7 @@ import type { PageSource } from "../mm/page-source.ts";
 import { VM_EXEC, VM_READ, VM_SPECIAL } from "../mm/vma.ts";
 import { CLOCK_RESOLUTION_NS, type Clock, COARSE_NS } from "../time/clock.ts";
 import { VDSO_IMAGE, VDSO_SIGRETURN } from "./vdso-image.gen.ts";
-import { VVAR_OFFSET, VVAR_RECORD_SHIFT, VVAR_RESOLUTION, VVAR_TICK_NS } from "./vvar.ts";
+import { VVAR_OFFSET, VVAR_RECORD_SHIFT, VVAR_RESOLUTION, VVAR_SECOND, VVAR_TICK_NS } from "./vvar.ts";
 
 /** One frame that lives as long as the kernel. */
 class KernelPage implements PageSource {
@@ -86,6 +86,7 @@ export class Vdso {
     frames.words[at + (VVAR_OFFSET >> 2) + 1] = Number(BigInt.asIntN(32, offsetNs >> 32n));
     frames.words[at + (VVAR_TICK_NS >> 2)] = this.#clock.tickNs;
     frames.words[at + (VVAR_RESOLUTION >> 2)] = resolutionNs;
+    frames.words[at + (VVAR_SECOND >> 2)] = 1_000_000_000;
   }
 
   /** Maps both pages; sets `space.vdso` and `space.signalReturn`. 0 or -errno. */

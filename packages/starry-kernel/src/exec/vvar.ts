@@ -14,3 +14,5 @@ export const VVAR_TICK_NS = 0;
 export const VVAR_OFFSET = 8;
 /** u64: what clock_getres tells, below 10^9. 0: make the system call. */
 export const VVAR_RESOLUTION = 16;
+/** u64: 10^9, so that nobody has to build it. */
+export const VVAR_SECOND = 24;
