@@ -11,7 +11,8 @@ const COLOURS = { faster: "#2da44e", slower: "#bc4c00" };
 
 /** @param {readonly {name: string, value: number, low?: number, high?: number, chart: string}[]} figures */
 export function ratioChart(figures, { title, subtitle }) {
-  const groups = Map.groupBy(figures, (figure) => figure.chart);
+  const groups = new Map();
+  for (const figure of figures) groups.set(figure.chart, [...(groups.get(figure.chart) ?? []), figure]);
   const x = (ratio) => {
     const at = Math.log(Math.min(MAX, Math.max(MIN, ratio)) / MIN) / Math.log(MAX / MIN);
     return (LABEL + at * AXIS).toFixed(1);
