@@ -93,7 +93,9 @@ const LOOK_INTERVAL = 4_000_000;
 const EXECUTED_PER_COMPILED = 40_000;
 /** As much may be compiled at once, at the start too. */
 const MAX_CREDIT = 4000;
-/** Both of the above for an eager compiler, whose users want to see everything happen. */
+/** Regions made wide together with the one that they lead to. */
+const MAX_WIDENED = 4;
+/** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
 const EAGER_COUNT = 16;
 /** Heat of an entry that is compiled again: its reports took longer. */
 const WIDE_HEAT = 16;
@@ -116,6 +118,8 @@ interface Entry {
   heat: number;
   /** Where it was when it was reported last. */
   pc: number;
+  /** Narrow regions that end where this one starts. */
+  readonly before: Set<Entry>;
   /** Its frame got another use, and its slot another owner. */
   released: boolean;
   staleCount: number;
@@ -330,6 +334,7 @@ class Jit implements HartCompiler, CompiledCode {
       queued: false,
       heat: 0,
       pc: 0,
+      before: new Set(),
       released: false,
       staleCount: 0,
       recompiles: 0,
@@ -375,7 +380,16 @@ class Jit implements HartCompiler, CompiledCode {
   /** Compiled code has gone on at this entry, which is at STATE_PC, very often. */
   #linkedOften(pointer: number): void {
     const entry = this.#byPointer.get(pointer);
-    if (entry?.compiled && !entry.queued && !entry.wide) this.#again(entry);
+    if (!entry?.compiled || entry.queued || entry.wide) return;
+    this.#again(entry);
+    // One of the regions that end here, to go on here, is as hot: a caller whose call returns to here, or an outer loop.
+    let widened = 0;
+    for (const before of entry.before) {
+      if (!before.compiled || before.wide || before === entry || ++widened > MAX_WIDENED) continue;
+      before.wide = true;
+      this.#want(before, before.pc, WIDE_HEAT);
+    }
+    entry.before.clear();
   }
 
   // --- compiling -----------------------------------------------------------------------------------------------------------
@@ -497,7 +511,12 @@ class Jit implements HartCompiler, CompiledCode {
       },
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
       wide: entry.wide,
-      isEntry: (frame, offset) => !entry.wide && this.#entries.get(frame * 4096 + offset)?.linked === true,
+      isEntry: (frame, offset) => {
+        const other = entry.wide ? undefined : this.#entries.get(frame * 4096 + offset);
+        if (!other?.linked) return false;
+        other.before.add(entry);
+        return true;
+      },
       edges: (frame, offset) => this.#hotEdges(this.#host.code.recordAt(frame, offset), entry.wide),
     };
   }

@@ -270,7 +270,6 @@ export function findRegion(
   /** The copies that calls jump to, by the distance of the call. */
   const copied = new Map<number, number>();
   const leaders = new Set<number>([0]);
-  const continuations = new Set<number>();
   const work = [0];
   while (work.length > 0 && insns.size < limit) {
     let delta = work.shift() as number;
@@ -278,8 +277,7 @@ export function findRegion(
       const insn = decode(delta);
       if (insn === undefined) break;
       const copy = Math.round(delta / COPY);
-      // A call comes back to its region: going on after it elsewhere would cost the call its return.
-      if (copy === 0 && delta !== 0 && leaders.has(delta) && !continuations.has(delta) && isEntry(delta)) break;
+      if (copy === 0 && delta !== 0 && leaders.has(delta) && isEntry(delta)) break;
       insns.set(delta, insn);
       const next = delta + insn.length;
       const { id } = insn.row;
@@ -291,7 +289,6 @@ export function findRegion(
       } else if (id === JAL) {
         leaders.add(next);
         if (isLink(insn.rd)) {
-          continuations.add(next);
           const target = realDelta(delta + insn.imm);
           if (depthOf(copy) < MAX_DEPTH && returns.length < MAX_COPIES && isShort(target)) {
             parents.push(copy);
@@ -307,10 +304,7 @@ export function findRegion(
         break;
       } else if (id === JALR) {
         leaders.add(next);
-        if (isLink(insn.rd)) {
-          continuations.add(next);
-          work.push(next);
-        }
+        if (isLink(insn.rd)) work.push(next);
         if (copy > 0 && isReturn(insn)) work.push(returns[copy - 1]);
         for (const target of copy > 0 ? [] : (indirectTargets.get(delta) ?? [])) {
           leaders.add(target);
