@@ -5,6 +5,7 @@ import { S_IFREG } from "linux-abi";
 import { crc32c, crc32cU32 } from "../checksum/crc32c.ts";
 import { ORPHAN_BLOCK_MAGIC } from "../checksum/metadata-checksum.ts";
 import {
+  EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
   EXT4_FEATURE_INCOMPAT_MMP,
@@ -23,6 +24,7 @@ import {
 import { allocate } from "./allocate.ts";
 import { onceEach, walkBlocks } from "./block-walk.ts";
 import type { Checker } from "./checker.ts";
+import { clearInode } from "./inodes-check.ts";
 
 const DIND = I_BLOCK + 13 * 4;
 const MMP_MAGIC = 0x004d4d50;
@@ -132,7 +134,8 @@ export function checkOrphanFile(ck: Checker): void {
   const ino = ck.sb.u32(S_ORPHAN_FILE_INUM);
   const drop = (detail: string): void => {
     if (!ck.problem("orphan-file-damaged", { inode: ino, detail })) return;
-    // Without the feature nothing looks for the file; its inode has no name and goes in pass 4.
+    const file = ino < ck.g.firstInode ? undefined : ck.readInode(ino);
+    if (file?.isRegular && file.links === 1) clearInode(ck, file);
     ck.sb.setU32(S_FEATURE_COMPAT, ck.sb.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_ORPHAN_FILE);
     ck.sb.setU32(S_ORPHAN_FILE_INUM, 0);
     ck.sb.setRoCompat(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT, false);
@@ -149,6 +152,7 @@ export function checkOrphanFile(ck: Checker): void {
     }
     return;
   }
+  if (!ck.sb.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return drop("it needs a journal");
   const inode = ino < ck.g.firstInode ? undefined : ck.readInode(ino);
   if (inode === undefined || !inode.isRegular || inode.links === 0) return drop("its inode is none of a file");
   const blocks: number[] = [];

@@ -7,6 +7,7 @@ import { clearInode } from "../check/inodes-check.ts";
 import { Ext4Error } from "../errors.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
+  EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_RO_COMPAT_QUOTA,
   type Feature,
   findFeature,
@@ -35,8 +36,8 @@ const S_ENCODING = 0x27c;
 const DX_HASH_HALF_MD4 = 1;
 const EXT4_ENC_UTF8_12_1 = 1;
 
-/** Why a change is not possible, if it is not. Changes nothing. */
-type Condition = (ck: Checker) => string | undefined;
+/** Why a change is not possible, if it is not. `wishes`: all that is to be changed with it. Changes nothing. */
+type Condition = (ck: Checker, wishes: readonly Wish[]) => string | undefined;
 /** Everything about a change but the feature's bit. */
 type Effect = (ck: Checker) => void;
 
@@ -52,11 +53,16 @@ interface Row {
 const always: Condition = () => undefined;
 const needsLargeInodes: Condition = (ck) =>
   ck.sb.u16(S_INODE_SIZE) > 128 ? undefined : "inodes of 128 bytes have no room for it";
+const needsJournal: Condition = (ck, wishes) => {
+  const wish = wishes.find(({ feature }) => feature.name === "has_journal");
+  const will = wish?.on ?? ck.sb.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL);
+  return will ? undefined : "it needs the feature has_journal";
+};
 const needsExtents: Condition = (ck) => (ck.hasExtents ? undefined : "it needs the feature extent");
 
 const CHANGES: Readonly<Record<string, Row>> = {
   has_journal: { on: always, makes: "journal", off: always, atOff: dropJournal },
-  orphan_file: { on: always, makes: "orphan file", off: always, atOff: dropOrphanFile },
+  orphan_file: { on: needsJournal, makes: "orphan file", off: always, atOff: dropOrphanFile },
   dir_index: {
     on: always,
     atOn: (ck) => {
@@ -68,7 +74,7 @@ const CHANGES: Readonly<Record<string, Row>> = {
   resize_inode: { off: always },
   stable_inodes: { on: always },
   fast_commit: {
-    on: (ck) => (ck.sb.hasCompat(EXT4_FEATURE_COMPAT_HAS_JOURNAL) ? undefined : "it needs the feature has_journal"),
+    on: needsJournal,
     off: always,
   },
   large_file: { on: always },
@@ -135,10 +141,11 @@ export function setFeature(sb: Superblock, feature: Feature, on: boolean): void 
 }
 
 /** @throws Ext4Error when the change is not possible. */
-export function requirePossible(ck: Checker, { feature, on }: Wish): void {
+export function requirePossible(ck: Checker, { feature, on }: Wish, wishes: readonly Wish[]): void {
   const row = CHANGES[feature.name];
   const condition = on ? row?.on : row?.off;
-  const trouble = condition === undefined ? "that would change what is stored all over the file system" : condition(ck);
+  const trouble =
+    condition === undefined ? "that would change what is stored all over the file system" : condition(ck, wishes);
   if (trouble === undefined) return;
   const message = `${feature.name} cannot be turned ${on ? "on" : "off"} here: ${trouble}`;
   throw new Ext4Error("invalid", message, { features: [feature.name] });
@@ -163,8 +170,11 @@ function dropInode(ck: Checker, ino: number): void {
   ck.writeInode(inode);
 }
 
+/** What needs a journal goes with it. */
 function dropJournal(ck: Checker): void {
   const { sb } = ck;
+  if (sb.hasCompat(EXT4_FEATURE_COMPAT_ORPHAN_FILE)) dropOrphanFile(ck);
+  setFeature(sb, findFeature("fast_commit") as Feature, false);
   dropInode(ck, sb.u32(S_JOURNAL_INUM) === EXT4_JOURNAL_INO ? EXT4_JOURNAL_INO : 0);
   sb.setU32(S_JOURNAL_INUM, 0);
   sb.bytes.fill(0, S_JOURNAL_UUID, S_JOURNAL_UUID + 16);

@@ -67,7 +67,7 @@ test.each([
 
 test("what was turned off is turned on again", () => {
   const disk = volume();
-  for (const features of [["^has_journal"], ["has_journal"], ["orphan_file"], ["^orphan_file"], ["quota"], ["^quota"]])
+  for (const features of [["^has_journal"], ["orphan_file", "has_journal"], ["^orphan_file"], ["quota"], ["^quota"]])
     tune(disk, { features, now });
   expectWhole(disk);
 });
@@ -91,8 +91,13 @@ test("counts, intervals, reserved blocks and behaviour on errors", () => {
 
 test("what cannot be changed is refused before anything is", () => {
   const disk = volume();
-  const before = superblocks(disk)[0].bytes.slice();
+  let before = superblocks(disk)[0].bytes.slice();
   expect(() => tune(disk, { label: "x", features: ["^has_journal", "^metadata_csum"] })).toThrow(Ext4Error);
+  expect(superblocks(disk)[0].bytes).toEqual(before);
+  expect(() => tune(disk, { features: ["^has_journal"] })).not.toThrow();
+  expect(() => tune(disk, { features: ["orphan_file"] })).toThrow(/needs the feature has_journal/);
+  tune(disk, { features: ["has_journal"], now });
+  before = superblocks(disk)[0].bytes.slice();
   expect(() => tune(disk, { features: ["no_such_feature"] })).toThrow(RangeError);
   expect(() => tune(disk, { label: "longer than sixteen" })).toThrow(RangeError);
   expect(() => tune(disk, { uuid: "x" })).toThrow(RangeError);

@@ -86,13 +86,13 @@ const MOUNT_OPTIONS: Readonly<Record<string, number>> = { acl: EXT4_DEFM_ACL, us
 export function tune(device: BlockDevice, options: TuneOptions): void {
   const ck = open(device, options);
   const wishes = (options.features ?? []).map(readWish).filter(({ feature, on }) => isOn(ck.sb, feature) !== on);
-  for (const wish of wishes) requirePossible(ck, wish);
+  for (const wish of wishes) requirePossible(ck, wish, wishes);
   setFields(ck, options);
   if (options.uuid !== undefined) setUuid(ck, parseUuid(options.uuid));
   if (wishes.length > 0) requireClean(device);
   const toMake = wishes.map((wish) => changeFeature(ck, wish));
   store(ck);
-  for (const what of toMake) if (what !== undefined) make(device, what, options);
+  for (const what of ["journal", "orphan file"] as const) if (toMake.includes(what)) make(device, what, options);
   if (wishes.length > 0) settle(device, options);
 }
 

@@ -57,14 +57,17 @@ test("image resize enlarges the file and the file system in it", async () => {
 
 test("image tune takes tune2fs's letters", async () => {
   const path = image("tune.ext4");
-  expect((await starry("tune", path, "-L", "a label", "-O", "^has_journal,orphan_file", "-U", "random")).status).toBe(
+  expect((await starry("tune", path, "-L", "a label", "-O", "orphan_file,^resize_inode", "-U", "random")).status).toBe(
     0,
   );
   const { output } = await starry("info", path);
   expect(output).toContain("a label");
   expect(output).toContain("orphan_file");
-  expect(output).not.toContain("has_journal");
+  expect(output).not.toContain("resize_inode");
   expect((await starry("check", path)).status).toBe(0);
+  await expect(starry("tune", image("other.ext4"), "-O", "^has_journal,orphan_file")).rejects.toThrow(
+    /needs the feature has_journal/,
+  );
   await expect(starry("tune", path)).rejects.toThrow(/usage/);
   await expect(starry("tune", path, "-m", "x")).rejects.toThrow(/expects a number/);
 });
