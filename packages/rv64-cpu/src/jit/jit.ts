@@ -90,9 +90,9 @@ const BATCH = 32;
 /** Instructions executed between two looks at what is hot: a module has its price. */
 const LOOK_INTERVAL = 4_000_000;
 /** Executing so many instructions earns the compilation of one; compiling takes about as long as executing 10,000. */
-const EXECUTED_PER_COMPILED = 40_000;
+const EXECUTED_PER_COMPILED = 80_000;
 /** As much may be compiled at once, at the start too. */
-const MAX_CREDIT = 4000;
+const MAX_CREDIT = 3000;
 /** Regions made wide together with the one that they lead to. */
 const MAX_WIDENED = 4;
 /** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
@@ -145,7 +145,7 @@ class Jit implements HartCompiler, CompiledCode {
   readonly #maxInstructions: number;
   readonly #eager: boolean;
   readonly #warmCount: number;
-  readonly #hasTailCalls = hasTailCalls();
+  #hasTailCalls = false;
   #host: CompilerHost = null as unknown as CompilerHost;
   #i32: Int32Array = new Int32Array(0);
   #u16: Uint16Array = new Uint16Array(0);
@@ -160,7 +160,8 @@ class Jit implements HartCompiler, CompiledCode {
   readonly #freeSlots: number[] = [];
   #queue: Entry[] = [];
   readonly #sites: Site[] = [];
-  #support: WebAssembly.Exports = {};
+  /** Built when something is compiled first: most programs end before that. */
+  #support: WebAssembly.Exports | null = null;
   #slots = 0;
   /** Instructions that may be compiled now: earned by executing, so that compiling stays a small part of the work. */
   #credit = MAX_CREDIT;
@@ -206,7 +207,6 @@ class Jit implements HartCompiler, CompiledCode {
     this.#writer = new RecordWriter(memory.buffer);
     this.frames = new Uint8Array(memory.buffer, compiledFramesOffset, size / 4096);
     host.code.compiled = this;
-    this.#support = this.#buildSupport();
   }
 
   /** `follow`: goes on after a callee that did not return where it should, as long as there is compiled code. */
@@ -416,6 +416,11 @@ class Jit implements HartCompiler, CompiledCode {
   /** Makes one module of the regions of these entries. Returns how many instructions they have. */
   #compile(batch: readonly Entry[]): number {
     const { ram, table, exports, imports } = this.#host;
+    if (this.#support === null) {
+      this.#hasTailCalls = hasTailCalls();
+      this.#support = this.#buildSupport();
+    }
+    const support = this.#support;
     const found: { entry: Entry; region: Region; pc: number }[] = [];
     for (const entry of batch) {
       entry.queued = false;
@@ -483,9 +488,9 @@ class Jit implements HartCompiler, CompiledCode {
       regionFp: exports.regionFp,
       system: imports.system,
       lookup: exports.lookup,
-      follow: this.#support.follow,
-      chain: this.#support.chain,
-      miss: this.#support.miss,
+      follow: support.follow,
+      chain: support.chain,
+      miss: support.miss,
       validate: (pointer: number) => this.#validate(pointer),
     };
     for (let n = 0; n < FLOAT_SIGNATURES.length; n++) functions[`fn${n}`] = exports[`fn${n}`];
