@@ -1,15 +1,15 @@
 /// <reference types="node" />
 /**
- * An ext4 image in a host file: mounting it for one operation, and describing it.
+ * An ext4 image (open-image.ts): mounting it for one operation, and describing it.
  *
  * An image that is a whole disk is entered at its first Linux partition.
  */
 import { type BlockDevice, openPartition, readPartitionTable } from "blockdev-disk";
-import { FileDisk } from "blockdev-disk/node";
 import { describeVolume, Ext4FileSystem } from "ext4-fs";
 import { errnoMessage } from "linux-abi";
 import type { Timespec } from "vfs-inode";
 import { ImageFiles } from "../image/files.ts";
+import { openImage } from "./open-image.ts";
 
 /** Mounts the image in `path`, runs `use` on its files, unmounts it clean. Throws an Error that names the image. */
 export function withImage<T>(
@@ -17,8 +17,8 @@ export function withImage<T>(
   options: { write: boolean },
   use: (files: ImageFiles, fs: Ext4FileSystem) => T,
 ): T {
-  using disk = new FileDisk(path, { readOnly: !options.write });
-  const fs = Ext4FileSystem.mount(rootDevice(disk), { readOnly: !options.write, now: hostTime });
+  using image = openImage(path, { readOnly: !options.write });
+  const fs = Ext4FileSystem.mount(rootDevice(image.disk), { readOnly: !options.write, now: hostTime });
   if (!(fs instanceof Ext4FileSystem)) throw new Error(`${path}: ${fs.message}`);
   if (options.write && fs.readOnly)
     throw new Error(`${path}: this image can only be read (it has features that we cannot write)`);

@@ -34,7 +34,7 @@ export const OPTIONS: readonly OptionRow[] = [
     value: "FILE",
     commands: MACHINE,
     short: ["hda"],
-    help: "ext4 image of the root file system (default: the embedded root)",
+    help: "ext4 image of the root: raw, qcow2, gzip or zstd, also http(s):// (default: the embedded root)",
   },
   { name: "persist", commands: MACHINE, help: "write changes to the image (default: a throw-away overlay)" },
   { name: "save-overlay", value: "FILE", commands: MACHINE, help: "write the changed image to FILE at the end" },

@@ -2,7 +2,7 @@
 /**
  * What `run` and `boot` share: from parsed options to a machine whose console is the user's terminal, and its end.
  */
-import { statSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { type BlockDevice, OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
@@ -17,6 +17,7 @@ import { embeddedRootImage } from "../embedded-root.ts";
 import { HostFileSystem } from "../host-fs.ts";
 import { hostTree } from "../host-tree.ts";
 import { rootDevice } from "../image-file.ts";
+import { openImage } from "../open-image.ts";
 import { attachTerminal } from "../terminal.ts";
 import { type Parsed, parseSizeOption, UsageError } from "./options.ts";
 
@@ -216,14 +217,10 @@ function openRoot(image: string | undefined, persist: boolean): Root {
     if (persist) throw new UsageError("--persist needs --image FILE: the embedded root cannot be written");
     return withOverlay(embeddedRoot(embeddedRootImage()), () => {});
   }
-  if (statSync(image).isDirectory()) throw new UsageError(`--image: ${image} is a directory`);
-  const file = new FileDisk(image, { readOnly: !persist });
-  if (!persist) return withOverlay(rootDevice(file), () => file[Symbol.dispose]());
-  return {
-    disk: rootDevice(file),
-    saveTo: (path) => copyDisk(file, path),
-    [Symbol.dispose]: () => file[Symbol.dispose](),
-  };
+  const opened = openImage(image, { readOnly: !persist });
+  const close = (): void => opened[Symbol.dispose]();
+  if (!persist) return withOverlay(rootDevice(opened.disk), close);
+  return { disk: rootDevice(opened.disk), saveTo: (path) => copyDisk(opened.disk, path), [Symbol.dispose]: close };
 }
 
 function withOverlay(base: BlockDevice, dispose: () => void): Root {
