@@ -408,7 +408,14 @@ class Jit implements HartCompiler, CompiledCode {
     );
     here.sort((a, b) => b.heat - a.heat);
     for (let n = 0; n < here.length && (this.#credit > 0 || eager); n += BATCH) {
-      this.#credit -= this.#compile(here.slice(n, n + BATCH));
+      try {
+        this.#credit -= this.#compile(here.slice(n, n + BATCH));
+      } catch (error) {
+        // The host has no memory for more code: what is compiled goes on, the rest is interpreted.
+        if (!(error instanceof RangeError)) throw error;
+        this.#nextLook = Infinity;
+        break;
+      }
     }
     this.#queue = this.#queue.filter((entry) => entry.queued);
   }
