@@ -195,5 +195,5 @@ test.each(hasE2fsprogs ? [...CASES, ...MORE_CASES] : CASES)(
       expect(problems, `crash after event ${count} of ${recording.events.length}`).toEqual([]);
     }
   },
-  20_000 + POINTS * 2000,
+  20_000 + POINTS * 5000,
 );

@@ -39,6 +39,7 @@ const CASES: readonly [size: number, options: Partial<MkfsOptions>, mke2fs: read
   [64 * MIB, { features: ["fast_commit"] }, ["-O", "fast_commit"]],
   [200 * MIB, { blockSize: 4096, features: ["bigalloc"] }, ["-b", "4096", "-O", "bigalloc"]],
   [200 * MIB, { features: ["bigalloc"], clusterSize: 8192 }, ["-O", "bigalloc", "-C", "8192"]],
+  [1 * MIB, { features: ["fast_commit", "orphan_file"] }, []],
   [64 * MIB, { blocksPerGroup: 2048, blockSize: 2048 }, ["-g", "2048", "-b", "2048"]],
   [
     64 * MIB,

@@ -7,6 +7,7 @@ import {
   EXT4_FEATURE_COMPAT_EXT_ATTR,
   EXT4_FEATURE_COMPAT_FAST_COMMIT,
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
+  EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
   EXT4_FEATURE_INCOMPAT_64BIT,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
@@ -194,7 +195,7 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
     hashSeed: seedBytes(options, uuid),
     reservedPercent,
     journalBlocks,
-    compat: journalBlocks === 0 ? features.compat & ~EXT4_FEATURE_COMPAT_HAS_JOURNAL : features.compat,
+    compat: journalBlocks === 0 ? features.compat & ~NEED_A_JOURNAL : features.compat,
     incompat: features.incompat,
     roCompat: features.roCompat,
     logGroupsPerFlex: Math.log2(groupsPerFlex),
@@ -204,6 +205,9 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
   };
 }
 
+/** Features that go where there is no journal. */
+const NEED_A_JOURNAL: number =
+  EXT4_FEATURE_COMPAT_HAS_JOURNAL | EXT4_FEATURE_COMPAT_ORPHAN_FILE | EXT4_FEATURE_COMPAT_FAST_COMMIT;
 const ERRORS: readonly string[] = ["continue", "remount-ro", "panic"];
 const QUOTA_TYPES: readonly string[] = ["user", "group", "project"];
 /** EXT2_JOURNAL_TO_FC_BLKS_RATIO. */
@@ -309,6 +313,7 @@ function checkTogether(bits: FeatureBits): void {
     ["bigalloc", "extent"],
     ["64bit", "extent"],
     ["fast_commit", "has_journal"],
+    ["orphan_file", "has_journal"],
     ["metadata_csum_seed", "metadata_csum"],
   ]) {
     if (has(name) && !has(needed)) throw new RangeError(`"features": ${name} needs ${needed}`);
