@@ -270,6 +270,8 @@ export function findRegion(
   /** The copies that calls jump to, by the distance of the call. */
   const copied = new Map<number, number>();
   const leaders = new Set<number>([0]);
+  /** Where the function's calls of itself return to: part of the region even if somebody else starts there. */
+  const recursions = new Set<number>();
   const work = [0];
   while (work.length > 0 && insns.size < limit) {
     let delta = work.shift() as number;
@@ -277,7 +279,7 @@ export function findRegion(
       const insn = decode(delta);
       if (insn === undefined) break;
       const copy = Math.round(delta / COPY);
-      if (copy === 0 && delta !== 0 && leaders.has(delta) && isEntry(delta)) break;
+      if (copy === 0 && delta !== 0 && leaders.has(delta) && !recursions.has(delta) && isEntry(delta)) break;
       insns.set(delta, insn);
       const next = delta + insn.length;
       const { id } = insn.row;
@@ -290,6 +292,7 @@ export function findRegion(
         leaders.add(next);
         if (isLink(insn.rd)) {
           const target = realDelta(delta + insn.imm);
+          if (target === 0) recursions.add(next);
           if (depthOf(copy) < MAX_DEPTH && returns.length < MAX_COPIES && isShort(target)) {
             parents.push(copy);
             const start = target + returns.push(next) * COPY;
