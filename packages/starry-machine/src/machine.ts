@@ -77,7 +77,7 @@ export interface MachineOptions {
   readonly mounts?: readonly HostMount[];
   /** Kernel command line. Default "". */
   readonly commandLine?: string;
-  /** Compile hot guest code to WebAssembly. Default false. */
+  /** Compile hot guest code to WebAssembly. Default true. */
   readonly jit?: boolean;
   /** Deterministic run: virtual clock and random numbers from this integer. */
   readonly seed?: number;
@@ -171,8 +171,8 @@ export class Machine {
 
   /** Builds and starts a machine. Rejects with an Error for the user: no root file system, no init program. */
   static async create(options: MachineOptions): Promise<Machine> {
-    // Loaded on demand: most programs run without it.
-    const compiler = options.jit ? (await import("rv64-cpu/jit")).createJit() : undefined;
+    // Loaded on demand, so that nobody who does not want it pays for it.
+    const compiler = (options.jit ?? true) ? (await import("rv64-cpu/jit")).createJit() : undefined;
     const profiling = options.profile ? await import("./profile/profiler.ts") : undefined;
     return new Machine(options, compiler, profiling);
   }

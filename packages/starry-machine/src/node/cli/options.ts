@@ -69,7 +69,7 @@ export const OPTIONS: readonly OptionRow[] = [
     commands: MACHINE,
     help: "kernel command line (init=PATH, quiet, trace_event=...)",
   },
-  { name: "jit", value: "on|off", commands: MACHINE, help: "compile hot guest code to WebAssembly (default: off)" },
+  { name: "jit", value: "on|off", commands: MACHINE, help: "compile hot guest code to WebAssembly (default: on)" },
   {
     name: "strace",
     value: "[FILTER]",

@@ -19,6 +19,7 @@ import { hostTree } from "../host-tree.ts";
 import { rootDevice } from "../image-file.ts";
 import { openImage } from "../open-image.ts";
 import { attachTerminal } from "../terminal.ts";
+import { tuneEngine } from "./engine.ts";
 import { type Parsed, parseSizeOption, UsageError } from "./options.ts";
 
 export const EXIT_TIMEOUT = 124;
@@ -58,6 +59,8 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const gdb = gdbAddress(parsed);
   const profileFile = text("profile");
   let trace: TraceArray | undefined;
+  const jit = onOff("--jit", text("jit") ?? "on");
+  if (jit) tuneEngine();
   const machine = await Machine.create({
     memory: memorySize,
     disks: [root.disk],
@@ -65,7 +68,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
     ...(parsed.values.has("seed") ? { seed: integer("--seed", text("seed")) } : {}),
     ...(gdb === undefined ? {} : { debug: gdb.wait ? "wait" : "run" }),
     profile: profileFile !== undefined,
-    jit: onOff("--jit", text("jit") ?? "off"),
+    jit,
     log: logger(text("log") ?? "error"),
     mounts: (parsed.lists.get("mount") ?? []).map(hostMount),
     init: (kernel, tracing) => {

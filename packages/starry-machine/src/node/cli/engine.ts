@@ -1,0 +1,22 @@
+/// <reference types="node" />
+/**
+ * Settings of V8 for a process of our own, which runs little else than compiled guest code. A library must not touch
+ * them; without them everything works, only slower.
+ */
+import { setFlagsFromString } from "node:v8";
+
+/** The last major version of Node whose V8 is known to have these settings; later ones may complain about them. */
+const LAST_KNOWN = 24;
+const FLAGS = [
+  // Node 20 optimises a function after 1.8 million bytes of executed code, later ones after 13 million: for code that
+  // costs more to optimise than it will ever execute, as much of a guest's does.
+  "--wasm-tiering-budget=50000000",
+  // Cold arms out of the way: memory loops are 1.3 to 1.8 times as fast.
+  "--experimental-wasm-branch-hinting",
+];
+
+/** Call before the first module is compiled. */
+export function tuneEngine(): void {
+  if (Number.parseInt(process.versions.node, 10) > LAST_KNOWN) return;
+  for (const flag of FLAGS) setFlagsFromString(flag);
+}
