@@ -48,13 +48,13 @@ root.remove("etc/example/note");
 // 5. The tree, as `ls -lR` would walk it.
 async function list(directory: string): Promise<void> {
   for (const entry of await fs.readdir(directory, { withFileTypes: true })) {
-    const child = `${directory}/${entry.name}`;
+    const child = `${directory === "/" ? "" : directory}/${entry.name}`;
     const { mode, size } = await fs.lstat(child);
     console.log(`${mode.toString(8).padStart(6, "0")} ${String(size).padStart(8)} ${child}`);
     if (entry.isDirectory()) await list(child);
   }
 }
-await list("");
+await list("/");
 
 // 6. Unmounting commits what is left in memory.
 const { blockSize, blocksFree } = volume.statfs();

@@ -72,7 +72,10 @@ test.skipIf(!tools.sfdisk)("a GPT satisfies sfdisk, sgdisk and parted", () => {
   if (tools.sgdisk)
     expect(spawnSync("sgdisk", ["-v", path], { encoding: "utf8" }).stdout).toContain("No problems found");
   if (tools.parted) {
-    const parted = spawnSync("parted", ["-s", "-m", path, "unit", "s", "print"], { encoding: "utf8" });
+    const parted = spawnSync("parted", ["-s", "-m", path, "unit", "s", "print"], {
+      encoding: "utf8",
+      env: { ...process.env, LC_ALL: "C.UTF-8" }, // parted says names in the locale's characters
+    });
     expect([parted.status, parted.stderr]).toEqual([0, ""]);
     expect(parted.stdout).toContain("2:10240s:30239s:20000s::root ÄÖ:legacy_boot;");
   }
@@ -101,7 +104,10 @@ test.skipIf(!tools.sfdisk)("an MBR with logical drives satisfies sfdisk and part
   expect(spawnSync("sfdisk", ["--verify", path], { encoding: "utf8" }).stdout).toContain("No errors detected");
   expect(readFileSync(path)[100]).toBe(0xcc);
   if (tools.parted) {
-    const parted = spawnSync("parted", ["-s", "-m", path, "unit", "s", "print"], { encoding: "utf8" });
+    const parted = spawnSync("parted", ["-s", "-m", path, "unit", "s", "print"], {
+      encoding: "utf8",
+      env: { ...process.env, LC_ALL: "C.UTF-8" }, // parted says names in the locale's characters
+    });
     expect([parted.status, parted.stderr]).toEqual([0, ""]);
     expect(parted.stdout.match(/^\d:/gm)).toEqual(["1:", "2:", "3:", "5:", "6:", "7:"]);
   }
