@@ -5,7 +5,7 @@ export default [
   packageConfig({ entry: { index: "src/index.ts", "node/index": "src/node/index.ts" }, clean: false }),
   // The command is one script with everything in it, for bin/starry.cjs to compile once and keep.
   packageConfig({
-    entry: { "node/cli": "src/node/cli/main.ts" },
+    entry: { "node/cli": "src/node/cli/main.ts", "node/engine": "src/node/cli/engine.ts" },
     format: ["cjs"],
     splitting: false,
     noExternal: [/./],

@@ -14,6 +14,9 @@ const { join } = require("node:path");
 const { cachedDataVersionTag } = require("node:v8");
 const { Script } = require("node:vm");
 
+// First, since V8 takes compiled code only under the settings that it was kept under.
+require("../dist/node/engine.cjs").tuneEngine();
+
 const KEPT_MAX = 8; // builds of the command times versions of Node
 
 const bundle = join(__dirname, "..", "dist", "node", "cli.cjs");

@@ -15,7 +15,7 @@ const FLAGS = [
   "--experimental-wasm-branch-hinting",
 ];
 
-/** Call before the first module is compiled. */
+/** Call before the first module is compiled; calling it again changes nothing. */
 export function tuneEngine(): void {
   if (Number.parseInt(process.versions.node, 10) > LAST_KNOWN) return;
   for (const flag of FLAGS) setFlagsFromString(flag);
