@@ -1,6 +1,7 @@
 /**
  * One run for the whole workspace. The `source` condition makes a package that imports another one read its src/*.ts.
- * `vitest run` leaves out test-slow/ folders; `vitest run --mode slow` (pnpm test:slow) runs only those.
+ * `vitest run` leaves out test-slow/ folders; `vitest run --mode slow` (pnpm test:slow) runs only those, and the power failures of
+ * ext4-fs with ten times the moments.
  */
 import { defineConfig } from "vitest/config";
 
@@ -13,11 +14,12 @@ export default defineConfig(({ mode }) => ({
   test: {
     include:
       mode === "slow"
-        ? [`${roots}/test-slow/**/*.test.ts`]
+        ? [`${roots}/test-slow/**/*.test.ts`, "packages/ext4-fs/test/crash.test.ts"]
         : mode === "bench"
           ? [`${roots}/bench/**/*.bench.ts`]
           : [`${roots}/{src,test,tests}/**/*.test.ts`, "examples/*/*.test.ts", "tools/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**"],
+    env: mode === "slow" ? { EXT4_CRASH_POINTS: process.env.EXT4_CRASH_POINTS ?? "300" } : {},
     // Processes rather than threads: a test that takes its host down (huge memories, runaway wasm) takes only its own.
     pool: "forks",
     maxWorkers: 2,
