@@ -33,16 +33,17 @@ export interface GroupOwner {
 
 export class GroupTable {
   readonly descriptors: GroupDescriptor[] = [];
+  /** The blocks in which they lie, in order. */
+  readonly descriptorBlocks: Buffer[] = [];
   readonly format: DescriptorFormat;
   /** Bits freed by the running transaction: not to be allocated before it has committed. */
   readonly held: Map<number, Uint8Array> = new Map();
   /** Lowest bit that may be free, per group. */
-  readonly blockHint: Int32Array;
-  readonly inodeHint: Int32Array;
+  blockHint: Int32Array;
+  inodeHint: Int32Array;
   /** Groups whose bitmaps did not check out: nothing is allocated from them. */
   readonly bad: Set<number> = new Set();
   readonly #owner: GroupOwner;
-  readonly #buffers: Buffer[] = [];
   readonly #dirty = new Set<number>();
 
   constructor(owner: GroupOwner) {
@@ -68,13 +69,32 @@ export class GroupTable {
       const buffer = new Buffer(block, new Uint8Array(g.blockSize));
       const error = this.#owner.readBlocks(block, buffer.data);
       if (error < 0) return new Ext4Error("io", `cannot read descriptor block ${block}`, { errno: -error, block });
-      this.#buffers.push(buffer);
+      this.descriptorBlocks.push(buffer);
       const count = Math.min(g.descPerBlock, g.groupCount - index * g.descPerBlock);
       for (let i = 0; i < count; i++) {
         this.descriptors.push(new GroupDescriptor(buffer.data, buffer.view, i * g.descSize, g.descSize));
       }
     }
     return undefined;
+  }
+
+  /** Takes in the groups that the owner's geometry has gained, with descriptors of zeros. */
+  extend(): void {
+    const { superblock: sb, geometry: g } = this.#owner;
+    for (let group = this.descriptors.length; group < g.groupCount; group++) {
+      const index = Math.floor(group / g.descPerBlock);
+      if (index === this.descriptorBlocks.length)
+        this.descriptorBlocks.push(new Buffer(descriptorBlock(sb, g, index), new Uint8Array(g.blockSize)));
+      const { data, view } = this.descriptorBlocks[index];
+      const at = (group % g.descPerBlock) * g.descSize;
+      data.fill(0, at, at + g.descSize);
+      this.descriptors.push(new GroupDescriptor(data, view, at, g.descSize));
+    }
+    const [blockHint, inodeHint] = [this.blockHint, this.inodeHint];
+    this.blockHint = new Int32Array(g.groupCount);
+    this.blockHint.set(blockHint);
+    this.inodeHint = new Int32Array(g.groupCount);
+    this.inodeHint.set(inodeHint);
   }
 
   /** Checks every descriptor: undefined when the volume may be used. As in Linux, a wrong checksum is no reason not to read. */
@@ -108,7 +128,7 @@ export class GroupTable {
   }
 
   descriptorBuffer(group: number): Buffer {
-    return this.#buffers[Math.floor(group / this.#owner.geometry.descPerBlock)];
+    return this.descriptorBlocks[Math.floor(group / this.#owner.geometry.descPerBlock)];
   }
 
   get hasChecksums(): boolean {

@@ -13,6 +13,8 @@ export { closeVolume, openVolume } from "./mount.ts";
 export { type ParsedMountOptions, parseMountOptions } from "./mount-options.ts";
 export { type InodeType, PathInode } from "./path-inode.ts";
 export { type ImageEntry, populate, type PopulateResult } from "./populate.ts";
+export type { GrowOptions } from "./resize/online.ts";
+export type { ResizeReport } from "./resize/plan.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";
 export { tarEntries } from "./tar.ts";
 export { EXT4_SUPER_MAGIC, Superblock } from "./superblock.ts";

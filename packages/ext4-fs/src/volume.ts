@@ -101,7 +101,8 @@ const MAX_PENDING = 8192;
 
 export class Volume {
   readonly device: BlockDevice;
-  readonly geometry: Geometry;
+  /** Replaced, between operations, when the mounted volume grows. */
+  geometry: Geometry;
   readonly blockSize: number;
   /** Blocks per allocation unit: 1 without bigalloc. */
   readonly clusterBlocks: number;
@@ -505,6 +506,15 @@ export class Volume {
       this.readOnly = true;
     }
     return -EIO;
+  }
+
+  /**
+   * Writes to a place that nothing in memory or in the journal stands for: copies of superblock and descriptors, groups that are being
+   * added and are not part of the volume yet. 0 or -errno.
+   */
+  writeOutside(block: number, data: Uint8Array): number {
+    const error = this.aborted ? -EIO : this.device.writeBlock(block * this.#unit, data);
+    return error < 0 ? error : 0;
   }
 
   /** Writes the superblock straight home: for mount and unmount, outside any transaction. */

@@ -1,5 +1,7 @@
 /** System calls on files through the kernel's table: what a program gets back. */
+import { MemoryDisk } from "blockdev-disk";
 import * as abi from "linux-abi";
+import { Tmpfs } from "vfs-inode/tmpfs";
 import { beforeEach, expect, test } from "vitest";
 import { Caller } from "./caller.ts";
 import { Guest } from "./guest.ts";
@@ -510,6 +512,44 @@ test("ioctl's common requests work on any descriptor", () => {
   expect(root.call("fcntl", fd, abi.F_GETFD, 0)).toBe(1);
   expect(root.call("ioctl", fd, abi.TCGETS, at)).toBe(-abi.ENOTTY);
   expect(root.call("ioctl", 55, abi.FIONREAD, at)).toBe(-abi.EBADF);
+});
+
+test("a mounted disk is not given to one alone, and its file system grows by ioctl", () => {
+  const sizes: number[] = [];
+  class GrowingFs extends Tmpfs {
+    resize(blocks: number): number {
+      sizes.push(blocks);
+      return blocks > 9000 ? -abi.EINVAL : 0;
+    }
+  }
+  const rdev = abi.makedev(254, 0);
+  guest.kernel.blockDevices.set("vda", { name: "vda", rdev, device: new MemoryDisk(1 << 20) });
+  guest.kernel.fileSystemTypes.set("growing", {
+    name: "growing",
+    requiresDevice: true,
+    mount: (_kernel, device) => new GrowingFs({ deviceNumber: device?.rdev ?? 0 }),
+  });
+  guest.mkdir("/mnt");
+  root.call("mknodat", AT_FDCWD, "/tmp/vda", abi.S_IFBLK | 0o666, rdev);
+  const alone = root.open("/tmp/vda", O_RDONLY | O_EXCL);
+  expect(alone).toBeGreaterThanOrEqual(0);
+  root.close(alone);
+  expect(root.call("mount", "/tmp/vda", "/mnt", "growing", 0, 0)).toBe(0);
+  expect(root.open("/tmp/vda", O_RDONLY | O_EXCL)).toBe(-abi.EBUSY);
+  expect(root.open("/tmp/vda", O_RDONLY)).toBeGreaterThanOrEqual(0);
+
+  const blocks = root.put(new Uint8Array(new BigUint64Array([8192n]).buffer));
+  const many = root.put(new Uint8Array(new BigUint64Array([1n << 60n]).buffer));
+  const fd = root.open("/mnt", O_RDONLY | O_DIRECTORY);
+  expect(root.call("ioctl", fd, abi.EXT4_IOC_RESIZE_FS, blocks)).toBe(0);
+  expect(sizes).toEqual([8192]);
+  expect(root.call("ioctl", fd, abi.EXT4_IOC_RESIZE_FS, many)).toBe(-abi.EINVAL);
+  expect(root.call("ioctl", fd, abi.EXT4_IOC_RESIZE_FS, 0x10)).toBe(-abi.EFAULT);
+  expect(joe.call("ioctl", joe.open("/mnt", O_RDONLY), abi.EXT4_IOC_RESIZE_FS, blocks)).toBe(-abi.EPERM);
+  expect(root.call("ioctl", root.open("/tmp", O_RDONLY), abi.EXT4_IOC_RESIZE_FS, blocks)).toBe(-abi.ENOTTY);
+  root.call("mount", "none", "/mnt", "none", abi.MS_REMOUNT | abi.MS_RDONLY, 0);
+  expect(root.call("ioctl", fd, abi.EXT4_IOC_RESIZE_FS, blocks)).toBe(-abi.EROFS);
+  expect(sizes).toEqual([8192]);
 });
 
 test("umask applies and is returned", () => {

@@ -150,6 +150,8 @@ export interface FileSystem {
   unmount(): number;
   /** FITRIM: discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. Absent: -EOPNOTSUPP. */
   trim?(start: number, byteLength: number, minByteLength: number): number;
+  /** EXT4_IOC_RESIZE_FS: grows to this many blocks of the file system. 0 or -errno. Absent: -ENOTTY. */
+  resize?(blocks: number): number;
 }
 
 export interface Inode {

@@ -11,8 +11,9 @@ import {
   EXT4_FEATURE_INCOMPAT_MMP,
   EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT,
 } from "../features.ts";
-import { descriptorBlock, groupHasSuper } from "../geometry.ts";
+import { descriptorBlock } from "../geometry.ts";
 import { type CoreInode, I_BLOCK } from "../inode.ts";
+import { groupsWithCopies, layReservedBlocks } from "../resize/plan.ts";
 import {
   EXT4_RESIZE_INO,
   S_LAST_ORPHAN,
@@ -60,12 +61,6 @@ export function emptyResizeInode(ck: Checker, inode: CoreInode): void {
   ck.writeInode(inode);
 }
 
-function groupsWithCopies(ck: Checker): number[] {
-  const groups: number[] = [];
-  for (let group = 1; group < ck.g.groupCount; group++) if (groupHasSuper(ck.sb, group)) groups.push(group);
-  return groups;
-}
-
 function resizeInodeIsValid(ck: Checker, inode: CoreInode): boolean {
   const { g } = ck;
   const { view } = inode;
@@ -77,7 +72,7 @@ function resizeInodeIsValid(ck: Checker, inode: CoreInode): boolean {
   if (bytes === undefined) return false;
   const table = new DataView(bytes.buffer);
   const perBlock = g.blockSize / 4;
-  const copies = groupsWithCopies(ck);
+  const copies = groupsWithCopies(ck.sb, g);
   for (let i = 0; i < g.reservedGdtBlocks; i++) {
     const block = descriptorBlock(ck.sb, g, 0) + g.gdtBlocks + i;
     if (table.getUint32(((g.gdtBlocks + i) % perBlock) * 4, true) !== block) return false;
@@ -106,25 +101,14 @@ export function makeResizeInode(ck: Checker): void {
 export function layResizeInode(ck: Checker, inode: CoreInode, double: number): void {
   const { g } = ck;
   const perBlock = g.blockSize / 4;
-  const table = new Uint8Array(g.blockSize);
-  const copies = groupsWithCopies(ck);
-  for (let i = 0; i < g.reservedGdtBlocks; i++) {
-    const block = descriptorBlock(ck.sb, g, 0) + g.gdtBlocks + i;
-    new DataView(table.buffer).setUint32(((g.gdtBlocks + i) % perBlock) * 4, block, true);
-    const list = new Uint8Array(g.blockSize);
-    const view = new DataView(list.buffer);
-    for (let k = 0; k < copies.length && k < perBlock; k++)
-      view.setUint32(k * 4, block + copies[k] * g.blocksPerGroup, true);
-    ck.write(block, list);
-  }
-  ck.write(double, table);
+  const blocks = layReservedBlocks(ck.sb, g, double, (block, bytes) => ck.write(block, bytes));
   inode.raw.fill(0, 0, 128);
   inode.mode = S_IFREG | 0o600;
   inode.links = 1;
   for (const which of ["atime", "ctime", "mtime"] as const) inode.writeTime(which, ck.now, 0);
   inode.view.setUint32(DIND, double, true);
   inode.size = (perBlock * perBlock + perBlock + 12) * g.blockSize;
-  inode.addBlocks(ck.ratio * (1 + g.reservedGdtBlocks * (1 + Math.min(copies.length, perBlock))), g.blockSize);
+  inode.addBlocks(blocks, g.blockSize);
   ck.writeInode(inode);
 }
 

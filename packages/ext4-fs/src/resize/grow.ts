@@ -17,48 +17,28 @@ import { checkDescriptors } from "../check/descriptors-check.ts";
 import { emptyResizeInode, layResizeInode } from "../check/special-files.ts";
 import { locateSuperblock } from "../check/superblock-check.ts";
 import { Ext4Error } from "../errors.ts";
-import {
-  EXT4_FEATURE_COMPAT_RESIZE_INODE,
-  EXT4_FEATURE_COMPAT_SPARSE_SUPER2,
-  EXT4_FEATURE_INCOMPAT_META_BG,
-} from "../features.ts";
-import { type Geometry, groupBlocks, groupStart, groupSuperBlocks, readGeometry } from "../geometry.ts";
-import { EXT4_BG_BLOCK_UNINIT, EXT4_BG_INODE_UNINIT } from "../group-descriptor.ts";
+import { EXT4_FEATURE_COMPAT_RESIZE_INODE, EXT4_FEATURE_COMPAT_SPARSE_SUPER2 } from "../features.ts";
+import { type Geometry, groupBlocks, groupStart } from "../geometry.ts";
+import { EXT4_BG_BLOCK_UNINIT } from "../group-descriptor.ts";
 import { I_BLOCK } from "../inode.ts";
 import {
   EXT4_RESIZE_INO,
-  S_BLOCKS_COUNT_HI,
-  S_BLOCKS_COUNT_LO,
-  S_FEATURE_COMPAT,
-  S_FIRST_META_BG,
   S_FREE_BLOCKS_COUNT_HI,
   S_FREE_BLOCKS_COUNT_LO,
   S_FREE_INODES_COUNT,
-  S_INODES_COUNT,
   S_OVERHEAD_CLUSTERS,
   S_R_BLOCKS_COUNT_HI,
   S_R_BLOCKS_COUNT_LO,
-  S_RESERVED_GDT_BLOCKS,
-  Superblock,
+  type Superblock,
 } from "../superblock.ts";
 import type { Time } from "../volume.ts";
-
-/** A last group with fewer blocks of its own than this is not worth its tables. */
-const LEAST_IN_GROUP = 50;
+import { layGroup, planned, planSize, type ResizeReport } from "./plan.ts";
 
 export interface ResizeOptions {
   /** Blocks that the file system is to have. Default: as many as the device holds. */
   readonly blocks?: number;
   /** Clock. Default: always 0. */
   readonly now?: () => Time;
-}
-
-export interface ResizeReport {
-  /** Blocks before and after; equal when there was nothing to do. */
-  readonly before: number;
-  readonly after: number;
-  readonly blockSize: number;
-  readonly groups: number;
 }
 
 /**
@@ -93,44 +73,6 @@ function open(device: BlockDevice, sb: Superblock, g: Geometry, now?: () => Time
   const ck = new Checker(device, sb, g, new Findings(0), { repair: true, now: Math.max(0, now?.().sec ?? 0) });
   checkDescriptors(ck);
   return ck;
-}
-
-/** The superblock of a volume of `blocks` blocks, and its geometry. */
-function planned(sb: Superblock, g: Geometry, blocks: number, deviceSize: number): { sb: Superblock; g: Geometry } {
-  const next = new Superblock(sb.bytes.slice());
-  next.setSplit(S_BLOCKS_COUNT_LO, S_BLOCKS_COUNT_HI, blocks);
-  const groups = Math.ceil((blocks - g.firstDataBlock) / g.blocksPerGroup);
-  const inodes = groups * g.inodesPerGroup;
-  if (inodes > 0xffff_ffff) throw new Ext4Error("invalid", `${blocks} blocks would need ${inodes} inodes`);
-  if (blocks > 0xffff_ffff && !sb.has64bit) throw new Ext4Error("invalid", `${blocks} blocks need the feature 64bit`);
-  next.setU32(S_INODES_COUNT, inodes);
-  const gdtBlocks = Math.ceil(groups / g.descPerBlock);
-  const grow = gdtBlocks - g.gdtBlocks;
-  if (grow > 0 && !sb.hasIncompat(EXT4_FEATURE_INCOMPAT_META_BG)) {
-    const kept = sb.hasCompat(EXT4_FEATURE_COMPAT_RESIZE_INODE) ? g.reservedGdtBlocks : 0;
-    if (grow <= kept) {
-      next.setU16(S_RESERVED_GDT_BLOCKS, kept - grow);
-    } else {
-      next.setU16(S_RESERVED_GDT_BLOCKS, 0);
-      next.setIncompat(EXT4_FEATURE_INCOMPAT_META_BG, true);
-      next.setU32(S_FIRST_META_BG, g.gdtBlocks + kept);
-      next.setU32(S_FEATURE_COMPAT, next.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_RESIZE_INODE);
-    }
-  }
-  const geometry = readGeometry(next, deviceSize);
-  if (geometry instanceof Ext4Error) throw geometry;
-  return { sb: next, g: geometry };
-}
-
-/** `wanted`, less a last group that would hold next to nothing. */
-function planSize(sb: Superblock, g: Geometry, wanted: number, deviceSize: number): number {
-  const rounded = wanted - (g.clusterSize > g.blockSize ? wanted % (g.clusterSize / g.blockSize) : 0);
-  if (rounded <= g.blocksCount) return g.blocksCount;
-  const next = planned(sb, g, rounded, deviceSize);
-  const last = next.g.groupCount - 1;
-  if (last < g.groupCount) return rounded;
-  const least = groupSuperBlocks(next.sb, next.g, last) + 2 + g.itableBlocks + LEAST_IN_GROUP;
-  return groupBlocks(next.g, last) >= least ? rounded : groupStart(next.g, last);
 }
 
 class Grower {
@@ -176,24 +118,8 @@ class Grower {
     const ck = this.#ck;
     const { g } = ck;
     const gd = ck.descriptors[group];
-    const start = groupStart(g, group);
-    const front = groupSuperBlocks(ck.sb, g, group);
-    const count = Math.ceil(groupBlocks(g, group) / ck.ratio);
-    const used = Math.ceil((front + 2 + g.itableBlocks) / ck.ratio);
-    if (used > count) throw new Ext4Error("invalid", `group ${group} has no room for its tables`);
     const lazy = ck.hasGroupChecksums;
-    gd.blockBitmap = start + front;
-    gd.inodeBitmap = start + front + 1;
-    gd.inodeTable = start + front + 2;
-    gd.freeBlocks = count - used;
-    gd.freeInodes = g.inodesPerGroup;
-    gd.usedDirs = 0;
-    gd.itableUnused = lazy ? g.inodesPerGroup : 0;
-    // The tables are not zeroed where Linux does it later, at its leisure.
-    gd.flags = lazy ? EXT4_BG_INODE_UNINIT : 0;
-    const bits = new Uint8Array(ck.blockSize);
-    setBits(bits, 0, used);
-    setBits(bits, count, ck.blockSize * 8 - count);
+    const bits = layGroup(ck.sb, g, group, gd, lazy);
     ck.write(gd.blockBitmap, bits);
     if (ck.hasChecksums) gd.blockBitmapCsum = ck.bitmapChecksum(bits, g.clustersPerGroup >> 3);
     if (!lazy) {

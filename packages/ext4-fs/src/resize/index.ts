@@ -1,2 +1,4 @@
 /** Growing file systems. */
-export { resize, type ResizeOptions, type ResizeReport } from "./grow.ts";
+export { resize, type ResizeOptions } from "./grow.ts";
+export { type GrowOptions, growVolume } from "./online.ts";
+export type { ResizeReport } from "./plan.ts";

@@ -5,13 +5,15 @@
  *   const fs = new Ext4FileSystem(disk);                // throws the Ext4Error, as the seed's constructor panics
  */
 import { type BlockDevice, Disk } from "blockdev-disk";
-import { EIO } from "linux-abi";
+import { EINVAL, EIO } from "linux-abi";
 import type { FileSystem, FileSystemStatus } from "vfs-inode";
 import { Ext4Error } from "../errors.ts";
 import { closeVolume, openVolume, setReadOnly } from "../mount.ts";
 import { mountOptionsText } from "../mount-options.ts";
 import { PathInode } from "../path-inode.ts";
 import { volumeStatus } from "../statfs.ts";
+import { type GrowOptions, growVolume } from "../resize/online.ts";
+import type { ResizeReport } from "../resize/plan.ts";
 import { EXT4_ROOT_INO } from "../superblock.ts";
 import { trimVolume } from "../trim.ts";
 import { Volume, type VolumeOptions } from "../volume.ts";
@@ -80,6 +82,26 @@ export class Ext4FileSystem implements FileSystem {
   /** fstrim(8): discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. */
   trim(start: number = 0, byteLength: number = Number.MAX_SAFE_INTEGER, minByteLength: number = 0): number {
     return this.volume.mounted ? trimVolume(this.volume, start, byteLength, minByteLength) : -EIO;
+  }
+
+  /**
+   * Grows the mounted volume to the size of its device, or to `blocks`, as resize2fs does: see `growVolume`.
+   * @throws RangeError, Ext4Error
+   */
+  grow(options: GrowOptions = {}): ResizeReport {
+    return growVolume(this.volume, options);
+  }
+
+  /** EXT4_IOC_RESIZE_FS: as `grow`. 0 or -errno, and the reason in the log. */
+  resize(blocks: number): number {
+    try {
+      growVolume(this.volume, { blocks });
+      return 0;
+    } catch (error) {
+      if (!(error instanceof Ext4Error)) return -EINVAL; // no number of blocks
+      this.volume.log(`resize: ${error.message}`);
+      return -error.errno;
+    }
   }
 
   remount(readOnly: boolean): number {

@@ -5,6 +5,7 @@ import {
   CAP_LINUX_IMMUTABLE,
   CAP_SYS_ADMIN,
   CAP_SYS_RAWIO,
+  CAP_SYS_RESOURCE,
   EBADR,
   EFAULT,
   EINVAL,
@@ -12,6 +13,7 @@ import {
   EOPNOTSUPP,
   EPERM,
   EROFS,
+  EXT4_IOC_RESIZE_FS,
   FIBMAP,
   FIONREAD,
   FS_IOC_FIEMAP,
@@ -83,6 +85,8 @@ export function fileIoctl(file: VfsFile, task: Task, request: number, argument: 
       return blockOf(file, task, argument);
     case FITRIM:
       return trim(file, task, argument);
+    case EXT4_IOC_RESIZE_FS:
+      return resize(file, task, argument);
     case FICLONE:
     case FICLONERANGE:
       return -EOPNOTSUPP;
@@ -166,6 +170,17 @@ function trim(file: VfsFile, task: Task, argument: number): number {
   if (trimmed < 0) return trimmed;
   writeU64(task.memory.scratch, 0, trimmed);
   return task.memory.store(argument + 8, 8);
+}
+
+/** EXT4_IOC_RESIZE_FS: the file system of the file grows to a u64 of blocks (resize2fs). */
+function resize(file: VfsFile, task: Task, argument: number): number {
+  const { fs } = file.file.inode;
+  if (fs.resize === undefined) return -ENOTTY;
+  if (!task.cred.hasCapability(CAP_SYS_RESOURCE)) return -EPERM;
+  if (task.memory.load(argument, 8) !== 0) return -EFAULT;
+  if (file.file.path.mount.readOnly) return -EROFS;
+  const blocks = readU64(task.memory.scratch, 0);
+  return Number.isSafeInteger(blocks) ? fs.resize(blocks) : -EINVAL;
 }
 
 /**

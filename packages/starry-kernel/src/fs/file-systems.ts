@@ -13,8 +13,10 @@ import {
   ECONNREFUSED,
   ELOOP,
   ENOTDIR,
+  EBUSY,
   ENXIO,
   ETXTBSY,
+  O_EXCL,
   O_PATH,
   O_RDONLY,
   S_IFBLK,
@@ -274,9 +276,17 @@ export class FileSystems {
 
   #openBlock(rdev: number, flags: number): OpenFile | number {
     for (const entry of this.kernel.blockDevices.values()) {
-      if (entry.rdev === rdev) return BlockFile.check(entry, flags) || new BlockFile(entry, flags);
+      if (entry.rdev !== rdev) continue;
+      // O_EXCL asks for the device to itself (man 2 open): mke2fs and resize2fs find out so whether it is mounted.
+      if ((flags & O_EXCL) !== 0 && this.#isMounted(rdev)) return -EBUSY;
+      return BlockFile.check(entry, flags) || new BlockFile(entry, flags);
     }
     return -ENXIO;
+  }
+
+  #isMounted(rdev: number): boolean {
+    for (const { fs } of this.vfs.mountTable.superblocks) if (fs.deviceNumber === rdev) return true;
+    return false;
   }
 
   /**

@@ -91,7 +91,15 @@ const VALUE_NAMES: Readonly<Record<string, () => ReadonlyMap<number, string>>> =
   family: () => named("AF_"),
   sigmask_how: () => named("SIG_", /^SIG_(?!BLOCK$|UNBLOCK$|SETMASK$)/),
   socket_type: () => named("SOCK_", ["SOCK_NONBLOCK", "SOCK_CLOEXEC"]),
-  ioctl: () => new Map([...named("TC"), ...named("TIOC"), ...named("FIO"), ...named("BLK"), ...named("FS_IOC")]),
+  ioctl: () =>
+    new Map([
+      ...named("TC"),
+      ...named("TIOC"),
+      ...named("FIO"),
+      ...named("BLK"),
+      ...named("FS_IOC"),
+      ...named("EXT4_IOC"),
+    ]),
 };
 
 const flagSets = new Map(Object.entries(FLAG_SETS).map(([type, compute]) => [type, lazily(compute)]));
