@@ -165,6 +165,38 @@ test("what cannot grow while it is mounted is refused in words, and nothing is w
   expect(() => fs.grow()).toThrow(Ext4Error);
 });
 
+test("a disk that fails while the volume grows stops all writing, and what it holds is sound", () => {
+  const base = new MemoryDisk(200 * MIB);
+  mkfs(base, { uuid: "0d15ea5e-0000-4000-8000-000000000000", now: now(), size: 16 * MIB });
+  let failures = 0;
+  for (let good = 0; good < 120; good += 3) {
+    const disk = new OverlayDisk(base);
+    let left = Number.POSITIVE_INFINITY;
+    const failing: BlockDevice = {
+      size: disk.size,
+      blockSize: disk.blockSize,
+      readOnly: false,
+      readBlock: (block, bytes) => disk.readBlock(block, bytes),
+      writeBlock: (block, bytes) => (left-- > 0 ? disk.writeBlock(block, bytes) : -5),
+      flush: () => disk.flush(),
+    };
+    const fs = new Ext4FileSystem(failing, { now });
+    write(fs, "f", MIB, 1);
+    left = good;
+    const status = fs.resize(204_800);
+    if (status !== 0) {
+      failures++;
+      expect(status).toBe(-5);
+      expect(fs.root().create("g", { mode: 0o100644, uid: 0, gid: 0, rdev: 0 })).toBeLessThan(0);
+    }
+    left = Number.POSITIVE_INFINITY;
+    const again = new Ext4FileSystem(disk, { now });
+    expect(again.unmount()).toBe(0);
+    expect(check(disk).problems).toEqual([]);
+  }
+  expect(failures).toBeGreaterThan(10);
+});
+
 /** The disk after the first `count` events, less some of the writes behind the last flush among them. */
 function diskAt(base: BlockDevice, events: readonly RecordedEvent[], count: number, random: Random): OverlayDisk {
   const disk = new OverlayDisk(base);

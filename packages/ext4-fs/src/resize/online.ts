@@ -53,7 +53,7 @@ const DIND = I_BLOCK + 13 * 4;
 
 /**
  * Grows the mounted `volume`.
- * @throws RangeError on a size that is no number of blocks; Ext4Error, before anything is written, when the volume is read-only, was found
+ * @throws RangeError on a size that is no number of blocks; Ext4Error, before anything is changed, when the volume is read-only, was found
  * damaged, is to shrink, has features with which only the offline `resize` grows; Ext4Error "io" when the device fails: the
  * volume is then read-only, and as large as the last finished step made it.
  */
@@ -107,6 +107,9 @@ function stepEnd(sb: Superblock, g: Geometry, target: number): number {
 }
 
 function growStep(volume: Volume, blocks: number, reservedBlocks: number): void {
+  let error = volume.commit();
+  if (error === 0) error = volume.checkpoint();
+  if (error < 0) throw new Ext4Error("io", "the volume cannot be written", { errno: -error });
   const old = volume.geometry;
   const next = planned(volume.superblock, old, blocks, volume.device.size);
   next.sb.setSplit(S_R_BLOCKS_COUNT_LO, S_R_BLOCKS_COUNT_HI, reservedBlocks);
@@ -115,16 +118,15 @@ function growStep(volume: Volume, blocks: number, reservedBlocks: number): void 
   const logged = next.g.gdtBlocks - old.gdtBlocks + old.reservedGdtBlocks + STEP_BLOCKS;
   if (volume.journal !== undefined && logged > volume.journal.maxTransactionBlocks * 3)
     throw offline(`With a journal too small for ${logged} blocks`);
-  let error = volume.commit();
-  if (error === 0) error = volume.checkpoint();
-  if (error === 0) error = volume.begin();
+  error = volume.begin();
   if (error < 0) throw new Ext4Error("io", "the volume cannot be written", { errno: -error });
   error = volume.end(addGroups(volume, next.sb, next.g));
-  if (error < 0) volume.abort(`growing failed with ${error}`);
-  else error = volume.commit();
+  if (error === 0) error = volume.commit();
   if (error === 0) error = volume.checkpoint();
   if (error === 0) error = renewCopies(volume, old);
-  if (error < 0) throw new Ext4Error("io", `growing to ${blocks} blocks failed`, { errno: -error });
+  if (error === 0) return;
+  volume.abort(`growing to ${blocks} blocks failed with ${error}`);
+  throw new Ext4Error("io", `growing to ${blocks} blocks failed`, { errno: -error });
 }
 
 /** Steps 2 and 3. 0 or -errno. */
