@@ -63,17 +63,18 @@ function scan(
     if (next !== (first === 0 ? 0 : first + count)) break;
     count++;
   }
-  if (first !== 0 && first + count > volume.geometry.blocksCount)
-    return volume.corrupt(`block ${first} lies outside`, inode.ino, first);
+  if (first !== 0 && !volume.inodes.mayOwn(inode.ino, first, count)) {
+    if (count > 1) return scan(volume, inode, view, base, index, limit, 1, out); // damage further on does not count here
+    return volume.corrupt(`block ${first} is not where it may be`, inode.ino, first);
+  }
   out.block = first;
   out.count = count;
   return 0;
 }
 
 function indirectBlock(volume: Volume, inode: CoreInode, block: number): Buffer | number {
-  const { firstDataBlock, blocksCount } = volume.geometry;
-  if (block <= firstDataBlock || block >= blocksCount)
-    return volume.corrupt(`indirect block ${block} lies outside`, inode.ino, block);
+  if (!volume.inodes.mayOwn(inode.ino, block, 1))
+    return volume.corrupt(`indirect block ${block} is not where it may be`, inode.ino, block);
   return volume.cache.get(block);
 }
 

@@ -5,17 +5,18 @@
  * touched since the last walk: an object just handed out is safe until its receiver has had time to count itself (`ref`).
  */
 import { ESTALE } from "linux-abi";
-import { verifyRoot } from "./extents/node.ts";
-import { CoreInode, EXT4_EXTENTS_FL, GOOD_OLD_INODE_SIZE } from "./inode.ts";
+import { inodeProblem } from "./inode-check.ts";
+import { EXT4_JOURNAL_INO, EXT4_RESIZE_INO } from "./superblock.ts";
+import { CoreInode } from "./inode.ts";
+import type { SystemZone } from "./system-zone.ts";
 import type { Volume } from "./volume.ts";
-
-/** File blocks are numbered in 32 bits; larger sizes are damage. */
-const MAX_FILE_BLOCKS = 2 ** 32;
 
 export class InodeCache {
   readonly #volume: Volume;
   readonly #inodes = new Map<number, CoreInode>();
   readonly #limit: number;
+  /** Known once the volume is mounted. */
+  zone: SystemZone | undefined = undefined;
   #trimAt: number;
 
   constructor(volume: Volume, limit: number) {
@@ -60,7 +61,7 @@ export class InodeCache {
     const inode = new CoreInode(ino, buffer.data.slice(at, at + volume.geometry.inodeSize), volume.superblock.has64bit);
     if (inode.mode === 0 && inode.links === 0) return -ESTALE;
     inode.setSeed(volume.csumSeed);
-    const error = this.#check(inode, buffer.block);
+    const error = inodeProblem(volume, inode, buffer.block);
     if (error < 0) return error;
     this.#inodes.set(ino, inode);
     volume.quota?.loaded(inode);
@@ -72,26 +73,12 @@ export class InodeCache {
     return this.#inodes.values();
   }
 
-  #check(inode: CoreInode, block: number): number {
-    const volume = this.#volume;
-    const { ino, extraIsize } = inode;
-    const wide = inode.raw.length > GOOD_OLD_INODE_SIZE;
-    if (wide && (extraIsize + GOOD_OLD_INODE_SIZE > inode.raw.length || (extraIsize & 3) !== 0)) {
-      return volume.corrupt(`extra size ${extraIsize}`, ino, block);
-    }
-    if (volume.hasMetadataCsum && !inode.checksumIsValid())
-      return volume.corrupt("inode checksum is wrong", ino, block);
-    if (inode.size > MAX_FILE_BLOCKS * volume.blockSize) return volume.corrupt("size is out of range", ino, block);
-    const acl = inode.fileAcl;
-    if (acl !== 0 && (acl <= volume.geometry.firstDataBlock || acl >= volume.geometry.blocksCount)) {
-      return volume.corrupt(`attribute block ${acl} is not on the volume`, ino, acl);
-    }
-    const hasBlocks = inode.isRegular || inode.isDirectory || inode.isSymlink;
-    return hasBlocks &&
-      inode.hasFlag(EXT4_EXTENTS_FL) &&
-      !inode.isFastSymlink(volume.blockSize, volume.geometry.clusterSize)
-      ? verifyRoot(volume, inode)
-      : 0;
+  /** Whether inode `ino` may own `count` blocks from `block` on: they are on the volume and not the file system's own. */
+  mayOwn(ino: number, block: number, count: number): boolean {
+    const { firstDataBlock, blocksCount } = this.#volume.geometry;
+    if (block <= firstDataBlock || block + count > blocksCount) return false;
+    if (this.zone === undefined || !this.zone.overlaps(block, count)) return true;
+    return ino === EXT4_JOURNAL_INO || ino === EXT4_RESIZE_INO;
   }
 
   /** The object of a newly allocated inode, raw bytes zeroed. */

@@ -144,8 +144,12 @@ export class CoreInode {
     this.view.setUint16(I_GID_LO, gid & 0xffff, true);
     this.view.setUint16(I_GID_HIGH, gid >>> 16, true);
   }
-  /** Bytes. */
+  /** Bytes. The high half counts for regular files only: elsewhere it is ext2's i_dir_acl. */
   get size(): number {
+    return this.isRegular ? this.storedSize : this.view.getUint32(I_SIZE_LO, true);
+  }
+  /** Both halves of the size, whatever the inode is. */
+  get storedSize(): number {
     return this.view.getUint32(I_SIZE_LO, true) + this.view.getUint32(I_SIZE_HIGH, true) * 0x1_0000_0000;
   }
   set size(size: number) {

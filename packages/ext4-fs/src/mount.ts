@@ -47,6 +47,7 @@ import {
   SUPERBLOCK_SIZE,
 } from "./superblock.ts";
 import { openQuota } from "./quota/quota.ts";
+import { readSystemZone } from "./system-zone.ts";
 import { Volume, type VolumeOptions } from "./volume.ts";
 
 /** Opens the ext4 volume that begins at the device's first byte. */
@@ -64,8 +65,8 @@ export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Vo
       volume = replayed;
       volume.protection = protection;
     }
-    if (!volume.readOnly && options.unjournaled !== true) {
-      const opened = openLog(volume);
+    if (options.unjournaled !== true) {
+      const opened = openLog(volume, volume.readOnly); // Linux wants a journal for reading too
       if (opened instanceof Ext4Error) return opened;
       log = opened;
     }
@@ -74,6 +75,9 @@ export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Vo
   }
   const bad = volume.groups.check();
   if (bad !== undefined) return bad;
+  const zone = readSystemZone(volume.superblock, volume.geometry, volume.groups.descriptors);
+  if (zone instanceof Ext4Error) return zone;
+  volume.inodes.zone = zone;
   const root = volume.inode(EXT4_ROOT_INO);
   if (typeof root === "number" || !root.isDirectory || root.links === 0) {
     return new Ext4Error("corrupt", "the root inode is not a directory", { inode: EXT4_ROOT_INO });

@@ -70,7 +70,7 @@ export function lookupName(volume: Volume, dir: CoreInode, name: Uint8Array): Co
   if (ino < volume.geometry.firstInode && ino !== 2)
     return volume.corrupt(`directory entry names inode ${ino}`, dir.ino, 0);
   const inode = volume.inode(ino);
-  return typeof inode === "number"
+  return typeof inode === "number" || inode.links === 0
     ? volume.corrupt(`directory entry names inode ${ino}, which cannot be read`, dir.ino, 0)
     : inode;
 }

@@ -1,4 +1,4 @@
-/** Reading the target of a symbolic link: in the inode when shorter than 60 bytes, else in one block. */
+/** Reading the target of a symbolic link: in the inode when shorter than 60 bytes, else in one block; a NUL ends it. */
 import { EINVAL, ENOKEY } from "linux-abi";
 import { readData } from "./file-read.ts";
 import { type CoreInode, EXT4_ENCRYPT_FL, EXT4_INLINE_DATA_FL, I_BLOCK } from "./inode.ts";
@@ -10,11 +10,14 @@ export function readLink(volume: Volume, inode: CoreInode): Uint8Array | number 
   if (inode.hasFlag(EXT4_ENCRYPT_FL)) return -ENOKEY;
   volume.enter();
   const size = inode.size;
-  if (size === 0 || size > volume.blockSize) return volume.corrupt(`symbolic link of ${size} bytes`, inode.ino, 0);
+  if (size === 0) return new Uint8Array(0);
   if (!inode.hasFlag(EXT4_INLINE_DATA_FL) && inode.isFastSymlink(volume.blockSize, volume.geometry.clusterSize))
     return inode.raw.slice(I_BLOCK, I_BLOCK + size);
-  const target = new Uint8Array(size);
+  // One block with room for a NUL, whatever the size says.
+  const target = new Uint8Array(Math.min(size, volume.blockSize - 1));
   const count = readData(volume, inode, 0, target);
   if (count < 0) return count;
-  return count === size ? target : volume.corrupt("symbolic link is cut off", inode.ino, 0);
+  if (count < target.length) return volume.corrupt("symbolic link is cut off", inode.ino, 0);
+  const end = target.indexOf(0);
+  return end < 0 ? target : target.subarray(0, end);
 }

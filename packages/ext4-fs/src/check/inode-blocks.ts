@@ -210,7 +210,7 @@ export function checkBlocks(ck: Checker, inode: CoreInode, xattrs: XattrCost): B
   if (checkSize(ck, inode, tally, inline)) result.changed = true;
   if (checkBlockCount(ck, inode, tally)) result.changed = true;
   if (type === S_IFREG && inode.size >= 2 ** 31) ck.largeFiles = true;
-  if (isDirectory && inode.size >= 2 ** 31) ck.largeDirectories = true;
+  if (isDirectory && inode.storedSize >= 2 ** 31) ck.largeDirectories = true;
   const mapped = !inode.hasFlag(EXT4_EXTENTS_FL) && !inode.hasFlag(EXT4_INLINE_DATA_FL);
   if (
     ck.sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) &&
@@ -250,7 +250,7 @@ export function inlineSize(ck: Checker, inode: CoreInode): number {
 }
 
 function checkSize(ck: Checker, inode: CoreInode, tally: Tally, inline: boolean): boolean {
-  const { size } = inode;
+  const size = inode.storedSize;
   const { blockSize } = ck;
   const type = inode.mode & S_IFMT;
   const blocks = tally.lastBlock + 1;

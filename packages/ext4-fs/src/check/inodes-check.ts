@@ -532,7 +532,7 @@ function classify(ck: Checker, inode: CoreInode, fix: Fix): number {
           inode.flags &= ~(EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL);
         });
       checkImmutable(inode, fix);
-      if (inode.size !== 0)
+      if (inode.storedSize !== 0)
         fix("special-size", {}, () => {
           inode.size = 0;
         });
@@ -557,7 +557,7 @@ export function deviceIsValid(inode: CoreInode): boolean {
 
 /** Whether a symbolic link's target is where its size says. */
 export function symlinkIsValid(ck: Checker, inode: CoreInode): boolean {
-  const { size } = inode;
+  const size = inode.storedSize;
   if (size === 0 || size >= 2 ** 32 || inode.hasFlag(EXT4_INDEX_FL)) return false;
   if (inode.hasFlag(EXT4_INLINE_DATA_FL)) {
     if (inode.hasFlag(EXT4_EXTENTS_FL)) return false;

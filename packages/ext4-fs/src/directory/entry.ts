@@ -15,6 +15,7 @@ import {
   DT_REG,
   DT_SOCK,
   DT_UNKNOWN,
+  EUCLEAN,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -54,17 +55,27 @@ export function entriesEnd(volume: Volume): number {
   return volume.hasMetadataCsum ? volume.blockSize - DIR_TAIL_SIZE : volume.blockSize;
 }
 
-/** Length of the record at `at` if it is sane, else 0. */
+/** Length of the record at `at` if it is sane (and leaves room for another one, or none), else 0. */
 export function checkRecord(volume: Volume, view: DataView, at: number, end: number): number {
   if (at + 12 > end) return 0;
   const length = recordLength(view, at);
-  if (length < 12 || (length & 3) !== 0 || at + length > end) return 0;
+  const rest = end - at - length;
+  if (length < 12 || (length & 3) !== 0 || rest < 0 || (rest > 0 && rest < 12)) return 0;
   if (entrySize(view.getUint8(at + 6)) > length) return 0;
   return view.getUint32(at, true) <= volume.geometry.inodesCount ? length : 0;
 }
 
 /** Loads a leaf block of a directory and checks its checksum and chain once. Buffer, -EUCLEAN or -EIO. */
 export function leafBlock(volume: Volume, dir: CoreInode, block: number): Buffer | number {
+  const buffer = readLeaf(volume, dir, block);
+  return typeof buffer === "number" || buffer.verifiedAs === KIND_DIRECTORY ? buffer : -EUCLEAN;
+}
+
+/**
+ * As `leafBlock`, for those who only read: of a damaged chain the entries before the damage count, as in Linux. `soundEnd` says
+ * where that is.
+ */
+export function readLeaf(volume: Volume, dir: CoreInode, block: number): Buffer | number {
   const buffer = volume.cache.get(block);
   if (typeof buffer === "number" || buffer.verifiedAs === KIND_DIRECTORY) return buffer;
   buffer.kind = KIND_DIRECTORY;
@@ -80,11 +91,23 @@ export function leafBlock(volume: Volume, dir: CoreInode, block: number): Buffer
   const end = entriesEnd(volume);
   for (let at = 0; at < end; ) {
     const length = checkRecord(volume, buffer.view, at, end);
-    if (length === 0) return volume.corrupt(`directory block ${block}: bad entry at offset ${at}`, dir.ino, block);
+    if (length === 0) {
+      volume.corrupt(`directory block ${block}: bad entry at offset ${at}`, dir.ino, block);
+      return buffer;
+    }
     at += length;
   }
   buffer.verifiedAs = KIND_DIRECTORY;
   return buffer;
+}
+
+/** End of the entries of a leaf that may be used. */
+export function soundEnd(volume: Volume, buffer: Buffer): number {
+  const end = entriesEnd(volume);
+  if (buffer.verifiedAs === KIND_DIRECTORY) return end;
+  let at = 0;
+  for (let length = 1; at < end && length > 0; at += length) length = checkRecord(volume, buffer.view, at, end);
+  return at;
 }
 
 /** An empty leaf: one free record, and the tail. */
@@ -108,7 +131,7 @@ export function initTail(view: DataView): void {
 /** Offset of the entry called `name` in a checked leaf, or -1. */
 export function findEntry(volume: Volume, buffer: Buffer, name: Uint8Array): number {
   const { view, data } = buffer;
-  const end = entriesEnd(volume);
+  const end = soundEnd(volume, buffer);
   const length = name.length;
   const first = name[0];
   for (let at = 0; at < end; ) {

@@ -75,9 +75,7 @@ export function directoryBlock(volume: Volume, dir: CoreInode, fileBlock: number
     return volume.corrupt(`directory block ${fileBlock} lies behind the end`, dir.ino, 0);
   const error = mapBlocks(volume, dir, fileBlock, 1, map);
   if (error < 0) return error;
-  return map.block === 0 || map.unwritten
-    ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0)
-    : map.block;
+  return map.block === 0 ? volume.corrupt(`directory block ${fileBlock} is a hole`, dir.ino, 0) : map.block;
 }
 
 /** Loads an index block and checks it once. BAD_HTREE when it is not what it should be. */
@@ -98,7 +96,10 @@ function indexBlock(volume: Volume, dir: CoreInode, fileBlock: number): Buffer |
     count >= 1 &&
     count <= limit &&
     (base !== DX_ROOT_ENTRIES || (view.getUint32(0x18, true) === 0 && view.getUint8(DX_INFO_LENGTH) === 8));
-  if (!shape || !blockChecksumIsValid(volume, buffer)) {
+  const whole = blockChecksumIsValid(volume, buffer);
+  if (!whole || (!shape && volume.hasMetadataCsum))
+    return volume.corrupt(`htree block ${fileBlock}: checksum is wrong`, dir.ino, block);
+  if (!shape) {
     volume.corrupt(`htree block ${fileBlock} is damaged`, dir.ino, block);
     return BAD_HTREE;
   }

@@ -312,10 +312,16 @@ function packEntries(volume: Volume, source: Uint8Array, target: Buffer, entries
 
 // ---- removing, changing ----
 
+/** Names are found in damaged blocks too, but these are not written to. */
+function isSound(buffer: Buffer): boolean {
+  return buffer.verifiedAs === KIND_DIRECTORY || buffer.verifiedAs === KIND_HTREE;
+}
+
 /** Takes an entry found by `findName` out of its directory. Within an operation. */
 export function removeName(volume: Volume, dir: CoreInode, found: FoundEntry): number {
   const { buffer } = found;
   if (buffer === null) return removeInline(volume, dir, found.at);
+  if (!isSound(buffer)) return -EUCLEAN;
   removeEntry(buffer, found.at);
   volume.dirtyBuffer(buffer, buffer.kind === KIND_HTREE ? KIND_HTREE : KIND_DIRECTORY, dir.csumSeed);
   return 0;
@@ -325,6 +331,7 @@ export function removeName(volume: Volume, dir: CoreInode, found: FoundEntry): n
 export function retargetName(volume: Volume, dir: CoreInode, found: FoundEntry, ino: number, fileType: number): number {
   const { buffer } = found;
   if (buffer === null) return retargetInline(volume, dir, found.at, ino, fileType);
+  if (!isSound(buffer)) return -EUCLEAN;
   buffer.view.setUint32(found.at, ino, true);
   buffer.view.setUint8(found.at + 7, fileType);
   volume.dirtyBuffer(buffer, buffer.kind === KIND_HTREE ? KIND_HTREE : KIND_DIRECTORY, dir.csumSeed);

@@ -2,14 +2,14 @@
  * Finding names and listing directories.
  */
 import { DT_DIR, ENOENT, ENOKEY, ENOTDIR, EUCLEAN } from "linux-abi";
-import type { Buffer } from "../buffer-cache.ts";
+import { type Buffer, KIND_DIRECTORY } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
 import { findInline, walkInline } from "../inline/inline-directory.ts";
 import { readInline } from "../inline/inline-data.ts";
 import { type CoreInode, EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
-import { dirTypeOfFileType, entriesEnd, findEntry, leafBlock, recordLength } from "./entry.ts";
+import { dirTypeOfFileType, findEntry, readLeaf, recordLength, soundEnd } from "./entry.ts";
 import { isKnownHash, type NameHash } from "./hash.ts";
 import {
   BAD_HTREE,
@@ -60,7 +60,7 @@ function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: Foun
   for (;;) {
     const block = directoryBlock(volume, dir, leafOf(path));
     if (block < 0) return block;
-    const buffer = leafBlock(volume, dir, block);
+    const buffer = readLeaf(volume, dir, block);
     if (typeof buffer === "number") return buffer;
     const at = findEntry(volume, buffer, name);
     if (at >= 0) return fill(out, buffer, at);
@@ -91,7 +91,7 @@ function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: Found
         }
         continue;
       }
-      const buffer = leafBlock(volume, dir, first + i);
+      const buffer = readLeaf(volume, dir, first + i);
       if (typeof buffer === "number") return buffer;
       const at = findEntry(volume, buffer, name);
       if (at >= 0) return fill(out, buffer, at);
@@ -144,10 +144,8 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
     volume.enter();
     return listInline(volume, dir, cookie, emit);
   }
-  if (dir.size % volume.blockSize !== 0 || dir.size === 0)
-    return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
-  if (dir.hasFlag(EXT4_ENCRYPT_FL)) return -ENOKEY;
   volume.enter();
+  if (dir.hasFlag(EXT4_ENCRYPT_FL)) return listEncrypted(volume, dir, cookie, emit);
   if (volume.hasDirIndex && !dir.hasFlag(EXT4_CASEFOLD_FL)) {
     const indexed = dir.hasFlag(EXT4_INDEX_FL);
     if (indexed || dir.size === volume.blockSize) {
@@ -156,6 +154,18 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
     }
   }
   return listLinear(volume, dir, cookie, emit, true);
+}
+
+/** "." and ".." alone are not encrypted: -ENOKEY when there is more. */
+function listEncrypted(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEntry): number {
+  let locked = false;
+  const dots: EmitEntry = (name, ino, type, next) => {
+    if (isDots(name, 0, name.length)) return emit(name, ino, type, next);
+    locked = true;
+    return false;
+  };
+  const error = listLinear(volume, dir, cookie, dots, true);
+  return locked ? -ENOKEY : error;
 }
 
 /** In the order of hashes too, so that a cookie stays good when the directory moves to blocks; by position where there is no hash. */
@@ -169,7 +179,8 @@ function listInline(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   if (cookie <= 1 && !emit(Uint8Array.of(0x2e, 0x2e), parent, DT_DIR, HASH_BASE)) return 0;
   const from = Math.max(cookie, HASH_BASE) - HASH_BASE;
   const entries: Listed[] = [];
-  const error = walkInline(volume, dir, content, (at, _length, view) => {
+  // Of a damaged chain the entries before the damage count, as in Linux.
+  walkInline(volume, dir, content, (at, _length, view) => {
     const ino = view.getUint32(at, true);
     if (ino === 0) return undefined;
     if (hashed) hashOf(volume, version, content, at + 8, content[at + 6], $hash);
@@ -178,7 +189,6 @@ function listInline(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
     if (key >= from) entries.push({ key, name, ino, dirType: dirTypeOfFileType(content[at + 7]) });
     return undefined;
   });
-  if (error !== undefined) return error;
   emitSorted(entries, emit);
   return 0;
 }
@@ -206,13 +216,13 @@ function listByHash(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   const firstBlock = directoryBlock(volume, dir, 0);
   if (firstBlock < 0) return firstBlock;
   if (cookie < HASH_BASE) {
-    const buffer = indexed ? volume.cache.get(firstBlock) : leafBlock(volume, dir, firstBlock);
+    const buffer = indexed ? volume.cache.get(firstBlock) : readLeaf(volume, dir, firstBlock);
     if (typeof buffer === "number") return buffer;
     const dot = Uint8Array.of(0x2e);
     if (cookie === 0 && !emit(dot, buffer.view.getUint32(0, true), DT_DIR, 1)) return 0;
     if (!emit(Uint8Array.of(0x2e, 0x2e), buffer.view.getUint32(12, true), DT_DIR, HASH_BASE)) return 0;
   }
-  const from = Math.max(cookie, HASH_BASE) - HASH_BASE;
+  let from = Math.max(cookie, HASH_BASE) - HASH_BASE;
   if (!indexed) {
     const entries: Listed[] = [];
     const error = collectLeaf(volume, dir, firstBlock, path.hashVersion, from, entries);
@@ -225,7 +235,8 @@ function listByHash(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   const mostLeaves = dir.size / volume.blockSize;
   for (let leaves = 0; leaves <= mostLeaves; ) {
     const entries: Listed[] = [];
-    // Leaves that share a hash are listed together.
+    let bound = 0;
+    // Leaves that share a hash are listed together, and one without names with the next.
     for (let more = true; more && leaves <= mostLeaves; leaves++) {
       const block = directoryBlock(volume, dir, leafOf(path));
       if (block < 0) return block;
@@ -238,9 +249,15 @@ function listByHash(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
         emitSorted(entries, emit);
         return 0;
       }
-      more = (next & 1) !== 0;
+      more = (next & 1) !== 0 || entries.length === 0;
+      if (!more) bound = next;
     }
     if (!emitSorted(entries, emit)) return 0;
+    // As in Linux, a leaf's names below its bound are not listed, and the way leads down from the root each time: what a lookup
+    // cannot find is left out.
+    from = (bound >>> 1) * MINOR_SPAN;
+    const down = descend(volume, dir, bound, path);
+    if (down < 0) return down === BAD_HTREE ? -EUCLEAN : down;
   }
   return volume.corrupt("the htree has more leaves than blocks", dir.ino, 0);
 }
@@ -253,10 +270,10 @@ function collectLeaf(
   from: number,
   out: Listed[],
 ): number {
-  const buffer = leafBlock(volume, dir, block);
+  const buffer = readLeaf(volume, dir, block);
   if (typeof buffer === "number") return buffer;
   const { view, data } = buffer;
-  const end = entriesEnd(volume);
+  const end = soundEnd(volume, buffer);
   for (let at = 0; at < end; at += recordLength(view, at)) {
     const ino = view.getUint32(at, true);
     const length = data[at + 6];
@@ -288,8 +305,7 @@ function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   let emitted = false;
   const map = volume.work.lookupMap;
   const blockSize = volume.blockSize;
-  const end = entriesEnd(volume);
-  const blocks = dir.size / blockSize;
+  const blocks = Math.ceil(dir.size / blockSize);
   for (let fileBlock = Math.floor(cookie / blockSize); fileBlock < blocks; fileBlock++) {
     const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, map);
     if (error < 0) return error;
@@ -305,13 +321,15 @@ function listLinear(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
       }
       continue;
     }
-    const buffer = leafBlock(volume, dir, block);
+    const buffer = readLeaf(volume, dir, block);
     if (typeof buffer === "number") {
       if (!skipDamaged || buffer !== -EUCLEAN) return buffer;
       damage = buffer;
       continue;
     }
     const { view, data } = buffer;
+    const end = soundEnd(volume, buffer);
+    if (!skipDamaged && buffer.verifiedAs !== KIND_DIRECTORY) return -EUCLEAN;
     for (let at = 0; at < end; ) {
       const step = recordLength(view, at);
       if (step < 12) break;

@@ -25,6 +25,8 @@ export const EXT_UNWRITTEN_MAX_LEN = 32767;
 /** File blocks are numbered in 32 bits, and the last number is reserved. */
 export const EXT_MAX_BLOCKS = 0xffffffff;
 const MAX_DEPTH = 5;
+/** Linux takes an inode whose root says more than it can go down, up to this; reading then fails. */
+const MAX_ROOT_DEPTH = 32;
 const ROOT_ENTRIES = 4;
 
 export class ExtentPath {
@@ -135,7 +137,7 @@ export function findExtent(volume: Volume, inode: CoreInode, fileBlock: number, 
     const buffer = volume.cache.get(block);
     if (typeof buffer === "number") return buffer;
     if (buffer.verifiedAs !== KIND_EXTENTS) {
-      const error = verifyNode(volume, inode, buffer, depth - level - 1);
+      const error = verifyNode(volume, inode, buffer, depth - level - 1, path.key(level, index));
       if (error < 0) return error;
     } else if (buffer.view.getUint16(EH_DEPTH, true) !== depth - level - 1) {
       return volume.corrupt(`extent node ${block} is at the wrong depth`, inode.ino, block);
@@ -173,7 +175,7 @@ function headerIsSane(view: DataView, base: number, depth: number, most: number)
 }
 
 /** Checks a node once after it came from the medium: header, checksum, order of keys, and that extents stay on the volume. */
-function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: number): number {
+function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: number, key: number): number {
   const { view, block } = buffer;
   if (!headerIsSane(view, 0, depth, blockEntries(volume.blockSize)))
     return volume.corrupt(`extent node ${block} is damaged`, inode.ino, block);
@@ -181,6 +183,8 @@ function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: num
   buffer.seed = inode.csumSeed;
   if (!blockChecksumIsValid(volume, buffer))
     return volume.corrupt(`extent node ${block}: checksum is wrong`, inode.ino, block);
+  if (view.getUint16(EH_ENTRIES, true) > 0 && view.getUint32(HEADER_SIZE, true) !== key)
+    return volume.corrupt(`extent node ${block} does not begin where its parent says`, inode.ino, block);
   const error = verifyEntries(volume, inode, view, 0, depth);
   if (error === 0) buffer.verifiedAs = KIND_EXTENTS;
   return error;
@@ -189,7 +193,7 @@ function verifyNode(volume: Volume, inode: CoreInode, buffer: Buffer, depth: num
 /** Checks the root in i_block when an inode is loaded. */
 export function verifyRoot(volume: Volume, inode: CoreInode): number {
   const depth = inode.view.getUint16(I_BLOCK + EH_DEPTH, true);
-  if (depth > MAX_DEPTH || !headerIsSane(inode.view, I_BLOCK, depth, ROOT_ENTRIES)) {
+  if (depth > MAX_ROOT_DEPTH || !headerIsSane(inode.view, I_BLOCK, depth, ROOT_ENTRIES)) {
     return volume.corrupt("extent root is damaged", inode.ino, 0);
   }
   return verifyEntries(volume, inode, inode.view, I_BLOCK, depth);
@@ -207,11 +211,13 @@ function verifyEntries(volume: Volume, inode: CoreInode, view: DataView, base: n
       const raw = view.getUint16(at + 4, true);
       const length = raw <= EXT_INIT_MAX_LEN ? raw : raw - EXT_INIT_MAX_LEN;
       const start = view.getUint32(at + 8, true) + view.getUint16(at + 6, true) * 0x1_0000_0000;
-      if (length === 0 || start <= volume.geometry.firstDataBlock || start + length > volume.geometry.blocksCount) {
-        return volume.corrupt(`extent of ${length} blocks at ${start} is not on the volume`, inode.ino, start);
-      }
+      if (length === 0 || !volume.inodes.mayOwn(inode.ino, start, length))
+        return volume.corrupt(`extent of ${length} blocks at ${start} is not where it may be`, inode.ino, start);
       next = key + length;
     } else {
+      const child = view.getUint32(at + 4, true) + view.getUint16(at + 8, true) * 0x1_0000_0000;
+      if (!volume.inodes.mayOwn(inode.ino, child, 1))
+        return volume.corrupt(`extent node at ${child} is not where it may be`, inode.ino, child);
       next = key + 1;
     }
   }

@@ -104,8 +104,8 @@ export class JournalLog {
   }
 }
 
-/** Finds and checks the journal of a volume. */
-export function openLog(volume: Volume): JournalLog | Ext4Error {
+/** Finds and checks the journal of a volume; `unused`: only its superblock, as nothing else of it is going to be read or written. */
+export function openLog(volume: Volume, unused: boolean = false): JournalLog | Ext4Error {
   const ino = volume.superblock.u32(S_JOURNAL_INUM);
   const corrupt = (message: string): Ext4Error => new Ext4Error("corrupt", `journal: ${message}`, { inode: ino });
   if (ino === 0)
@@ -113,7 +113,7 @@ export function openLog(volume: Volume): JournalLog | Ext4Error {
   const inode = volume.inode(ino);
   if (typeof inode === "number") return corrupt("its inode cannot be read");
   if (!inode.isRegular || inode.links === 0) return corrupt("its inode is not a regular file");
-  const runs = collectRuns(volume, inode);
+  const runs = collectRuns(volume, inode, unused ? 1 : Math.floor(inode.size / volume.blockSize));
   if (typeof runs === "number") return corrupt("its blocks cannot be found");
   const last = runs.at(-1);
   const superblock = new Uint8Array(volume.blockSize);
@@ -135,16 +135,17 @@ export function openLog(volume: Volume): JournalLog | Ext4Error {
       return corrupt("superblock checksum is wrong");
   }
   const length = view.getUint32(JS_MAXLEN);
-  if (length < 1024 || length > last.logBlock + last.count) return corrupt(`${length} blocks long`);
+  const mapped = unused ? inode.size / volume.blockSize : last.logBlock + last.count;
+  if (length < 1024 || length > mapped) return corrupt(`${length} blocks long`);
   if (log.first < 1 || log.first >= log.end || view.getUint32(JS_START) >= length)
     return corrupt("log bounds are impossible");
   return log;
 }
 
-function collectRuns(volume: Volume, inode: CoreInode): Run[] | number {
+/** Where the first `total` log blocks lie. */
+function collectRuns(volume: Volume, inode: CoreInode, total: number): Run[] | number {
   const runs: Run[] = [];
   const map: Mapping = { block: 0, count: 0, unwritten: false };
-  const total = Math.floor(inode.size / volume.blockSize);
   for (let logBlock = 0; logBlock < total; logBlock += map.count) {
     const error = mapBlocks(volume, inode, logBlock, total - logBlock, map);
     if (error < 0) return error;

@@ -130,9 +130,10 @@ class LogWalker {
   /** The sequence behind the last complete transaction. */
   findEnd(): number | Ext4Error {
     let sequence = this.#sequence;
-    const error = this.#steps((type, found) => {
+    const error = this.#steps((type, found, data) => {
       if (type === BLOCKTYPE_COMMIT) sequence = (found + 1) >>> 0;
-      return undefined;
+      // Linux takes a senseless revoke block for damage even where no commit follows.
+      return type === BLOCKTYPE_REVOKE ? collectRevokes(this.format, data, found, new Map()) : undefined;
     }, -1);
     return error ?? sequence;
   }

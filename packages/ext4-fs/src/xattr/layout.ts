@@ -93,6 +93,40 @@ export function readXattrs(bytes: Uint8Array, first: number, end: number, origin
   }
 }
 
+/** Sizes of values that Linux takes, wherever they lie. */
+const MAX_VALUE_SIZE = 1 << 24;
+
+/**
+ * Linux's check_xattrs: entries and values lie between `first` and `end`, values behind the entries, names have no NUL; values
+ * in inodes of their own (`isInode` says which numbers may be) do.
+ */
+export function xattrsAreSane(
+  bytes: Uint8Array,
+  view: DataView,
+  first: number,
+  end: number,
+  origin: number,
+  isInode: (ino: number) => boolean,
+): boolean {
+  let at = first;
+  for (; at + 4 <= end && view.getUint32(at, true) !== 0; ) {
+    const next = at + xattrEntrySize(bytes[at]);
+    if (next + 4 > end) return false;
+    for (let i = 0; i < bytes[at]; i++) if (bytes[at + XATTR_ENTRY_HEADER + i] === 0) return false;
+    at = next;
+  }
+  if (at + 4 > end) return false;
+  const valuesFrom = at + 4;
+  for (at = first; at + 4 < valuesFrom; at += xattrEntrySize(bytes[at])) {
+    const inum = view.getUint32(at + 4, true);
+    const size = view.getUint32(at + 8, true);
+    if (size > MAX_VALUE_SIZE || (inum !== 0 && !isInode(inum))) return false;
+    const offset = origin + view.getUint16(at + 2, true);
+    if (inum === 0 && size > 0 && (offset < valuesFrom || offset + xattrValueSize(size) > end)) return false;
+  }
+  return true;
+}
+
 /** Bytes that a list needs between its first entry and its end, the closing zero word included. */
 export function xattrListSize(list: readonly StoredXattr[]): number {
   let size = 4;

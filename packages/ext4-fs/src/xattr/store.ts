@@ -14,6 +14,7 @@ import {
   readXattrs,
   type StoredXattr,
   writeXattrs,
+  xattrsAreSane,
   XATTR_BLOCK_HEADER,
   XATTR_BLOCKS,
   XATTR_HASH,
@@ -44,6 +45,24 @@ export function loadXattrs(volume: Volume, inode: CoreInode): StoredXattr[] | nu
   return [...inside, ...outside];
 }
 
+/** Whether the list in the inode itself is well formed; Linux does not use an inode where it is not. */
+export function inodeXattrsAreSane(volume: Volume, inode: CoreInode): boolean {
+  const first = inodeListStart(inode);
+  if (first < 0 || inode.view.getUint32(first - 4, true) !== XATTR_MAGIC) return true;
+  return xattrsAreSane(inode.raw, inode.view, first, inode.raw.length, first, (ino) => isValueInode(volume, ino));
+}
+
+function isValueInode(volume: Volume, ino: number): boolean {
+  const { firstInode, inodesCount } = volume.geometry;
+  return volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_EA_INODE) && ino >= firstInode && ino <= inodesCount;
+}
+
+/** Whether the inode holds the attribute that every file in an inode has; without it Linux looks for blocks. */
+export function hasInlineXattr(volume: Volume, inode: CoreInode): boolean {
+  const list = loadInodeList(volume, inode);
+  return typeof list !== "number" && list.some((a) => a.index === XATTR_INDEX_SYSTEM);
+}
+
 function loadInodeList(volume: Volume, inode: CoreInode): StoredXattr[] | number {
   const first = inodeListStart(inode);
   if (first < 0 || inode.view.getUint32(first - 4, true) !== XATTR_MAGIC) return [];
@@ -59,7 +78,11 @@ function xattrBlock(volume: Volume, inode: CoreInode): Buffer | number {
   if (typeof buffer === "number" || buffer.verifiedAs === KIND_XATTR) return buffer;
   buffer.kind = KIND_XATTR;
   const { view } = buffer;
-  const sane = view.getUint32(0, true) === XATTR_MAGIC && view.getUint32(XATTR_BLOCKS, true) === 1;
+  const { data } = buffer;
+  const sane =
+    view.getUint32(0, true) === XATTR_MAGIC &&
+    view.getUint32(XATTR_BLOCKS, true) === 1 &&
+    xattrsAreSane(data, view, XATTR_BLOCK_HEADER, data.length, 0, (ino) => isValueInode(volume, ino));
   if (!sane || !blockChecksumIsValid(volume, buffer))
     return volume.corrupt("attribute block is damaged", inode.ino, block);
   buffer.verifiedAs = KIND_XATTR;
