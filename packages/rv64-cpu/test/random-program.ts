@@ -281,6 +281,7 @@ export function randomProgram(seed: number, options: RandomProgramOptions): Uint
       ? []
       : [
           `li ra, ${SCRATCH + 8000}`,
+          "sc.d zero, zero, (ra)", // ends a reservation: what an SC of another width finds of it is not specified
           "ld t0, 0(ra)",
           "addi t0, t0, 1",
           "sd t0, 0(ra)",
