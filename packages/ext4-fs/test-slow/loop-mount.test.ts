@@ -17,8 +17,8 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   f_bad_encryption: "encrypted names: Linux lists them encoded, we answer ENOKEY",
   f_badsymlinks2: "encrypted link targets: Linux gives them encoded, we answer ENOKEY",
   f_dup_de_crypt: "encrypted names: Linux lists them encoded, we answer ENOKEY",
-  f_ea_inode: "Lustre's values in inodes with a back reference: Linux reads them, we do not",
-  j_recover_fast_commit: "Linux refuses to replay these fast commits; we give what e2fsck's replay gives",
+  f_ea_inode: "Linux reads Lustre's values in inodes, we do not; Linux checks the hashes of entries, we do not",
+  j_recover_fast_commit: "Linux refuses to replay these fast commits; e2fsck and we replay them",
 };
 
 test.skipIf(names.length === 0)(
