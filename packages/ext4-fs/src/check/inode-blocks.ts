@@ -56,7 +56,7 @@ class Tally implements Sink {
   data(fileBlock: number, block: number, count: number, unwritten: boolean): void {
     const ck = this.#ck;
     const resize = this.#inode.ino === EXT4_RESIZE_INO;
-    if (ck.ratio > 1) this.#checkCluster(fileBlock, block);
+    if (ck.ratio > 1 && !resize) this.#checkCluster(fileBlock, block);
     const fresh = resize ? true : this.#claim(fileBlock, block, count);
     if (resize) this.clusters += count;
     if (this.#isDirectory) {

@@ -73,6 +73,9 @@ function resizeInodeIsValid(ck: Checker, inode: CoreInode): boolean {
   const table = new DataView(bytes.buffer);
   const perBlock = g.blockSize / 4;
   const copies = groupsWithCopies(ck.sb, g);
+  let used = 0;
+  for (let i = 0; i < perBlock; i++) if (table.getUint32(i * 4, true) !== 0) used++;
+  if (used !== g.reservedGdtBlocks) return false;
   for (let i = 0; i < g.reservedGdtBlocks; i++) {
     const block = descriptorBlock(ck.sb, g, 0) + g.gdtBlocks + i;
     if (table.getUint32(((g.gdtBlocks + i) % perBlock) * 4, true) !== block) return false;
