@@ -104,20 +104,20 @@ describe.skipIf(!hasGit)("isomorphic-git in an ext4 volume", () => {
 
   test("init, add, commit, branch, checkout, status: git finds nothing wrong", async () => {
     await inVolume(async (fs) => {
-      const repo = { fs: { promises: fs }, dir: "/work" };
-      await fs.mkdir("/work");
+      const repo = { fs: { promises: fs }, dir: "/repo" };
+      await fs.mkdir("/repo");
       await git.init({ ...repo, defaultBranch: "main" });
       for (let i = 0; i < 60; i++) {
-        await fs.mkdir(`/work/d${i % 6}`, { recursive: true });
-        await fs.writeFile(`/work/d${i % 6}/f${i}`, `line ${i}\n`.repeat(i * 20));
+        await fs.mkdir(`/repo/d${i % 6}`, { recursive: true });
+        await fs.writeFile(`/repo/d${i % 6}/f${i}`, `line ${i}\n`.repeat(i * 20));
       }
-      await fs.symlink("d1/f1", "/work/link");
-      await fs.writeFile("/work/run.sh", "#!/bin/sh\n", { mode: 0o755 });
+      await fs.symlink("d1/f1", "/repo/link");
+      await fs.writeFile("/repo/run.sh", "#!/bin/sh\n", { mode: 0o755 });
       await git.add({ ...repo, filepath: "." });
       const first = await git.commit({ ...repo, message: "first", author });
       await git.branch({ ...repo, ref: "side", checkout: true });
-      await fs.rm("/work/d0", { recursive: true });
-      await fs.writeFile("/work/d1/f1", "changed\n");
+      await fs.rm("/repo/d0", { recursive: true });
+      await fs.writeFile("/repo/d1/f1", "changed\n");
       for (const [path, , worktree] of await git.statusMatrix(repo)) {
         if (worktree === 0) await git.remove({ ...repo, filepath: path });
         else await git.add({ ...repo, filepath: path });
@@ -125,11 +125,11 @@ describe.skipIf(!hasGit)("isomorphic-git in an ext4 volume", () => {
       await git.commit({ ...repo, message: "second", author });
       expect((await git.log(repo)).map((entry) => entry.commit.message.trim())).toEqual(["second", "first"]);
       await git.checkout({ ...repo, ref: "main" });
-      expect(await fs.readFile("/work/d1/f1", "utf8")).toContain("line 1\n");
+      expect(await fs.readFile("/repo/d1/f1", "utf8")).toContain("line 1\n");
       expect(
         (await git.statusMatrix(repo)).filter(([, head, work, stage]) => head !== 1 || work !== 1 || stage !== 1),
       ).toEqual([]);
-      await exportTree(fs, "/work", join(directory, "out"));
+      await exportTree(fs, "/repo", join(directory, "out"));
       expect(gitText(join(directory, "out"), "rev-parse", "HEAD").trim()).toBe(first);
     });
     const out = join(directory, "out");
@@ -152,7 +152,7 @@ describe.skipIf(!hasGit)("isomorphic-git in an ext4 volume", () => {
     await inVolume(async (fs) => {
       await git.clone({ fs: { promises: fs }, http, dir: "/clone", url: "http://localhost/origin" });
       expect((await git.log({ fs: { promises: fs }, dir: "/clone" })).length).toBe(5);
-      expect(await fs.readdir("/work")).toContain("run.sh"); // of the first test: the volume was mounted again
+      expect(await fs.readdir("/repo")).toContain("run.sh"); // of the first test: the volume was mounted again
       await exportTree(fs, "/clone", join(directory, "cloned"));
     });
     const cloned = join(directory, "cloned");
