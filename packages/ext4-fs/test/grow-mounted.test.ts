@@ -135,6 +135,44 @@ test.each([1024, 4096])("files are written before, between and after growing, %i
   later.unmount();
 });
 
+test("a file whose map leads into the new groups' own blocks is damage at once, not only after the next mount", () => {
+  const make = (): MemoryDisk => {
+    const disk = new MemoryDisk(64 * MIB);
+    const features = ["^metadata_csum"]; // so that the map can be changed by hand
+    mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000000", now: now(), size: 16 * MIB, blockSize: 1024, features });
+    return disk;
+  };
+  const probe = new Ext4FileSystem(make(), { now });
+  const groups = probe.volume.groups.descriptors.length;
+  probe.grow();
+  const { blockBitmap, inodeTable } = probe.volume.groups.descriptors[groups + 1];
+  const free = probe.volume.geometry.blocksCount - 20;
+  probe.unmount();
+  for (const [target, result] of [
+    [blockBitmap, -117],
+    [inodeTable + 1, -117],
+    [free, 1024],
+  ]) {
+    const disk = make();
+    const fs = new Ext4FileSystem(disk, { now });
+    write(fs, "f", 1024, 1);
+    const file = fs.root().lookup("f");
+    if (typeof file === "number") throw new Error(`lookup: ${file}`);
+    const at = fs.volume.inodes.blockOf(file.ino) * 1024 + fs.volume.inodes.offsetOf(file.ino);
+    fs.unmount();
+    const block = new Uint8Array(1024);
+    disk.readBlock(Math.floor(at / disk.blockSize), block);
+    // The first extent of the tree's root: header of 12 bytes, then block u32, length u16, start_hi u16, start_lo u32.
+    new DataView(block.buffer).setUint32((at % disk.blockSize) + 0x28 + 12 + 8, target, true);
+    disk.writeBlock(Math.floor(at / disk.blockSize), block);
+    const again = new Ext4FileSystem(disk, { now });
+    again.grow();
+    const found = again.root().lookup("f");
+    const read = typeof found === "number" ? found : found.readAt(0, new Uint8Array(1024));
+    expect([target, read]).toEqual([target, result]);
+  }
+});
+
 test("what cannot grow while it is mounted is refused in words, and nothing is written", () => {
   const make = (features: string[]): RecordingDisk => {
     const disk = new MemoryDisk(64 * MIB);

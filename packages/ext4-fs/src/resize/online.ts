@@ -35,6 +35,7 @@ import {
   S_STATE,
   Superblock,
 } from "../superblock.ts";
+import { readSystemZone } from "../system-zone.ts";
 import type { Volume } from "../volume.ts";
 import { groupsWithCopies, layGroup, layReservedBlocks, planned, planSize, type ResizeReport } from "./plan.ts";
 
@@ -123,6 +124,7 @@ function growStep(volume: Volume, blocks: number, reservedBlocks: number): void 
   error = volume.end(addGroups(volume, next.sb, next.g));
   if (error === 0) error = volume.commit();
   if (error === 0) error = volume.checkpoint();
+  if (error === 0) error = guardNewGroups(volume);
   if (error === 0) error = renewCopies(volume, old);
   if (error === 0) return;
   volume.abort(`growing to ${blocks} blocks failed with ${error}`);
@@ -214,6 +216,14 @@ function giveUpResizeInode(volume: Volume, inode: CoreInode): number {
   if (error < 0) return error;
   inode.raw.fill(0, 0, 128);
   return freeBlocks(volume, double, 1, true);
+}
+
+/** From here on a file whose map leads into what the new groups keep for themselves is damaged. 0 or -EUCLEAN. */
+function guardNewGroups(volume: Volume): number {
+  const zone = readSystemZone(volume.superblock, volume.geometry, volume.groups.descriptors);
+  if (zone instanceof Ext4Error) return -zone.errno;
+  volume.inodes.zone = zone;
+  return 0;
 }
 
 function renewCopies(volume: Volume, old: Geometry): number {
