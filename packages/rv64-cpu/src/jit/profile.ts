@@ -1,0 +1,130 @@
+/**
+ * What was seen of running code, as far as it decides how code is compiled: which ways branches go (counted by tier 0), where
+ * indirect jumps of compiled code lead, and which entries other compiled code often goes on at.
+ */
+import { DISPATCH_DECODE, EDGE_NOT_TAKEN, EDGE_TAKEN } from "../interp/dispatch.ts";
+import { RECORD_OP, STATE_PC } from "../state.ts";
+import type { Entry, EntryTable } from "./entries.ts";
+import type { CompileQueue } from "./queue.ts";
+import { EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, END_INDIRECT, type Region } from "./region.ts";
+
+/** One of so many indirect jumps out of compiled code is looked at. */
+const MISS_SAMPLE = 64;
+/** Jumps of one site to be looked at before its region is compiled again with their targets inside. */
+const RECOMPILE_SAMPLES: number = 2 ** 12;
+/** Recompilations for newly seen targets of indirect jumps, per region. */
+const MAX_RECOMPILES = 3;
+/**
+ * Times that compiled code goes on at an entry before its region is made wide: with what it leads to inside, although
+ * that is compiled elsewhere. A step from region to region costs some 10 ns, compiling an instruction 70 µs.
+ */
+const WIDE_LINKS: number = 2 ** 18;
+const MAX_TARGETS = 64;
+/** Regions made wide together with the one that they lead to. */
+const MAX_WIDENED = 4;
+/** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
+const EAGER_COUNT = 16;
+/** Heat of an entry that is compiled again: its reports took longer. */
+const WIDE_HEAT = 16;
+
+/** An indirect jump of compiled code. */
+interface Site {
+  readonly entry: Entry;
+  readonly delta: number;
+  count: number;
+}
+
+export class Profile {
+  readonly missSample: number;
+  readonly linkSample: number;
+  readonly #entries: EntryTable;
+  readonly #queue: CompileQueue;
+  readonly #recompileSamples: number;
+  readonly #warmCount: number;
+  readonly #i32: Int32Array;
+  readonly #u16: Uint16Array;
+  readonly #sites: Site[] = [];
+
+  /** `warmCount`: times that a branch goes a way which is certainly worth compiling. */
+  constructor(buffer: ArrayBuffer, entries: EntryTable, queue: CompileQueue, warmCount: number, eager: boolean) {
+    this.#i32 = new Int32Array(buffer);
+    this.#u16 = new Uint16Array(buffer);
+    this.#entries = entries;
+    this.#queue = queue;
+    this.#warmCount = warmCount;
+    this.missSample = eager ? 1 : MISS_SAMPLE;
+    this.linkSample = eager ? EAGER_COUNT : WIDE_LINKS;
+    this.#recompileSamples = eager ? EAGER_COUNT : RECOMPILE_SAMPLES;
+  }
+
+  /**
+   * The ways of the branch with this record that are worth compiling. The counts of tier 0 are modulo 65536: a way that is
+   * wrongly taken for cold is an exit that gets hot. `widely`: only what is rare beside the other way is left out.
+   */
+  hotEdges(record: number, widely: boolean): number {
+    if (record === 0) return EDGE_TAKEN_HOT | EDGE_NOT_TAKEN_HOT; // no longer known
+    if (this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_DECODE) return 0;
+    const taken = this.#u16[(record + EDGE_TAKEN) >>> 1];
+    const notTaken = this.#u16[(record + EDGE_NOT_TAKEN) >>> 1];
+    const most = Math.max(taken, notTaken);
+    const enough = widely
+      ? Math.min(this.#warmCount, most >> 5)
+      : Math.min(this.#warmCount, Math.max(most >> 3, this.#warmCount >> 5));
+    return (taken > enough ? EDGE_TAKEN_HOT : 0) | (notTaken > enough ? EDGE_NOT_TAKEN_HOT : 0);
+  }
+
+  /** The number of the indirect jump at distance `delta`, by which `miss` reports it; -1: of no interest. */
+  siteFor(entry: Entry, region: Region, delta: number): number {
+    const block = region.blocks.find((b) => b.end === END_INDIRECT && b.insns[b.insns.length - 1].delta === delta);
+    const jump = block?.insns[block.insns.length - 1];
+    // Returns have no targets worth knowing: the caller checks them.
+    if (
+      jump === undefined ||
+      (jump.rd === 0 && (jump.rs1 === 1 || jump.rs1 === 5)) ||
+      entry.recompiles >= MAX_RECOMPILES
+    )
+      return -1;
+    return this.#sites.push({ entry, delta, count: 0 }) - 1;
+  }
+
+  /** An indirect jump left the region at STATE_PC for the place at distance `delta` from its entry. */
+  miss(site: number, delta: number): void {
+    const { entry, delta: jump } = this.#sites[site];
+    const known = entry.targets.get(jump) ?? [];
+    if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < 0x4000 && (delta & 1) === 0) {
+      known.push(delta);
+      entry.targets.set(jump, known);
+    }
+    if (
+      ++this.#sites[site].count % this.#recompileSamples !== 0 ||
+      entry.recompiles >= MAX_RECOMPILES ||
+      entry.queued ||
+      !entry.compiled
+    )
+      return;
+    entry.recompiles++;
+    this.#again(entry);
+  }
+
+  /** Compiled code has gone on at this entry, which is at STATE_PC, very often. */
+  linkedOften(pointer: number): void {
+    const entry = this.#entries.byPointer(pointer);
+    if (!entry?.compiled || entry.queued || entry.wide) return;
+    this.#again(entry);
+    // One of the regions that end here, to go on here, is as hot: a caller whose call returns to here, or an outer loop.
+    let widened = 0;
+    for (const before of entry.before) {
+      if (!before.compiled || before.wide || before === entry || ++widened > MAX_WIDENED) continue;
+      before.wide = true;
+      this.#queue.want(before, before.pc, WIDE_HEAT);
+    }
+    entry.before.clear();
+  }
+
+  /** Compiles `entry`, which is at STATE_PC, once more; its code stays in the table until then. */
+  #again(entry: Entry): void {
+    const pc = STATE_PC >> 2;
+    entry.wide = true;
+    this.#queue.want(entry, this.#i32[pc + 1] * 0x1_0000_0000 + (this.#i32[pc] >>> 0), WIDE_HEAT);
+  }
+}

@@ -1,0 +1,179 @@
+/** The functions that all compiled code shares, as one module: what follows a call, an indirect jump, an exit. */
+import type { CompilerHost } from "../hart.ts";
+import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
+import { I32, I64 } from "../isa/ir.ts";
+import { ENTRY_BYTES, ENTRY_LINKS, STATE_MISSES, STATE_PC } from "../state.ts";
+import { Code, ModuleBuilder } from "../wasm/module.ts";
+import * as w from "../wasm/opcodes.ts";
+import { FOLLOW_ELSEWHERE } from "./instruction-lowering.ts";
+import { REGION_PARAMETERS } from "./operand-lowering.ts";
+
+export interface SupportOptions {
+  /** Without them every exit goes through the interpreter. */
+  readonly hasTailCalls: boolean;
+  /** One of so many indirect jumps out of compiled code is reported, by site and distance. A power of two. */
+  readonly missSample: number;
+  readonly onMiss: (site: number, distance: number) => void;
+  /** Every so many times that compiled code goes on at an entry, the entry is reported. A power of two. */
+  readonly linkSample: number;
+  readonly onLinks: (pointer: number) => void;
+}
+
+/** Makes `follow`, `miss` and, with tail calls, `chain`. */
+export function buildSupport(host: CompilerHost, options: SupportOptions): WebAssembly.Exports {
+  const { ram, table, exports } = host;
+  const builder = new ModuleBuilder();
+  const lookup = builder.importFunction("lookup", [I64], [I32]);
+  const sample = builder.importFunction("sample", [I32, I32], []);
+  const often = builder.importFunction("often", [I32], []);
+  builder.importMemory(ram.memory.buffer.byteLength / 65536);
+  builder.importTable();
+  const region = builder.type(REGION_PARAMETERS, [I32]);
+  builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
+  builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");
+  if (options.hasTailCalls)
+    builder.addFunction(
+      REGION_PARAMETERS,
+      [I32],
+      [I32, I32, I32],
+      chainCode(lookup, region, often, ram.entriesOffset, options.linkSample),
+      "chain",
+    );
+  const module = new WebAssembly.Module(builder.build());
+  return new WebAssembly.Instance(module, {
+    e: { lookup: exports.lookup, sample: options.onMiss, often: options.onLinks, memory: ram.memory, table },
+  }).exports;
+}
+
+/** Tail calls came with Chrome 112, Firefox 121 and Safari 18.2. */
+export function hasTailCalls(): boolean {
+  const builder = new ModuleBuilder();
+  const code = new Code();
+  code.byte(w.RETURN_CALL);
+  code.u32(0);
+  builder.addFunction([], [], [], code, "f");
+  return WebAssembly.validate(builder.build());
+}
+
+/** `follow(returnPc, status, depth)`: on after a callee that did not return where it should, while there is compiled code. */
+function followCode(lookup: number, region: number): Code {
+  const code = new Code();
+  const [returnPc, status, depth, slot] = [0, 1, 2, 3];
+  const giveUp = (): void => {
+    code.i32Const(FOLLOW_ELSEWHERE);
+    code.byte(w.RETURN);
+    code.byte(w.END);
+  };
+  code.byte(w.LOOP);
+  code.byte(w.VOID);
+  code.get(status);
+  code.i32Const(REGION_DECLINED);
+  code.byte(w.I32_EQ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  giveUp();
+  code.get(status);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(status);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_PC);
+  code.get(returnPc);
+  code.byte(w.I64_EQ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(0);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_PC);
+  code.call(lookup);
+  code.tee(slot);
+  code.i32Const(0);
+  code.byte(w.I32_LT_S);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  giveUp();
+  code.i32Const(0);
+  code.memory(w.I64_LOAD, STATE_PC);
+  code.get(depth);
+  code.get(slot);
+  code.byte(w.CALL_INDIRECT);
+  code.u32(region);
+  code.u32(0);
+  code.set(status);
+  code.br(0);
+  code.byte(w.END);
+  code.byte(w.UNREACHABLE);
+  return code;
+}
+
+/** `chain(pc, depth)`: on to the compiled code at pc, if there is any; everything is in memory. */
+function chainCode(lookup: number, region: number, often: number, entriesOffset: number, every: number): Code {
+  const code = new Code();
+  const [pc, depth, slot, pointer, count] = [0, 1, 2, 3, 4];
+  code.get(pc);
+  code.call(lookup);
+  code.tee(slot);
+  code.i32Const(0);
+  code.byte(w.I32_LT_S);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.i32Const(REGION_NEXT);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.get(slot);
+  code.i32Const(Math.log2(ENTRY_BYTES));
+  code.byte(w.I32_SHL);
+  code.tee(pointer);
+  code.get(pointer);
+  code.memory(w.I32_LOAD, entriesOffset + ENTRY_LINKS);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(count);
+  code.memory(w.I32_STORE, entriesOffset + ENTRY_LINKS);
+  code.get(count);
+  code.i32Const(every - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(pointer);
+  code.i32Const(entriesOffset);
+  code.byte(w.I32_ADD);
+  code.call(often);
+  code.byte(w.END);
+  code.get(pc);
+  code.get(depth);
+  code.get(slot);
+  code.byte(w.RETURN_CALL_INDIRECT);
+  code.u32(region);
+  code.u32(0);
+  return code;
+}
+
+/** `miss(site, distance)`: every MISS_SAMPLE-th indirect jump out of compiled code is looked at. */
+function missCode(sample: number, every: number): Code {
+  const code = new Code();
+  const [site, distance, count] = [0, 1, 2];
+  code.i32Const(0);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_MISSES);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(count);
+  code.memory(w.I32_STORE, STATE_MISSES);
+  code.get(count);
+  code.i32Const(every - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(site);
+  code.get(distance);
+  code.call(sample);
+  code.byte(w.END);
+  return code;
+}
