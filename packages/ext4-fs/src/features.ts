@@ -169,7 +169,13 @@ export const FEATURES: readonly Feature[] = /* @__PURE__ */ Object.freeze([
     "files and directories; moved to blocks when they outgrow the inode",
   ),
   row("encrypt", "incompat", EXT4_FEATURE_INCOMPAT_ENCRYPT, "ro", "what is encrypted answers ENOKEY"),
-  row("casefold", "incompat", EXT4_FEATURE_INCOMPAT_CASEFOLD, "ro", "names are found as they were written"),
+  row(
+    "casefold",
+    "incompat",
+    EXT4_FEATURE_INCOMPAT_CASEFOLD,
+    "full",
+    "chattr +F: names as Unicode 12.1 folds them, strict or not; names that are not UTF-8 are found and removed, not made",
+  ),
 ]);
 
 /** Names of the bits of `bits` that are set; unknown ones as "FEATURE_I18" (incompat bit 18), as e2fsprogs prints them. */

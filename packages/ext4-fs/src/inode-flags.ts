@@ -4,8 +4,9 @@
  * The bits of i_flags are those of FS_*_FL. What the file system itself derives from them: immutable and append-only files refuse
  * changes, noatime files keep their atime, directories pass what EXT4_FL_INHERITED names on to what is made in them.
  */
-import { EINVAL, EOPNOTSUPP, EPERM, ESTALE } from "linux-abi";
-import { EXT4_FEATURE_INCOMPAT_CASEFOLD, EXT4_FEATURE_RO_COMPAT_PROJECT } from "./features.ts";
+import { EINVAL, ENOTEMPTY, EOPNOTSUPP, EPERM, ESTALE } from "linux-abi";
+import { isEmptyDirectory } from "./directory/lookup.ts";
+import { EXT4_FEATURE_RO_COMPAT_PROJECT } from "./features.ts";
 import {
   type CoreInode,
   EXT4_CASEFOLD_FL,
@@ -37,14 +38,19 @@ export function flagsForMode(inode: CoreInode, flags: number): number {
   return inode.isRegular ? flags & ~DIRECTORIES_ONLY : flags & ANY_FILE;
 }
 
-/** Sets what chattr may change. 0, -EOPNOTSUPP for what this file or volume cannot have, -EROFS, -EIO. Who may is the caller's matter. */
+/**
+ * Sets what chattr may change. 0, -EOPNOTSUPP for what this file or volume cannot have, -ENOTEMPTY (casefold, on or off), -EROFS, -EIO.
+ * Who may is the caller's matter.
+ */
 export function setUserFlags(volume: Volume, inode: CoreInode, flags: number): number {
   if (inode.deleted) return -ESTALE;
   const wanted = flagsForMode(inode, flags & USER_MODIFIABLE);
-  const changed = (wanted ^ inode.flags) & USER_MODIFIABLE;
   if (((flags ^ inode.flags) & EXT4_EXTENTS_FL) !== 0 && (flags & EXT4_EXTENTS_FL) !== 0) return -EOPNOTSUPP;
-  if ((changed & EXT4_CASEFOLD_FL) !== 0 && !volume.superblock.hasIncompat(EXT4_FEATURE_INCOMPAT_CASEFOLD))
-    return -EOPNOTSUPP;
+  if (((flags ^ inode.flags) & EXT4_CASEFOLD_FL) !== 0) {
+    if (!volume.hasCasefold || !inode.isDirectory) return -EOPNOTSUPP;
+    const empty = isEmptyDirectory(volume, inode);
+    if (empty <= 0) return empty < 0 ? empty : -ENOTEMPTY;
+  }
   const started = volume.begin();
   if (started < 0) return started;
   inode.flags = (inode.flags & ~USER_MODIFIABLE) | (wanted & USER_MODIFIABLE);

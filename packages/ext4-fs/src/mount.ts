@@ -11,6 +11,7 @@ import { Ext4Error } from "./errors.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
+  EXT4_FEATURE_INCOMPAT_CASEFOLD,
   EXT4_FEATURE_INCOMPAT_EA_INODE,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_BIGALLOC,
@@ -30,10 +31,12 @@ import { replayJournal } from "./journal/recovery.ts";
 import { openProtection } from "./mmp.ts";
 import { closeOrphanFile, deleteInode, openOrphanFile, processOrphans } from "./orphan.ts";
 import {
+  EXT4_ENC_UTF8_12_1,
   EXT4_ERROR_FS,
   EXT4_ROOT_INO,
   EXT4_SUPER_MAGIC,
   EXT4_VALID_FS,
+  S_ENCODING,
   S_FEATURE_INCOMPAT,
   S_FEATURE_RO_COMPAT,
   S_LOG_BLOCK_SIZE,
@@ -156,6 +159,11 @@ function checkFeatures(sb: Superblock, options: VolumeOptions): boolean | Ext4Er
   const extents = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_EXTENTS);
   if (sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_BIGALLOC) && !extents) {
     return new Ext4Error("incompatible", "bigalloc needs the extent feature", { features: ["bigalloc"] });
+  }
+  // As in Linux: what names mean there is not known, not even to a reader.
+  const encoding = sb.u16(S_ENCODING);
+  if (sb.hasIncompat(EXT4_FEATURE_INCOMPAT_CASEFOLD) && encoding !== EXT4_ENC_UTF8_12_1) {
+    return new Ext4Error("incompatible", `casefold with the unknown encoding ${encoding}`, { features: ["casefold"] });
   }
   const readOnlyBits = (sb.u32(S_FEATURE_RO_COMPAT) & ~supportedBits("roCompat", "full")) >>> 0;
   const readOnlyIncompat = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "full")) >>> 0;

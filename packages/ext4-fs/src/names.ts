@@ -27,7 +27,7 @@ import { heldSpace } from "./allocator/blocks.ts";
 import { allocateInode, freeInode } from "./allocator/inodes.ts";
 import { EXT4_NAME_LEN, fileTypeOfMode } from "./directory/entry.ts";
 import { addName, initDirectory, removeName, retargetName } from "./directory/insert.ts";
-import { findName, isEmptyDirectory } from "./directory/lookup.ts";
+import { findName, isEmptyDirectory, nameProblem } from "./directory/lookup.ts";
 import { EXT4_FEATURE_INCOMPAT_FILETYPE, EXT4_FEATURE_RO_COMPAT_DIR_NLINK } from "./features.ts";
 import { hasFileMap, initFileMap } from "./file-map.ts";
 import { freeFrom, writeFile } from "./file-write.ts";
@@ -94,7 +94,7 @@ function checkFree(volume: Volume, dir: CoreInode, name: Uint8Array): number {
   if (dir.links === 0) return -ENOENT; // removed, but somebody is still in it
   if (dir.hasFlag(EXT4_IMMUTABLE_FL)) return -EPERM;
   const error = findName(volume, dir, name, volume.work.found);
-  return error === 0 ? -EEXIST : error === -ENOENT ? 0 : error;
+  return error === 0 ? -EEXIST : error === -ENOENT ? nameProblem(volume, dir, name) : error;
 }
 
 function fileTypeFor(volume: Volume, mode: number): number {
@@ -358,7 +358,10 @@ export function renameName(
       if (!sameProject(volume, dir, target)) return -EXDEV;
       return source === target ? 0 : exchange(volume, dir, name, source, newDir, newName, target);
     }
-    if (typeof target === "number") return moveName(volume, dir, name, source, newDir, newName);
+    if (typeof target === "number") {
+      const refused = nameProblem(volume, newDir, newName);
+      return refused < 0 ? refused : moveName(volume, dir, name, source, newDir, newName);
+    }
     if ((flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
     return source === target ? 0 : replace(volume, dir, name, source, newDir, newName, target);
   });

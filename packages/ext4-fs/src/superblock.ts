@@ -85,6 +85,11 @@ export const S_OVERHEAD_CLUSTERS = 0x248;
 export const S_BACKUP_BGS = 0x24c;
 export const S_PRJ_QUOTA_INUM = 0x26c;
 export const S_CHECKSUM_SEED = 0x270;
+/** s_encoding and s_encoding_flags of casefold, each u16. */
+export const S_ENCODING = 0x27c;
+export const S_ENCODING_FLAGS = 0x27e;
+export const EXT4_ENC_UTF8_12_1 = 1;
+export const EXT4_ENC_STRICT_MODE_FL = 1;
 export const S_ORPHAN_FILE_INUM = 0x280;
 export const S_CHECKSUM = 0x3fc;
 

@@ -19,6 +19,7 @@ import { Buffer, BufferCache, KIND_INODE_TABLE, KIND_PLAIN, KIND_SUPERBLOCK } fr
 import { updateBlockChecksum } from "./checksum/metadata-checksum.ts";
 import {
   EXT4_FEATURE_COMPAT_DIR_INDEX,
+  EXT4_FEATURE_INCOMPAT_CASEFOLD,
   EXT4_FEATURE_INCOMPAT_FILETYPE,
   EXT4_FEATURE_RO_COMPAT_LARGE_FILE,
 } from "./features.ts";
@@ -34,7 +35,9 @@ import { Scratch } from "./scratch.ts";
 import { discardBlocks } from "./trim.ts";
 import {
   EXT2_FLAGS_UNSIGNED_HASH,
+  EXT4_ENC_STRICT_MODE_FL,
   EXT4_ERROR_FS,
+  S_ENCODING_FLAGS,
   S_ERROR_COUNT,
   S_FIRST_ERROR_BLOCK,
   S_FIRST_ERROR_INO,
@@ -117,6 +120,9 @@ export class Volume {
   readonly hasDirIndex: boolean;
   /** Directory entries carry the type of what they name. */
   readonly hasFileTypes: boolean;
+  /** Directories may be casefold ones (chattr +F), and names there may have to be in the encoding to be looked for at all. */
+  readonly hasCasefold: boolean;
+  readonly hasStrictNames: boolean;
   /** s_hash_seed, and what s_flags adds to a hash version: 3 where names count as unsigned bytes. */
   readonly hashSeed: Int32Array;
   readonly hashUnsigned: number;
@@ -173,6 +179,8 @@ export class Volume {
     this.hasDirIndex = this.superblock.hasCompat(EXT4_FEATURE_COMPAT_DIR_INDEX);
     const sb = this.superblock;
     this.hasFileTypes = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_FILETYPE);
+    this.hasCasefold = sb.hasIncompat(EXT4_FEATURE_INCOMPAT_CASEFOLD);
+    this.hasStrictNames = (sb.u16(S_ENCODING_FLAGS) & EXT4_ENC_STRICT_MODE_FL) !== 0;
     this.hashSeed = Int32Array.of(0, 4, 8, 12).map((at) => sb.u32(S_HASH_SEED + at));
     this.hashUnsigned = (sb.u32(S_FLAGS) & EXT2_FLAGS_UNSIGNED_HASH) !== 0 ? 3 : 0;
     this.work = new Scratch(geometry.blockSize);

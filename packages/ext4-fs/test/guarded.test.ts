@@ -1,5 +1,5 @@
 /// <reference types="node" />
-/** Volumes that only some may write, or only some of whose files may be read: mmp, encrypt, casefold, verity, an external journal. */
+/** Volumes that only some may write, or only some of whose files may be read: mmp, encrypt, verity, an external journal. */
 import { OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { afterAll, expect, test } from "vitest";
@@ -63,26 +63,6 @@ test.skipIf(!hasE2fsprogs)(
     expect(secret.readdir(0, () => true)).toBe(-126);
   },
 );
-
-test.skipIf(!hasE2fsprogs)("a casefold volume is read-only, its names found as they were written", () => {
-  makeImage(image, 16 << 20, ["-O", "casefold", "-E", "encoding=utf8"]);
-  const commands = [
-    "mkdir d",
-    ...Array.from({ length: 200 }, (_, i) => `write /etc/hostname d/Name-${i}-${"x".repeat(40)}`),
-  ];
-  run("debugfs", ["-w", "-f", "-", image], `${commands.join("\n")}\n`);
-  run("e2fsck", ["-fyD", image]);
-  run("debugfs", ["-w", "-R", "set_inode_field d flags 0x40081000", image]);
-  run("e2fsck", ["-fyD", image]);
-  const lines: string[] = [];
-  const fs = new Ext4FileSystem(new FileDisk(image), { log: (line) => lines.push(line) });
-  expect([fs.readOnly, lines]).toEqual([true, ["ext4: mounted read-only because of casefold"]]);
-  const d = fs.root().lookup("d") as Ext4Inode;
-  const names: string[] = [];
-  expect(d.readdir(0, (name) => names.push(name) > 0)).toBe(0);
-  expect(names.length).toBe(202);
-  for (const name of names.slice(2)) expect(typeof d.lookup(name)).toBe("object");
-});
 
 test.skipIf(!hasE2fsprogs)("files sealed by verity can be read and removed, not written; others can", () => {
   makeImage(image, 16 << 20, ["-O", "verity"]);

@@ -37,6 +37,8 @@ const CASES: readonly [size: number, options: Partial<MkfsOptions>, mke2fs: read
   [64 * MIB, { blockSize: 4096, features: ["quota"] }, ["-b", "4096", "-O", "quota"]],
   [64 * MIB, { features: ["mmp", "verity", "stable_inodes"] }, ["-O", "mmp,verity,stable_inodes"]],
   [64 * MIB, { features: ["fast_commit"] }, ["-O", "fast_commit"]],
+  [64 * MIB, { features: ["casefold"] }, ["-O", "casefold"]],
+  [64 * MIB, { encoding: "utf8", encodingFlags: ["strict"] }, ["-E", "encoding=utf8,encoding_flags=strict"]],
   [200 * MIB, { blockSize: 4096, features: ["bigalloc"] }, ["-b", "4096", "-O", "bigalloc"]],
   [200 * MIB, { features: ["bigalloc"], clusterSize: 8192 }, ["-O", "bigalloc", "-C", "8192"]],
   [1 * MIB, { features: ["fast_commit", "orphan_file"] }, []],
@@ -101,6 +103,7 @@ const COMPARED = [
   "Backup block groups",
   "First meta block group",
   "MMP update interval",
+  "Character encoding",
 ];
 
 test.skipIf(!hasE2fsprogs).each(CASES)(
@@ -189,7 +192,8 @@ test("options that make no file system are refused", () => {
   const disk = new MemoryDisk(16 * MIB);
   expect(() => mkfs(disk, {})).toThrow(TypeError);
   expect(() => mkfs(disk, { uuid: UUID, blockSize: 3000 })).toThrow(RangeError);
-  expect(() => mkfs(disk, { uuid: UUID, features: ["casefold"] })).toThrow("cannot make casefold");
+  expect(() => mkfs(disk, { uuid: UUID, features: ["encrypt"] })).toThrow("cannot make encrypt");
+  expect(() => mkfs(disk, { uuid: UUID, encodingFlags: ["strict"] })).toThrow('"encodingFlags" needs "encoding"');
   expect(() => mkfs(disk, { uuid: UUID, features: ["nonsense"] })).toThrow("nonsense is unknown");
   expect(() => mkfs(disk, { uuid: "short" })).toThrow(RangeError);
   expect(() => mkfs(new MemoryDisk(32 << 10), { uuid: UUID })).toThrow(RangeError);

@@ -231,6 +231,15 @@ export class DentryCache {
     return dentry;
   }
 
+  /** What names mean in this directory has changed (chattr +F on an empty one): the absence of names is not known any more. */
+  refresh(dentry: Dentry): void {
+    const { node } = dentry;
+    if (node === null) return;
+    dentry.cacheableNames = node.inode.cacheableNames ?? dentry.superblock.fs.cacheable;
+    if (dentry.children === null) return;
+    for (const child of [...dentry.children.values()]) if (child.node === null) this.remove(child);
+  }
+
   /** Takes a dentry out of the tree (its name is gone). Keeps the node while pinned. */
   remove(dentry: Dentry): void {
     if (!dentry.hashed) return;

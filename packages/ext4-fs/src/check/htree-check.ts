@@ -4,6 +4,7 @@
 import { EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL } from "../inode.ts";
 import { Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { blockChecksumIsValid } from "../checksum/metadata-checksum.ts";
+import { foldName } from "../directory/casefold.ts";
 import { hashName, isKnownHash, type NameHash } from "../directory/hash.ts";
 import type { CoreInode } from "../inode.ts";
 import { EXT2_FLAGS_UNSIGNED_HASH, S_FLAGS, S_HASH_SEED } from "../superblock.ts";
@@ -171,8 +172,11 @@ export class HtreeScan {
 
   /** An entry in leaf `index`. */
   entry(index: number, bytes: Uint8Array, at: number, length: number): void {
-    if (!isKnownHash(this.#version) || this.#dir.casefold) return; // hashes of folded names need tables of characters
-    hashName(this.#version, this.#hashSeed, bytes, at, length, this.#hash);
+    if (!isKnownHash(this.#version)) return;
+    const folded = this.#dir.casefold ? foldName(bytes, at, length) : bytes;
+    if (folded === undefined) return; // not UTF-8: where Linux puts it is not known
+    const plain = folded === bytes;
+    hashName(this.#version, this.#hashSeed, folded, plain ? at : 0, plain ? length : folded.length, this.#hash);
     if (this.#hash.major < this.#min[index]) this.#min[index] = this.#hash.major;
     if (this.#hash.major > this.#max[index]) this.#max[index] = this.#hash.major;
   }

@@ -34,8 +34,10 @@ export function rebuildDirectory(ck: Checker, dir: DirectoryInfo, plain: boolean
   const entries = collectEntries(ck, dir, old);
   const parent = dir.dotdot >= 1 && dir.dotdot <= ck.g.inodesCount ? dir.dotdot : EXT4_ROOT_INO;
   const linear = pack(ck, dir, entries, parent).map((bytes): Page => ({ bytes, isIndex: false }));
-  const wanted = !plain && ck.hasDirIndex && !dir.casefold && linear.length > SMALL;
-  const indexed = wanted ? indexedPages(ck, entries, dotsLeaf(ck, dir.ino, parent), recordsEnd(ck)) : undefined;
+  const wanted = !plain && ck.hasDirIndex && !(dir.casefold && dir.encrypted) && linear.length > SMALL;
+  const indexed = wanted
+    ? indexedPages(ck, entries, dotsLeaf(ck, dir.ino, parent), recordsEnd(ck), dir.casefold)
+    : undefined;
   let pages = indexed ?? linear;
   let blocks = newBlocks(ck, pages.length);
   if (blocks.length < pages.length) {

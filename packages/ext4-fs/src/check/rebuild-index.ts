@@ -4,6 +4,7 @@
  *
  *   block 0 root · 1 .. L leaves · L+1 .. nodes, where the root alone has not room enough
  */
+import { foldName } from "../directory/casefold.ts";
 import { hashName, isKnownHash, type NameHash } from "../directory/hash.ts";
 import { setRecordLength } from "../directory/entry.ts";
 import { EXT2_FLAGS_UNSIGNED_HASH, S_DEF_HASH_VERSION, S_FLAGS, S_HASH_SEED } from "../superblock.ts";
@@ -31,16 +32,22 @@ interface IndexEntry {
   readonly fileBlock: number;
 }
 
-/** @param front the first block with "." and ".."; @param end where records end in a leaf. Undefined when there are too many entries. */
+/**
+ * @param front the first block with "." and ".."; @param end where records end in a leaf; @param casefold hashes are those of folded names.
+ * Undefined when there are too many entries, or one has no hash.
+ */
 export function indexedPages(
   ck: Checker,
   entries: readonly Uint8Array[],
   front: Uint8Array,
   end: number,
+  casefold: boolean,
 ): Page[] | undefined {
   const stored = ck.sb.u8(S_DEF_HASH_VERSION);
   const version = stored <= DX_HASH_TEA ? stored : DX_HASH_HALF_MD4;
-  const leaves = packLeaves(ck, hashAll(ck, entries, version), end);
+  const hashed = hashAll(ck, entries, version, casefold);
+  if (hashed === undefined) return undefined;
+  const leaves = packLeaves(ck, hashed, end);
   const tail = ck.hasChecksums ? 8 : 0;
   const inRoot = Math.floor((ck.blockSize - ROOT_ENTRIES - tail) / 8);
   const inNode = Math.floor((ck.blockSize - NODE_ENTRIES - tail) / 8);
@@ -71,14 +78,24 @@ export function indexedPages(
   return pages;
 }
 
-function hashAll(ck: Checker, entries: readonly Uint8Array[], version: number): Hashed[] {
+/** Undefined when a name has no hash: one that is not UTF-8 in a casefold directory. */
+function hashAll(
+  ck: Checker,
+  entries: readonly Uint8Array[],
+  version: number,
+  casefold: boolean,
+): Hashed[] | undefined {
   const seed = Int32Array.of(0, 4, 8, 12).map((at) => ck.sb.u32(S_HASH_SEED + at));
   const effective = (ck.sb.u32(S_FLAGS) & EXT2_FLAGS_UNSIGNED_HASH) !== 0 ? version + 3 : version;
   const hash: NameHash = { major: 0, minor: 0 };
-  const hashed = entries.map((record) => {
-    if (isKnownHash(effective)) hashName(effective, seed, record, 8, record[6], hash);
-    return { record, major: hash.major, minor: hash.minor };
-  });
+  const hashed: Hashed[] = [];
+  for (const record of entries) {
+    const name = record.subarray(8, 8 + record[6]);
+    const folded = casefold ? foldName(name, 0, name.length) : name;
+    if (folded === undefined) return undefined;
+    if (isKnownHash(effective)) hashName(effective, seed, folded, 0, folded.length, hash);
+    hashed.push({ record, major: hash.major, minor: hash.minor });
+  }
   return hashed.sort((a, b) => a.major - b.major || a.minor - b.minor);
 }
 

@@ -29,6 +29,7 @@ import { type Buffer, KIND_DIRECTORY } from "../buffer-cache.ts";
 import { blockChecksumIsValid, DIR_TAIL_SIZE, DIR_TAIL_TYPE } from "../checksum/metadata-checksum.ts";
 import type { CoreInode } from "../inode.ts";
 import type { Volume } from "../volume.ts";
+import { foldsTo } from "./casefold.ts";
 
 export const ENTRY_HEADER = 8;
 export const EXT4_NAME_LEN = 255;
@@ -128,8 +129,9 @@ export function initTail(view: DataView): void {
   view.setUint8(tail + 7, DIR_TAIL_TYPE);
 }
 
-/** Offset of the entry called `name` in a checked leaf, or -1. */
-export function findEntry(volume: Volume, buffer: Buffer, name: Uint8Array): number {
+/** Offset of the entry called `name` in a checked leaf, or -1. In a casefold directory `folded` is the form to look for. */
+export function findEntry(volume: Volume, buffer: Buffer, name: Uint8Array, folded?: Uint8Array): number {
+  if (folded !== undefined) return findFolded(volume, buffer, folded);
   const { view, data } = buffer;
   const end = soundEnd(volume, buffer);
   const length = name.length;
@@ -147,6 +149,29 @@ export function findEntry(volume: Volume, buffer: Buffer, name: Uint8Array): num
     at += step;
   }
   return -1;
+}
+
+function findFolded(volume: Volume, buffer: Buffer, folded: Uint8Array): number {
+  const { view, data } = buffer;
+  const end = soundEnd(volume, buffer);
+  for (let at = 0; at < end; ) {
+    if (view.getUint32(at, true) !== 0 && isNamed(data, at, folded)) return at;
+    const step = recordLength(view, at);
+    if (step < 12) return -1;
+    at += step;
+  }
+  return -1;
+}
+
+/** Whether an entry of a casefold directory has this folded form. "." and ".." are nothing but themselves: nobody removes them by another name. */
+export function isNamed(data: Uint8Array, at: number, folded: Uint8Array): boolean {
+  const length = data[at + 6];
+  return !isDots(data, at + ENTRY_HEADER, length) && foldsTo(data, at + ENTRY_HEADER, length, folded);
+}
+
+/** Whether a name is "." or "..". */
+export function isDots(data: Uint8Array, at: number, length: number): boolean {
+  return data[at] === 0x2e && (length === 1 || (length === 2 && data[at + 1] === 0x2e));
 }
 
 function sameName(data: Uint8Array, at: number, name: Uint8Array): boolean {

@@ -14,8 +14,9 @@ import { type Buffer, KIND_HTREE } from "../buffer-cache.ts";
 import { blockChecksumIsValid, htreeCountOffset } from "../checksum/metadata-checksum.ts";
 import { EXT4_FEATURE_INCOMPAT_LARGEDIR } from "../features.ts";
 import { mapBlocks } from "../extents/map.ts";
-import type { CoreInode } from "../inode.ts";
+import { type CoreInode, EXT4_CASEFOLD_FL } from "../inode.ts";
 import type { Volume } from "../volume.ts";
+import { foldName } from "./casefold.ts";
 import { type NameHash, hashName, isKnownHash, DX_HASH_TEA } from "./hash.ts";
 
 export const DX_ROOT_ENTRIES = 0x20;
@@ -183,14 +184,26 @@ export function nextLeaf(volume: Volume, dir: CoreInode, path: HtreePath): numbe
   return 1;
 }
 
-/** Hash of a name in this volume. */
+/** Whether names in `dir` are compared and hashed in their folded form. */
+export function isCasefold(volume: Volume, dir: CoreInode): boolean {
+  return volume.hasCasefold && dir.hasFlag(EXT4_CASEFOLD_FL);
+}
+
+/** Hash of a name in `dir`. False where it has none: what is not UTF-8, in a casefold directory. */
 export function hashOf(
   volume: Volume,
+  dir: CoreInode,
   version: number,
   bytes: Uint8Array,
   start: number,
   length: number,
   out: NameHash,
-): void {
-  hashName(version, volume.hashSeed, bytes, start, length, out);
+): boolean {
+  if (!isCasefold(volume, dir)) {
+    hashName(version, volume.hashSeed, bytes, start, length, out);
+    return true;
+  }
+  const folded = foldName(bytes, start, length);
+  if (folded !== undefined) hashName(version, volume.hashSeed, folded, 0, folded.length, out);
+  return folded !== undefined;
 }

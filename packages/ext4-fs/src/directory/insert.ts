@@ -2,7 +2,7 @@
  * Adding and removing names: linear directories, turning a full one-block directory into an htree, splitting leaves and index
  * nodes, adding a level.
  */
-import { EFBIG, ENOSPC, EUCLEAN } from "linux-abi";
+import { EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EUCLEAN } from "linux-abi";
 import { type Buffer, KIND_DIRECTORY, KIND_HTREE } from "../buffer-cache.ts";
 import { allocateRun, insertRun, releaseRun } from "../file-map.ts";
 import { allocationGoal } from "../file-write.ts";
@@ -49,7 +49,10 @@ import {
 import type { FoundEntry } from "./lookup.ts";
 
 const $hash: NameHash = { major: 0, minor: 0 }; // scratch
-/** Adds an entry; the caller knows that the name is free. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO. */
+/**
+ * Adds an entry; the caller knows that the name is free and may be made (`nameProblem`). Within an operation. 0, -ENOSPC, -EOPNOTSUPP,
+ * -EUCLEAN, -EIO.
+ */
 export function addName(volume: Volume, dir: CoreInode, name: Uint8Array, ino: number, fileType: number): number {
   if (dir.hasFlag(EXT4_INLINE_DATA_FL)) {
     const added = addInline(volume, dir, name, ino, fileType);
@@ -166,7 +169,7 @@ function addIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, ino: numbe
   for (let round = 0; round < 8; round++) {
     let error = openRoot(volume, dir, path);
     if (error < 0) return error;
-    hashOf(volume, path.hashVersion, name, 0, name.length, $hash);
+    if (!hashOf(volume, dir, path.hashVersion, name, 0, name.length, $hash)) return -EINVAL;
     const hash = $hash.major;
     error = descend(volume, dir, hash, path);
     if (error < 0) return error;
@@ -263,17 +266,20 @@ function splitLeaf(volume: Volume, dir: CoreInode, leaf: Buffer): number {
   const path = volume.work.insertionPath;
   const fileBlock = dir.size / volume.blockSize;
   const bottom = path.frames[path.frames.length - 1];
-  const fresh = appendBlock(volume, dir);
-  if (typeof fresh === "number") return fresh;
   const end = entriesEnd(volume);
   const entries: Moved[] = [];
   for (let at = 0; at < end; at += recordLength(leaf.view, at)) {
     if (leaf.view.getUint32(at, true) === 0) continue;
     const length = leaf.data[at + 6];
-    hashOf(volume, path.hashVersion, leaf.data, at + 8, length, $hash);
+    if (!hashOf(volume, dir, path.hashVersion, leaf.data, at + 8, length, $hash)) {
+      volume.log(`inode ${dir.ino}: a full casefold directory with a name that is not UTF-8 cannot grow`);
+      return -EOPNOTSUPP;
+    }
     entries.push({ hash: $hash.major, at, size: entrySize(length) });
   }
   if (entries.length < 2) return volume.corrupt("htree leaf is full with fewer than two entries", dir.ino, leaf.block);
+  const fresh = appendBlock(volume, dir);
+  if (typeof fresh === "number") return fresh;
   entries.sort((a, b) => a.hash - b.hash || a.at - b.at);
   // By bytes, so that both halves have room; at least one entry on each side.
   const total = entries.reduce((sum, e) => sum + e.size, 0);

@@ -1,15 +1,16 @@
 /**
  * Finding names and listing directories.
  */
-import { DT_DIR, ENOENT, ENOKEY, ENOTDIR, EUCLEAN } from "linux-abi";
+import { DT_DIR, EINVAL, ENOENT, ENOKEY, ENOTDIR, EUCLEAN } from "linux-abi";
 import { type Buffer, KIND_DIRECTORY } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
 import { findInline, walkInline } from "../inline/inline-directory.ts";
 import { readInline } from "../inline/inline-data.ts";
-import { type CoreInode, EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
+import { type CoreInode, EXT4_ENCRYPT_FL, EXT4_INDEX_FL, EXT4_INLINE_DATA_FL } from "../inode.ts";
 import { S_DEF_HASH_VERSION } from "../superblock.ts";
 import type { Volume } from "../volume.ts";
-import { dirTypeOfFileType, findEntry, readLeaf, recordLength, soundEnd } from "./entry.ts";
+import { foldName } from "./casefold.ts";
+import { dirTypeOfFileType, findEntry, isDots, readLeaf, recordLength, soundEnd } from "./entry.ts";
 import { isKnownHash, type NameHash } from "./hash.ts";
 import {
   BAD_HTREE,
@@ -18,6 +19,7 @@ import {
   effectiveHash,
   hashOf,
   type HtreePath,
+  isCasefold,
   leafOf,
   nextLeaf,
   nextLeafHash,
@@ -34,26 +36,45 @@ export interface FoundEntry {
 }
 
 const $hash: NameHash = { major: 0, minor: 0 }; // scratch
-/** Finds `name`: 0 with `out` filled, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO. */
+/**
+ * Finds `name`: 0 with `out` filled, -ENOENT, -ENOTDIR, -EINVAL (no name in the encoding of a strict casefold directory), -EUCLEAN,
+ * -EIO.
+ */
 export function findName(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
   if (!dir.isDirectory) return -ENOTDIR;
-  if (dir.hasFlag(EXT4_INLINE_DATA_FL)) return findInline(volume, dir, name, out);
+  const isDot = isDots(name, 0, name.length);
+  const casefold = !isDot && isCasefold(volume, dir);
+  const folded = casefold ? foldName(name, 0, name.length) : undefined;
+  if (casefold && folded === undefined && volume.hasStrictNames) return -EINVAL;
+  if (dir.hasFlag(EXT4_INLINE_DATA_FL)) return findInline(volume, dir, name, out, folded);
   if (dir.size % volume.blockSize !== 0) return volume.corrupt(`directory of ${dir.size} bytes`, dir.ino, 0);
-  const isDot = name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
   if (dir.hasFlag(EXT4_ENCRYPT_FL) && !isDot) return -ENOKEY;
-  // The index of a casefold directory is over folded names: there a name is found as it was written, by going through all.
-  if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot && !dir.hasFlag(EXT4_CASEFOLD_FL)) {
-    const result = findIndexed(volume, dir, name, out);
+  // The index of a casefold directory is over folded names: what has no such form is looked for everywhere.
+  if (dir.hasFlag(EXT4_INDEX_FL) && volume.hasDirIndex && !isDot && casefold === (folded !== undefined)) {
+    const result = findIndexed(volume, dir, name, folded, out);
     if (result !== BAD_HTREE) return result;
   }
-  return findLinear(volume, dir, name, out, isDot ? 1 : dir.size / volume.blockSize);
+  return findLinear(volume, dir, name, folded, out, isDot ? 1 : dir.size / volume.blockSize);
 }
 
-function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+/** Whether `name`, which is not there, may be made in `dir`: 0, or -EINVAL for what a casefold directory cannot have. */
+export function nameProblem(volume: Volume, dir: CoreInode, name: Uint8Array): number {
+  if (!isCasefold(volume, dir)) return 0;
+  const folded = foldName(name, 0, name.length);
+  return folded === undefined || isDots(folded, 0, folded.length) ? -EINVAL : 0;
+}
+
+function findIndexed(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  folded: Uint8Array | undefined,
+  out: FoundEntry,
+): number {
   const path = volume.work.lookupPath;
   let error = openRoot(volume, dir, path);
   if (error < 0) return error;
-  hashOf(volume, path.hashVersion, name, 0, name.length, $hash);
+  hashOf(volume, dir, path.hashVersion, name, 0, name.length, $hash);
   const hash = $hash.major;
   error = descend(volume, dir, hash, path);
   if (error < 0) return error;
@@ -62,7 +83,7 @@ function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: Foun
     if (block < 0) return block;
     const buffer = readLeaf(volume, dir, block);
     if (typeof buffer === "number") return buffer;
-    const at = findEntry(volume, buffer, name);
+    const at = findEntry(volume, buffer, name, folded);
     if (at >= 0) return fill(out, buffer, at);
     // Names with this very hash may continue in the next leaf.
     const next = nextLeafHash(path);
@@ -72,7 +93,14 @@ function findIndexed(volume: Volume, dir: CoreInode, name: Uint8Array, out: Foun
   }
 }
 
-function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry, blocks: number): number {
+function findLinear(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  folded: Uint8Array | undefined,
+  out: FoundEntry,
+  blocks: number,
+): number {
   const map = volume.work.lookupMap;
   for (let fileBlock = 0; fileBlock < blocks; ) {
     const error = mapBlocks(volume, dir, fileBlock, blocks - fileBlock, map);
@@ -93,7 +121,7 @@ function findLinear(volume: Volume, dir: CoreInode, name: Uint8Array, out: Found
       }
       const buffer = readLeaf(volume, dir, first + i);
       if (typeof buffer === "number") return buffer;
-      const at = findEntry(volume, buffer, name);
+      const at = findEntry(volume, buffer, name, folded);
       if (at >= 0) return fill(out, buffer, at);
     }
     fileBlock += count;
@@ -146,7 +174,8 @@ export function readDirectory(volume: Volume, dir: CoreInode, cookie: number, em
   }
   volume.enter();
   if (dir.hasFlag(EXT4_ENCRYPT_FL)) return listEncrypted(volume, dir, cookie, emit);
-  if (volume.hasDirIndex && !dir.hasFlag(EXT4_CASEFOLD_FL)) {
+  // In casefold directories by position: names of Linux's that are not UTF-8 have no hash here.
+  if (volume.hasDirIndex && !isCasefold(volume, dir)) {
     const indexed = dir.hasFlag(EXT4_INDEX_FL);
     if (indexed || dir.size === volume.blockSize) {
       const result = listByHash(volume, dir, cookie, emit, indexed);
@@ -173,7 +202,7 @@ function listInline(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   const content = readInline(volume, dir);
   if (typeof content === "number") return content;
   const version = effectiveHash(volume, volume.superblock.u8(S_DEF_HASH_VERSION));
-  const hashed = volume.hasDirIndex && isKnownHash(version);
+  const hashed = volume.hasDirIndex && isKnownHash(version) && !isCasefold(volume, dir);
   const parent = content[0] + content[1] * 0x100 + content[2] * 0x1_0000 + content[3] * 0x100_0000;
   if (cookie === 0 && !emit(Uint8Array.of(0x2e), dir.ino, DT_DIR, 1)) return 0;
   if (cookie <= 1 && !emit(Uint8Array.of(0x2e, 0x2e), parent, DT_DIR, HASH_BASE)) return 0;
@@ -183,7 +212,7 @@ function listInline(volume: Volume, dir: CoreInode, cookie: number, emit: EmitEn
   walkInline(volume, dir, content, (at, _length, view) => {
     const ino = view.getUint32(at, true);
     if (ino === 0) return undefined;
-    if (hashed) hashOf(volume, version, content, at + 8, content[at + 6], $hash);
+    if (hashed) hashOf(volume, dir, version, content, at + 8, content[at + 6], $hash);
     const key = hashed ? ($hash.major >>> 1) * MINOR_SPAN + ($hash.minor >>> 11) : at;
     const name = content.slice(at + 8, at + 8 + content[at + 6]);
     if (key >= from) entries.push({ key, name, ino, dirType: dirTypeOfFileType(content[at + 7]) });
@@ -278,7 +307,7 @@ function collectLeaf(
     const ino = view.getUint32(at, true);
     const length = data[at + 6];
     if (ino === 0 || isDots(data, at + 8, length)) continue;
-    hashOf(volume, hashVersion, data, at + 8, length, $hash);
+    hashOf(volume, dir, hashVersion, data, at + 8, length, $hash);
     const key = ($hash.major >>> 1) * MINOR_SPAN + ($hash.minor >>> 11);
     if (key >= from)
       out.push({ key, name: data.slice(at + 8, at + 8 + length), ino, dirType: dirTypeOfFileType(data[at + 7]) });
@@ -290,10 +319,6 @@ function emitSorted(entries: Listed[], emit: EmitEntry): boolean {
   entries.sort((a, b) => a.key - b.key);
   for (const entry of entries) if (!emit(entry.name, entry.ino, entry.dirType, entry.key + 1 + HASH_BASE)) return false;
   return true;
-}
-
-function isDots(data: Uint8Array, at: number, length: number): boolean {
-  return data[at] === 0x2e && (length === 1 || (length === 2 && data[at + 1] === 0x2e));
 }
 
 /**

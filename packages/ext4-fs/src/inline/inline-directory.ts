@@ -6,7 +6,16 @@
  */
 import { ENOENT } from "linux-abi";
 import { KIND_DIRECTORY } from "../buffer-cache.ts";
-import { checkRecord, ENTRY_HEADER, entriesEnd, entrySize, initLeaf, setRecordLength } from "../directory/entry.ts";
+import {
+  checkRecord,
+  ENTRY_HEADER,
+  entriesEnd,
+  entrySize,
+  initLeaf,
+  isDots,
+  isNamed,
+  setRecordLength,
+} from "../directory/entry.ts";
 import { appendBlock } from "../directory/insert.ts";
 import type { FoundEntry } from "../directory/lookup.ts";
 import { type CoreInode, I_BLOCK_SIZE } from "../inode.ts";
@@ -45,22 +54,29 @@ function chains(content: Uint8Array): readonly (readonly [number, number])[] {
   return content.length >= I_BLOCK_SIZE + LEAST_CHAIN ? [first, [I_BLOCK_SIZE, content.length]] : [first];
 }
 
-/** Finds a name ("." and ".." too): 0 with `out` filled (its buffer null, its position one in the content), -ENOENT, -EUCLEAN, -EIO. */
-export function findInline(volume: Volume, dir: CoreInode, name: Uint8Array, out: FoundEntry): number {
+/** Finds a name ("." and ".." too), or in a casefold directory its folded form: 0 with `out` filled (its buffer null, its position one in the content), -ENOENT, -EUCLEAN, -EIO. */
+export function findInline(
+  volume: Volume,
+  dir: CoreInode,
+  name: Uint8Array,
+  out: FoundEntry,
+  folded?: Uint8Array,
+): number {
   const content = readInline(volume, dir);
   if (typeof content === "number") return content;
   out.buffer = null;
   out.fileType = 2;
-  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) {
+  if (isDots(name, 0, name.length)) {
     out.at = 0;
     out.ino = name.length === 1 ? dir.ino : viewOf(content).getUint32(0, true);
     return 0;
   }
   const result = walkInline(volume, dir, content, (at, _length, view) => {
+    if (view.getUint32(at, true) === 0) return undefined;
     const same =
-      view.getUint32(at, true) !== 0 &&
-      content[at + 6] === name.length &&
-      name.every((byte, i) => content[at + ENTRY_HEADER + i] === byte);
+      folded !== undefined
+        ? isNamed(content, at, folded)
+        : content[at + 6] === name.length && name.every((byte, i) => content[at + ENTRY_HEADER + i] === byte);
     if (!same) return undefined;
     out.at = at;
     out.ino = view.getUint32(at, true);

@@ -37,6 +37,8 @@ import {
   S_FIRST_DATA_BLOCK,
   S_FIRST_INO,
   S_FLAGS,
+  S_ENCODING,
+  S_ENCODING_FLAGS,
   S_HASH_SEED,
   S_INODE_SIZE,
   S_INODES_COUNT,
@@ -142,6 +144,8 @@ function fillSuperblock(plan: MkfsPlan, blocksCount: number): Superblock {
   sb.bytes.set(plan.label, S_VOLUME_NAME);
   sb.bytes.set(plan.lastMounted, S_LAST_MOUNTED);
   sb.bytes.set(plan.hashSeed, S_HASH_SEED);
+  sb.setU16(S_ENCODING, plan.encoding);
+  sb.setU16(S_ENCODING_FLAGS, plan.encodingFlags);
   sb.setU16(S_RAID_STRIDE, plan.stride);
   sb.setU32(S_RAID_STRIPE_WIDTH, plan.stripeWidth);
   if (sb.hasCompat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) {

@@ -10,6 +10,7 @@ import {
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
   EXT4_FEATURE_INCOMPAT_64BIT,
+  EXT4_FEATURE_INCOMPAT_CASEFOLD,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
   EXT4_FEATURE_INCOMPAT_FILETYPE,
   EXT4_FEATURE_INCOMPAT_FLEX_BG,
@@ -24,6 +25,7 @@ import {
   EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER,
   findFeature,
 } from "../features.ts";
+import { EXT4_ENC_STRICT_MODE_FL, EXT4_ENC_UTF8_12_1 } from "../superblock.ts";
 import type { Time } from "../volume.ts";
 
 export interface MkfsOptions {
@@ -49,6 +51,10 @@ export interface MkfsOptions {
   readonly uuid?: Uint8Array | string;
   /** -E hash_seed: 16 bytes. Default: from `random`, else the UUID. */
   readonly hashSeed?: Uint8Array;
+  /** -E encoding: of the names in casefold directories. Turns the feature casefold on, which without this takes "utf8". */
+  readonly encoding?: "utf8" | "utf8-12.1";
+  /** -E encoding_flags: "strict" refuses names that are not in the encoding. Default none. */
+  readonly encodingFlags?: readonly "strict"[];
   /** Source of random bytes for what is not given. */
   readonly random?: (bytes: Uint8Array) => void;
   /** -m: percentage of blocks reserved for root. Default 5. */
@@ -94,6 +100,9 @@ export interface MkfsPlan {
   readonly label: Uint8Array;
   readonly uuid: Uint8Array;
   readonly hashSeed: Uint8Array;
+  /** s_encoding, 0 without casefold, and s_encoding_flags. */
+  readonly encoding: number;
+  readonly encodingFlags: number;
   readonly reservedPercent: number;
   readonly journalBlocks: number;
   readonly compat: number;
@@ -193,6 +202,7 @@ export function planMkfs(device: BlockDevice, options: MkfsOptions): MkfsPlan {
     label,
     uuid,
     hashSeed: seedBytes(options, uuid),
+    ...chooseEncoding(features, options),
     reservedPercent,
     journalBlocks,
     compat: journalBlocks === 0 ? features.compat & ~NEED_A_JOURNAL : features.compat,
@@ -255,6 +265,21 @@ function seedBytes(options: MkfsOptions, uuid: Uint8Array): Uint8Array {
   return bytes;
 }
 
+function chooseEncoding(features: FeatureBits, options: MkfsOptions): Pick<MkfsPlan, "encoding" | "encodingFlags"> {
+  const casefold = (features.incompat & EXT4_FEATURE_INCOMPAT_CASEFOLD) !== 0;
+  const { encoding = "utf8", encodingFlags = [] } = options;
+  if (encoding !== "utf8" && encoding !== "utf8-12.1")
+    throw new RangeError(`"encoding" expected utf8 or utf8-12.1, got ${encoding}`);
+  for (const flag of encodingFlags)
+    if (flag !== "strict") throw new RangeError(`"encodingFlags" expected strict, got ${flag}`);
+  if (encodingFlags.length > 0 && options.encoding === undefined)
+    throw new RangeError('"encodingFlags" needs "encoding"');
+  return {
+    encoding: casefold ? EXT4_ENC_UTF8_12_1 : 0,
+    encodingFlags: encodingFlags.length > 0 ? EXT4_ENC_STRICT_MODE_FL : 0,
+  };
+}
+
 interface FeatureBits {
   compat: number;
   incompat: number;
@@ -289,6 +314,7 @@ function baseFeatures(type: "ext2" | "ext3" | "ext4"): FeatureBits {
 
 function chooseFeatures(options: MkfsOptions): FeatureBits {
   const bits = baseFeatures(options.type ?? "ext4");
+  if (options.encoding !== undefined) bits.incompat |= EXT4_FEATURE_INCOMPAT_CASEFOLD;
   for (const change of options.features ?? []) {
     const remove = change.startsWith("^");
     const feature = findFeature(remove ? change.slice(1) : change);

@@ -22,6 +22,9 @@ import {
   S_INODE_SIZE,
   S_JNL_BACKUP_TYPE,
   S_JNL_BLOCKS,
+  EXT4_ENC_UTF8_12_1,
+  S_ENCODING,
+  S_ENCODING_FLAGS,
   S_JOURNAL_INUM,
   S_JOURNAL_UUID,
   S_ORPHAN_FILE_INUM,
@@ -32,9 +35,7 @@ import {
 } from "../superblock.ts";
 import { crc32c, CRC_INIT } from "../checksum/crc32c.ts";
 
-const S_ENCODING = 0x27c;
 const DX_HASH_HALF_MD4 = 1;
-const EXT4_ENC_UTF8_12_1 = 1;
 
 /** Why a change is not possible, if it is not. `wishes`: all that is to be changed with it. Changes nothing. */
 type Condition = (ck: Checker, wishes: readonly Wish[]) => string | undefined;
@@ -90,7 +91,7 @@ const CHANGES: Readonly<Record<string, Row>> = {
     on: always,
     atOn: (ck) => {
       ck.sb.setU16(S_ENCODING, EXT4_ENC_UTF8_12_1);
-      ck.sb.setU16(S_ENCODING + 2, 0);
+      ck.sb.setU16(S_ENCODING_FLAGS, 0);
     },
   },
   "read-only": { on: always, off: always },

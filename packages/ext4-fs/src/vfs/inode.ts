@@ -4,6 +4,7 @@
 import { decodeName, EIO, EISDIR, encodeName, EXDEV, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT } from "linux-abi";
 import type { AttributeChanges, Attributes, DirectoryEmit, Inode, NewNode } from "vfs-inode";
 import { changeAttributes, touchAccessTime } from "../attributes.ts";
+import { isCasefold } from "../directory/htree.ts";
 import { readDirectory } from "../directory/lookup.ts";
 import { type EmitExtent, listExtents } from "../fiemap.ts";
 import { readFile, seekData } from "../file-read.ts";
@@ -77,6 +78,11 @@ export class Ext4Inode implements Inode {
   get rdev(): number {
     const type = this.#core.mode & S_IFMT;
     return type === S_IFCHR || type === S_IFBLK ? readDevice(this.#core) : 0;
+  }
+
+  /** Not in a casefold directory, where one entry answers to many names. */
+  get cacheableNames(): boolean {
+    return this.fs.cacheable && !isCasefold(this.#volume, this.#core);
   }
 
   ref(): void {

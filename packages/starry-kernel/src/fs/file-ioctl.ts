@@ -106,7 +106,9 @@ function setFlags(file: VfsFile, task: Task, argument: number): number {
   if (guarded !== 0 && !task.cred.hasCapability(CAP_LINUX_IMMUTABLE)) return -EPERM;
   // What is in the page cache was written before the file became immutable.
   const error = (flags & FS_IMMUTABLE_FL) !== 0 && !file.isDirectory ? file.file.sync(true) : 0;
-  return error < 0 ? error : inode.setInodeFlags(flags);
+  const changed = error < 0 ? error : inode.setInodeFlags(flags);
+  if (changed === 0 && file.isDirectory) file.file.vfs.dentries.refresh(file.file.path.dentry);
+  return changed;
 }
 
 /** FS_IOC_FSGETXATTR: flags in their generic form, and the project (struct fsxattr, linux/fs.h). */
