@@ -110,6 +110,8 @@ export interface HartCompiler {
   attach(host: CompilerHost): void;
   /** The address was jumped to often. 1: compilePending should be called soon. */
   hot(pcLo: number, pcHi: number): number;
+  /** Each SHORT_SLICE instructions: the hart is at this address. Nothing compiled is on the stack. */
+  sample(pcLo: number, pcHi: number, instret: number): void;
   /** Called between slices, when nothing compiled is on the stack. */
   compilePending(instret: number): void;
 }
@@ -137,6 +139,8 @@ export class Hart {
   #waiting = false;
   /** Instructions per call of the interpreter. */
   readonly #longest: number;
+  /** Retired instructions when the compiler is told next where the hart is. */
+  #nextSample: number;
   // The last trap, for loop detection.
   #lastCause = -1;
   #lastPc = 0;
@@ -168,6 +172,7 @@ export class Hart {
     });
     this.#compiler = options.compiler ?? null;
     this.#longest = this.#architectural || this.#compiler !== null ? SHORT_SLICE : SLICE;
+    this.#nextSample = this.#compiler === null ? Infinity : SHORT_SLICE;
     this.#run = this.#instantiate(options.backend);
   }
 
@@ -355,18 +360,26 @@ export class Hart {
       if (this.#compiler !== null) this.#compiler.compilePending(this.#instret);
       if (this.#architectural && !this.#poll()) return STOP_WFI;
       if (left <= 0) return STOP_FUEL;
-      const slice = left < longest ? left : longest;
+      let slice = left < longest ? left : longest;
+      const untilSample = this.#nextSample - this.#instret;
+      if (untilSample < slice) slice = untilSample;
       this.#slice = slice;
       const exit = this.#run(slice);
       const retired = slice - this.#i32[STATE_FUEL >> 2];
       this.#slice = 0;
       this.#instret += retired;
       left -= retired;
+      if (this.#instret >= this.#nextSample) this.#sample();
       if (exit !== EXIT_TRAP) continue;
       if (!this.#progress()) return STOP_TRAP_LOOP;
       if (!this.#architectural) return STOP_TRAP;
       this.#csrs.takeTrap();
     }
+  }
+
+  #sample(): void {
+    this.#nextSample = this.#instret + SHORT_SLICE;
+    this.#compiler?.sample(this.#i32[STATE_PC >> 2], this.#i32[(STATE_PC >> 2) + 1], this.#instret);
   }
 
   /** Architectural mode: takes a pending interrupt. False if the hart waits for one. */
@@ -421,6 +434,7 @@ export class Hart {
       throw new TypeError('"saved" expected the result of saveState');
     this.#waiting = view.getUint32(4, true) === 1;
     this.#instret = view.getFloat64(8, true);
+    this.#nextSample = this.#compiler === null ? Infinity : this.#instret + SHORT_SLICE;
     new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE).set(
       saved.subarray(SAVED_HEADER, SAVED_HEADER + SAVED_STATE),
     );

@@ -48,9 +48,10 @@ export class RegionCompiler {
 
   /**
    * Makes one module of the regions of these entries. Returns how many instructions they have.
+   * @param instret the time, as retired instructions
    * @throws RangeError if the host has no memory for it
    */
-  compile(batch: readonly Entry[]): number {
+  compile(batch: readonly Entry[], instret: number): number {
     this.#functions ??= this.#makeFunctions();
     const found = this.#findRegions(batch);
     if (found.length === 0) return 0;
@@ -80,16 +81,19 @@ export class RegionCompiler {
       lowering.emit();
       builder.addFunction(REGION_PARAMETERS, [I32], lowering.localTypes, lowering.code, `r${n}`);
     });
-    const module = new WebAssembly.Module(builder.build());
+    const bytes = builder.build();
+    const module = new WebAssembly.Module(bytes);
     const instance = new WebAssembly.Instance(module, { e: { ...this.#functions, memory: ram.memory, table } });
     this.modules++;
+    const made = this.#entries.addModule(bytes.byteLength, instret);
     let instructions = 0;
     found.forEach(({ entry, region }, n) => {
-      this.#entries.install(entry, region, instance.exports[`r${n}`]);
+      this.#entries.install(entry, region, made, instance.exports[`r${n}`]);
       this.regions++;
       instructions += region.instructions;
     });
     this.instructions += instructions;
+    this.#profile.sweep();
     return instructions;
   }
 

@@ -6,7 +6,9 @@
  * which exists as soon as somebody wants to call it and first holds a stub. Code on further pages is checked once per
  * mapping epoch (`validate`).
  *
- * Life of an entry: wanted (slot with stub) -> compiled (record patched) -> stale (record cleared, slot back to the stub).
+ * Life of an entry: wanted (slot with stub) -> compiled (record patched) -> stale or evicted (record cleared, slot back to the
+ * stub). A slot gets another owner when nothing compiled can know the old one: its frame's entries, and the regions that
+ * depend on the frame, go all together.
  */
 import type { CompiledCode } from "../code-cache.ts";
 import type { CompilerHost } from "../hart.ts";
@@ -24,6 +26,16 @@ import {
 } from "../state.ts";
 import { realDelta, type Region } from "./region.ts";
 
+/** A compiled module: the engine can free its code once no slot of the table has one of its functions. */
+export interface CodeModule {
+  /** Of the WebAssembly. */
+  readonly byteLength: number;
+  /** Those whose slots have functions of it. */
+  readonly entries: Set<Entry>;
+  /** Retired instructions when it was made, or seen running last. */
+  lastSeen: number;
+}
+
 export interface Entry {
   readonly frame: number;
   readonly offset: number;
@@ -31,6 +43,10 @@ export interface Entry {
   readonly pointer: number;
   readonly slot: number;
   compiled: boolean;
+  /** That its code is in, while compiled. */
+  module: CodeModule | null;
+  /** Number of its code: changes with each compilation. */
+  generation: number;
   /** Compiled, or in the batch that is being compiled: regions end where it starts. */
   linked: boolean;
   /** Really hot: its region may be large, and overlap others. */
@@ -48,8 +64,8 @@ export interface Entry {
   recompiles: number;
   /** Frames of the code on other pages, by page distance from the entry's page. */
   pages: ReadonlyMap<number, number>;
-  /** By frame: first byte and end of the region's code in it. */
-  ranges: ReadonlyMap<number, readonly [number, number]>;
+  /** By frame: the region's code in it, as first byte, end, first byte, end and so on. */
+  ranges: ReadonlyMap<number, readonly number[]>;
   /** Seen targets of indirect jumps, by distance of the jump. */
   targets: Map<number, number[]>;
 }
@@ -70,8 +86,15 @@ export class EntryTable implements CompiledCode {
   readonly #inFrame = new Map<number, Entry[]>();
   readonly #freeSlots: number[] = [];
   #slots = 0;
-  /** Entries that went stale so far. */
+  /** Those with entries. */
+  readonly #modules = new Set<CodeModule>();
+  /** An entry could not be made. */
+  isFull = false;
+  /** Bytes of WebAssembly in modules that are in use. */
+  codeBytes = 0;
+  /** Entries that went stale, and that were compiled and had to make room, so far. */
   invalidated = 0;
+  evicted = 0;
 
   constructor(host: CompilerHost, tableSize: number) {
     const { memory, size, compiledFramesOffset } = host.ram;
@@ -93,13 +116,22 @@ export class EntryTable implements CompiledCode {
     return this.#byPointer.get(pointer);
   }
 
+  /** The entries whose code has byte `offset` of a frame: which of them ran there is not known. */
+  around(frame: number, offset: number): readonly Entry[] {
+    const found: Entry[] = [];
+    for (const entry of this.#byFrame.get(frame) ?? [])
+      if (hasCode(entry, frame, offset, offset + 1)) found.push(entry);
+    return found;
+  }
+
   /** The entry at this place, made if need be; undefined if all slots are in use. */
   make(frame: number, offset: number): Entry | undefined {
     const known = this.find(frame, offset);
     if (known !== undefined) return known;
     const slot = this.#freeSlots.pop() ?? this.#slots++;
     if (slot >= this.#tableSize) {
-      this.#slots = slot; // full
+      this.#slots = slot;
+      this.isFull = true;
       return undefined;
     }
     const pointer = this.#host.ram.entriesOffset + slot * ENTRY_BYTES;
@@ -109,6 +141,8 @@ export class EntryTable implements CompiledCode {
       pointer,
       slot,
       compiled: false,
+      module: null,
+      generation: 0,
       linked: false,
       wide: false,
       queued: false,
@@ -132,9 +166,22 @@ export class EntryTable implements CompiledCode {
     return entry;
   }
 
-  /** From now on `entry` is `compiled`, the code of `region`. */
-  install(entry: Entry, region: Region, compiled: unknown): void {
+  /** A module whose functions are about to be installed. */
+  addModule(byteLength: number, instret: number): CodeModule {
+    const module = { byteLength, entries: new Set<Entry>(), lastSeen: instret };
+    this.#modules.add(module);
+    this.codeBytes += byteLength;
+    return module;
+  }
+
+  /** From now on `entry` is `compiled`, the code of `region`, a function of `module`. */
+  install(entry: Entry, region: Region, module: CodeModule, compiled: unknown): void {
     const { code, ram, table } = this.#host;
+    this.#leaveModule(entry);
+    for (const frame of entry.pages.values()) this.#byFrame.get(frame)?.delete(entry);
+    entry.module = module;
+    module.entries.add(entry);
+    entry.generation++;
     table.set(entry.slot, compiled);
     entry.compiled = true;
     entry.pages = region.pages;
@@ -191,27 +238,25 @@ export class EntryTable implements CompiledCode {
   written(frame: number, offset: number, byteLength: number): boolean {
     let stale = false;
     for (const entry of [...(this.#byFrame.get(frame) ?? [])]) {
-      const range = entry.ranges.get(frame);
-      if (range === undefined || range[0] >= offset + byteLength || range[1] <= offset) continue;
+      if (!hasCode(entry, frame, offset, offset + byteLength)) continue;
       this.#discard(entry);
       stale = true;
     }
     if (byteLength >= 4096) {
       // The frame gets another use: nobody depends on it any more.
       for (const entry of [...(this.#byFrame.get(frame) ?? [])]) this.#discard(entry);
-      this.#byFrame.delete(frame);
-      this.frames[frame] = 0;
-      this.#release(frame);
+      this.#forget(frame);
     }
     return stale;
   }
 
-  /**
-   * Gives back the slots of the entries in a frame. Their callers depended on the frame and are gone.
-   */
-  #release(frame: number): void {
+  /** Nobody depends on this frame any more: gives back the slots of the entries in it, which no compiled code knows. */
+  #forget(frame: number): void {
+    this.#byFrame.delete(frame);
+    this.frames[frame] = 0;
     for (const entry of this.#inFrame.get(frame) ?? []) {
       entry.released = true;
+      entry.before.clear();
       this.#entries.delete(frame * 4096 + entry.offset);
       this.#host.table.set(entry.slot, this.#host.exports.stub);
       this.#freeSlots.push(entry.slot);
@@ -220,32 +265,95 @@ export class EntryTable implements CompiledCode {
   }
 
   #discard(entry: Entry): void {
-    for (const frame of entry.pages.values()) this.#byFrame.get(frame)?.delete(entry);
     if (!entry.compiled) return;
+    entry.staleCount++;
+    this.invalidated++;
+    this.#drop(entry);
+  }
+
+  /** Back to the interpreter. */
+  #drop(entry: Entry): void {
+    for (const frame of entry.pages.values()) this.#byFrame.get(frame)?.delete(entry);
+    this.#leaveModule(entry);
     entry.compiled = false;
     entry.linked = false;
-    entry.staleCount++;
+    entry.before.clear();
     entry.targets = new Map();
-    this.invalidated++;
     this.#host.table.set(entry.slot, this.#host.exports.stub);
     const record = this.#host.code.recordAt(entry.frame, entry.offset);
     if (record !== 0 && this.#u16[(record + RECORD_OP) >>> 1] === DISPATCH_COMPILED)
       this.#u16[(record + RECORD_OP) >>> 1] = 0;
   }
+
+  #leaveModule(entry: Entry): void {
+    const { module } = entry;
+    if (module === null) return;
+    entry.module = null;
+    module.entries.delete(entry);
+    if (module.entries.size > 0) return;
+    this.#modules.delete(module);
+    this.codeBytes -= module.byteLength;
+  }
+
+  // --- making room -----------------------------------------------------------------------------------------------------------
+  // Only between slices, when nothing compiled is on the stack.
+
+  /** Drops the modules that were not seen running for longest, until the others have at most `codeBytes`. */
+  evictModules(codeBytes: number): void {
+    const coldest = [...this.#modules].sort((a, b) => a.lastSeen - b.lastSeen);
+    for (const module of coldest) {
+      if (this.codeBytes <= codeBytes) return;
+      for (const entry of [...module.entries]) this.#evict(entry);
+    }
+  }
+
+  /** Gives back slots until `wanted` are free: those in frames without compiled code first, then in the coldest frames. */
+  freeSlots(wanted: number): void {
+    this.isFull = false;
+    const heat = new Map<number, number>();
+    for (const frame of this.#inFrame.keys()) {
+      let lastSeen = -1;
+      for (const { module } of this.#byFrame.get(frame) ?? [])
+        lastSeen = Math.max(lastSeen, module === null ? -1 : module.lastSeen);
+      heat.set(frame, lastSeen);
+    }
+    for (const [frame] of [...heat].sort((a, b) => a[1] - b[1])) {
+      if (this.#freeSlots.length >= wanted) return;
+      for (const entry of [...(this.#byFrame.get(frame) ?? [])]) this.#evict(entry);
+      this.#forget(frame);
+    }
+  }
+
+  #evict(entry: Entry): void {
+    this.evicted++;
+    entry.wide = false;
+    this.#drop(entry);
+  }
 }
 
-function codeRanges(entry: Entry, region: Region): Map<number, readonly [number, number]> {
-  const ranges = new Map<number, readonly [number, number]>();
+/** True if the code of `entry` has some of these bytes of a frame. */
+function hasCode({ ranges }: Entry, frame: number, start: number, end: number): boolean {
+  const list = ranges.get(frame) ?? [];
+  for (let n = 0; n < list.length; n += 2) if (list[n] < end && list[n + 1] > start) return true;
+  return false;
+}
+
+function codeRanges(entry: Entry, region: Region): Map<number, number[]> {
+  const ranges = new Map<number, number[]>();
+  const add = (page: number, start: number, end: number): void => {
+    const frame = region.pages.get(page) as number;
+    const list = ranges.get(frame);
+    if (list === undefined) ranges.set(frame, [start, end]);
+    else if (list[list.length - 1] === start) list[list.length - 1] = end;
+    else list.push(start, end);
+  };
   for (const { insns } of region.blocks) {
     for (const { delta, length } of insns) {
-      const start = entry.offset + realDelta(delta);
-      for (const at of [start, start + length - 1]) {
-        const page = Math.floor(at / 4096);
-        const frame = region.pages.get(page) as number;
-        const offset = at - page * 4096;
-        const [low, high] = ranges.get(frame) ?? [offset, offset + 1];
-        ranges.set(frame, [Math.min(low, offset), Math.max(high, offset + 1)]);
-      }
+      const at = entry.offset + realDelta(delta);
+      const page = Math.floor(at / 4096);
+      const start = at - page * 4096;
+      add(page, start, Math.min(start + length, 4096));
+      if (start + length > 4096) add(page + 1, 0, start + length - 4096);
     }
   }
   return ranges;

@@ -254,4 +254,5 @@ test("a compiled loop reads the time that the interpreter would have read", () =
 test("options out of range are refused", () => {
   expect(() => createJit({ hotCount: 100 })).toThrow('"hotCount" expected power of two');
   expect(() => createJit({ maxInstructions: 501 })).toThrow('"maxInstructions" expected 1..500');
+  expect(() => createJit({ codeBytes: 1000 })).toThrow('"codeBytes" expected at least 65536');
 });

@@ -23,6 +23,11 @@ export interface JitOptions {
   readonly hotCount?: number;
   /** Instructions of a region at most, 1..500. Default 240. */
   readonly maxInstructions?: number;
+  /**
+   * Bytes of WebAssembly that compiled code may have, at least 65536. For each the host has about 25 bytes in use (V8: 8 of
+   * machine code). What was not seen running for longest makes room. Default 8 MiB.
+   */
+  readonly codeBytes?: number;
 }
 
 export interface JitStatistics {
@@ -31,18 +36,37 @@ export interface JitStatistics {
   readonly instructions: number;
   readonly invalidated: number;
   readonly declined: number;
+  /** Regions that had to make room, see {@link JitOptions.codeBytes}. */
+  readonly evicted: number;
+  /** Bytes of WebAssembly in use. */
+  readonly codeBytes: number;
   /** Guest instructions that compiled code has retired. */
   readonly retired: number;
 }
 
+const NOTHING_DONE: JitStatistics = {
+  regions: 0,
+  modules: 0,
+  instructions: 0,
+  invalidated: 0,
+  declined: 0,
+  evicted: 0,
+  codeBytes: 0,
+  retired: 0,
+};
+
 /** Regions per module. */
 const BATCH = 32;
+
+const DEFAULT_CODE_BYTES: number = 8 * 2 ** 20;
+const MIN_CODE_BYTES = 65536;
 
 /** The parts, once there is a hart. */
 interface Attached {
   readonly host: CompilerHost;
   readonly entries: EntryTable;
   readonly queue: CompileQueue;
+  readonly profile: Profile;
   readonly compiler: RegionCompiler;
   readonly i32: Int32Array;
 }
@@ -52,6 +76,7 @@ class Jit implements HartCompiler {
   readonly hotCount: number;
   readonly #maxInstructions: number;
   readonly #eager: boolean;
+  #codeBytes: number;
   #attached: Attached | null = null;
 
   constructor(options: JitOptions) {
@@ -59,20 +84,23 @@ class Jit implements HartCompiler {
     this.#maxInstructions = options.maxInstructions ?? 240;
     this.#eager = options.eager ?? false;
     this.hotCount = options.hotCount ?? 4096;
+    this.#codeBytes = options.codeBytes ?? DEFAULT_CODE_BYTES;
     if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
       throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
     if (!(this.#maxInstructions >= 1 && this.#maxInstructions <= MAX_REGION))
       throw new RangeError(`"maxInstructions" expected 1..${MAX_REGION}, got ${options.maxInstructions}`);
+    if (!(this.#codeBytes >= MIN_CODE_BYTES))
+      throw new RangeError(`"codeBytes" expected at least ${MIN_CODE_BYTES}, got ${options.codeBytes}`);
   }
 
   get statistics(): JitStatistics {
-    if (this.#attached === null)
-      return { regions: 0, modules: 0, instructions: 0, invalidated: 0, declined: 0, retired: 0 };
+    if (this.#attached === null) return NOTHING_DONE;
     const { compiler, entries, i32 } = this.#attached;
     const { regions, modules, instructions, declined } = compiler;
+    const { invalidated, evicted, codeBytes } = entries;
     const at = STATE_COMPILED >> 2;
     const retired = i32[at + 1] * 0x1_0000_0000 + (i32[at] >>> 0);
-    return { regions, modules, instructions, invalidated: entries.invalidated, declined, retired };
+    return { regions, modules, instructions, invalidated, declined, evicted, codeBytes, retired };
   }
 
   attach(host: CompilerHost): void {
@@ -82,7 +110,7 @@ class Jit implements HartCompiler {
     const profile = new Profile(buffer, entries, queue, this.hotCount >> 2, this.#eager);
     const compiler = new RegionCompiler(host, entries, queue, profile, this.#maxInstructions);
     host.code.compiled = entries;
-    this.#attached = { host, entries, queue, compiler, i32: new Int32Array(buffer) };
+    this.#attached = { host, entries, queue, profile, compiler, i32: new Int32Array(buffer) };
   }
 
   hot(pcLo: number, pcHi: number): number {
@@ -95,22 +123,35 @@ class Jit implements HartCompiler {
     return this.#eager ? 1 : 0;
   }
 
+  sample(pcLo: number, pcHi: number, instret: number): void {
+    if (this.#attached === null) return;
+    const { host, profile } = this.#attached;
+    const frame = host.mmu.codeFrame(pcLo, pcHi);
+    if (frame >= 0) profile.sample(frame, pcLo & 0xfff, instret);
+  }
+
   compilePending(instret: number): void {
     if (this.#attached === null) return;
-    const { queue, compiler } = this.#attached;
+    const { queue, compiler, entries } = this.#attached;
+    if (entries.isFull) entries.freeSlots(this.tableSize >> 2);
     const due = queue.due(instret);
     if (due.length === 0) return;
     for (let n = 0; n < due.length && queue.hasCredit; n += BATCH) {
+      const batch = due.slice(n, n + BATCH);
       try {
-        queue.spend(compiler.compile(due.slice(n, n + BATCH)));
+        queue.spend(compiler.compile(batch, instret));
       } catch (error) {
-        // The host has no memory for more code: what is compiled goes on, the rest is interpreted.
+        // The host has no memory for more code: half of what there is has to do. If that is little, the rest is interpreted.
         if (!(error instanceof RangeError)) throw error;
-        queue.close();
+        for (const entry of batch) entry.linked = entry.compiled;
+        this.#codeBytes = entries.codeBytes >> 1;
+        if (this.#codeBytes < MIN_CODE_BYTES) queue.close();
         break;
       }
     }
     queue.sweep();
+    // A quarter more than need be, so that it is not needed soon again.
+    if (entries.codeBytes > this.#codeBytes) entries.evictModules(this.#codeBytes * 0.75);
   }
 }
 

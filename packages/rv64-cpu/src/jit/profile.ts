@@ -27,9 +27,14 @@ const EAGER_COUNT = 16;
 /** Heat of an entry that is compiled again: its reports took longer. */
 const WIDE_HEAT = 16;
 
+/** Sites that are looked through for dead ones at least. */
+const MIN_SITES = 1024;
+
 /** An indirect jump of compiled code. */
 interface Site {
   readonly entry: Entry;
+  /** Of the entry's code that has it. */
+  readonly generation: number;
   readonly delta: number;
   count: number;
 }
@@ -43,7 +48,10 @@ export class Profile {
   readonly #warmCount: number;
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
-  readonly #sites: Site[] = [];
+  /** By number. */
+  readonly #sites = new Map<number, Site>();
+  #nextSite = 0;
+  #sweepAt = MIN_SITES;
 
   /** `warmCount`: times that a branch goes a way which is certainly worth compiling. */
   constructor(buffer: ArrayBuffer, entries: EntryTable, queue: CompileQueue, warmCount: number, eager: boolean) {
@@ -84,19 +92,30 @@ export class Profile {
       entry.recompiles >= MAX_RECOMPILES
     )
       return -1;
-    return this.#sites.push({ entry, delta, count: 0 }) - 1;
+    this.#sites.set(this.#nextSite, { entry, generation: entry.generation + 1, delta, count: 0 });
+    return this.#nextSite++;
+  }
+
+  /** Forgets the sites of code that is gone. Not while code is being made. */
+  sweep(): void {
+    if (this.#sites.size < this.#sweepAt) return;
+    for (const [site, { entry, generation }] of this.#sites)
+      if (!entry.compiled || entry.generation !== generation) this.#sites.delete(site);
+    this.#sweepAt = Math.max(MIN_SITES, this.#sites.size * 2);
   }
 
   /** An indirect jump left the region at STATE_PC for the place at distance `delta` from its entry. */
   miss(site: number, delta: number): void {
-    const { entry, delta: jump } = this.#sites[site];
+    const seen = this.#sites.get(site);
+    if (seen === undefined) return;
+    const { entry, delta: jump } = seen;
     const known = entry.targets.get(jump) ?? [];
     if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < 0x4000 && (delta & 1) === 0) {
       known.push(delta);
       entry.targets.set(jump, known);
     }
     if (
-      ++this.#sites[site].count % this.#recompileSamples !== 0 ||
+      ++seen.count % this.#recompileSamples !== 0 ||
       entry.recompiles >= MAX_RECOMPILES ||
       entry.queued ||
       !entry.compiled
@@ -104,6 +123,11 @@ export class Profile {
       return;
     entry.recompiles++;
     this.#again(entry);
+  }
+
+  /** The hart is at this byte of a frame. */
+  sample(frame: number, offset: number, instret: number): void {
+    for (const { module } of this.#entries.around(frame, offset)) if (module !== null) module.lastSeen = instret;
   }
 
   /** Compiled code has gone on at this entry, which is at STATE_PC, very often. */

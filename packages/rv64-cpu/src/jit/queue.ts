@@ -44,6 +44,7 @@ export class CompileQueue {
 
   /** What is to be compiled now, the hottest first. What another address space wants waits until that runs. */
   due(instret: number): readonly Entry[] {
+    if (instret < this.#lastLook) this.#lastLook = this.#nextLook = instret; // a restored state
     if (this.#entries.length === 0 || (instret < this.#nextLook && !this.#eager)) return [];
     this.#credit = Math.min(this.#credit + (instret - this.#lastLook) / EXECUTED_PER_COMPILED, MAX_CREDIT);
     this.#lastLook = instret;
