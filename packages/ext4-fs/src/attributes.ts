@@ -25,7 +25,9 @@ export function changeAttributes(volume: Volume, inode: CoreInode, changes: Inod
   const started = volume.begin();
   if (started < 0) return started;
   const { uid = inode.uid, gid = inode.gid } = changes;
-  let error = volume.quota?.prepare([uid, gid, projectOf(volume, inode)]) ?? 0;
+  const ids = [uid, gid, projectOf(volume, inode)];
+  let error = volume.quota?.admitMove(inode, ids) ?? 0;
+  if (error === 0) error = volume.quota?.prepare(ids) ?? 0;
   if (error < 0) return volume.end(error);
   error = volume.dirtyInode(inode);
   if (error === 0 && changes.mode !== undefined) {

@@ -109,7 +109,7 @@ export const FEATURES: readonly Feature[] = /* @__PURE__ */ Object.freeze([
     "roCompat",
     EXT4_FEATURE_RO_COMPAT_QUOTA,
     "full",
-    "use is booked for users, groups, projects, in the transaction that changes it; limits are not enforced. Together with ea_inode: read-only",
+    "use is booked for users, groups, projects, in the transaction that changes it; limits with the mount options usrquota, grpquota, prjquota",
   ),
   row("bigalloc", "roCompat", EXT4_FEATURE_RO_COMPAT_BIGALLOC, "full"),
   row("metadata_csum", "roCompat", EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, "full"),

@@ -10,7 +10,7 @@
  * bigalloc: the volume gives whole clusters, and file block and volume block have the same place within their clusters. So a
  * block of a cluster of which the file has another block already costs nothing, and a cluster is freed with its last block.
  */
-import { ENOSPC } from "linux-abi";
+import { EDQUOT, ENOSPC } from "linux-abi";
 import { allocateBlocks, freeBlocks, heldSpace, type Run } from "./allocator/blocks.ts";
 import { insertIndirect, prepareIndirect, removeIndirect } from "./block-map.ts";
 import { insertExtent } from "./extents/insert.ts";
@@ -47,7 +47,7 @@ export function mostFileBlocks(volume: Volume, inode: CoreInode): number {
 }
 
 /**
- * Takes up to `count` blocks for the hole at `fileBlock` into `out`, near `goal`. 0, -ENOSPC, -EUCLEAN, -EIO. The hole must be at
+ * Takes up to `count` blocks for the hole at `fileBlock` into `out`, near `goal`. 0, -ENOSPC, -EDQUOT, -EUCLEAN, -EIO. The hole must be at
  * least `count` blocks long.
  */
 export function allocateRun(
@@ -59,8 +59,12 @@ export function allocateRun(
   out: Run,
 ): number {
   let most = count;
+  if (volume.quota !== undefined && volume.clusterBlocks === 1) {
+    most = volume.quota.allowance(inode, count);
+    if (most <= 0) return most < 0 ? most : -EDQUOT;
+  }
   if (!inode.hasFlag(EXT4_EXTENTS_FL)) {
-    most = prepareIndirect(volume, inode, fileBlock, count, goal);
+    most = prepareIndirect(volume, inode, fileBlock, most, goal);
     if (most < 0) return most;
   }
   if (volume.clusterBlocks > 1) return allocateClustered(volume, inode, fileBlock, most, goal, out);
@@ -97,7 +101,9 @@ function allocateClustered(
     if (shared < 0) return shared;
     if (shared > 0) end = last;
   }
-  const error = allocateBlocks(volume, goal, end - first, out);
+  const allowed = volume.quota?.allowance(inode, end - first) ?? end - first;
+  if (allowed <= 0) return allowed < 0 ? allowed : -EDQUOT;
+  const error = allocateBlocks(volume, goal, allowed, out);
   if (error < 0) return error;
   out.start += within;
   out.count -= within;

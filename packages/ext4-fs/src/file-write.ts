@@ -7,7 +7,7 @@
  *
  * Invariant: bytes between the end of the file and the end of its last block are zero on disk.
  */
-import { EFBIG, EINVAL, EISDIR, ENOSPC, EPERM, ESTALE } from "linux-abi";
+import { EDQUOT, EFBIG, EINVAL, EISDIR, ENOSPC, EPERM, ESTALE } from "linux-abi";
 import { setWritten } from "./extents/insert.ts";
 import { mapBlocks } from "./extents/map.ts";
 import { EXT_MAX_BLOCKS, EXT_UNWRITTEN_MAX_LEN } from "./extents/node.ts";
@@ -27,7 +27,7 @@ export function maxFileSize(volume: Volume, inode: CoreInode): number {
   return Math.min(mostFileBlocks(volume, inode) * volume.blockSize, Number.MAX_SAFE_INTEGER);
 }
 
-/** Writes buf at `offset`, extending the file: the count (short when the volume fills up), or -ENOSPC, -EFBIG, -EROFS, -EIO ... */
+/** Writes buf at `offset`, extending the file: the count (short when the volume or a quota fills up), or -ENOSPC, -EDQUOT, -EFBIG, -EROFS, -EIO ... */
 export function writeFile(volume: Volume, inode: CoreInode, offset: number, buf: Uint8Array): number {
   if (inode.isDirectory) return -EISDIR;
   if (inode.deleted) return -ESTALE;
@@ -102,7 +102,8 @@ export function writeData(
     const failed = touchTimes(volume, inode);
     if (failed < 0) error = failed;
   }
-  return error < 0 && (error !== -ENOSPC || done === 0) ? error : done;
+  const isFull = error === -ENOSPC || error === -EDQUOT;
+  return error < 0 && (!isFull || done === 0) ? error : done;
 }
 
 function growTo(inode: CoreInode, end: number): void {

@@ -73,7 +73,9 @@ export function setProject(volume: Volume, inode: CoreInode, project: number): n
   if (inode.ino < volume.geometry.firstInode && inode.ino !== 2) return -EPERM;
   const started = volume.begin();
   if (started < 0) return started;
-  const error = volume.quota?.prepare([inode.uid, inode.gid, project]) ?? 0;
+  const ids = [inode.uid, inode.gid, project];
+  let error = volume.quota?.admitMove(inode, ids) ?? 0;
+  if (error === 0) error = volume.quota?.prepare(ids) ?? 0;
   if (error < 0) return volume.end(error);
   inode.view.setUint32(I_PROJID, project, true);
   inode.writeTime("ctime", volume.time.sec, volume.time.nsec);

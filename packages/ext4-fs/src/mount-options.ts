@@ -9,13 +9,13 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set(
   (
     "acl user_xattr barrier delalloc nodelalloc block_validity noblock_validity auto_da_alloc noauto_da_alloc journal_checksum " +
     "journal_async_commit init_itable noinit_itable dioread_lock dioread_nolock nodiscard nolazytime i_version bsddf minixdf debug " +
-    "quota noquota usrquota grpquota prjquota nobarrier max_batch_time min_batch_time journal_ioprio stripe inode_readahead_blks " +
+    "noquota nobarrier max_batch_time min_batch_time journal_ioprio stripe inode_readahead_blks " +
     "mb_optimize_scan nombcache resuid resgid nogrpid sysvgroups errors oldalloc orlov max_dir_size_kb noload norecovery"
   ).split(" "),
 );
 
 export interface ParsedMountOptions {
-  readonly options: Pick<VolumeOptions, "data" | "commitInterval" | "discard" | "lazyTime">;
+  readonly options: Pick<VolumeOptions, "data" | "commitInterval" | "discard" | "lazyTime" | "quotaLimits">;
   /** The first option that is not one of ext4's, or has no value it could have. */
   readonly unknown: string | undefined;
 }
@@ -27,7 +27,8 @@ export function parseMountOptions(text: string): ParsedMountOptions {
     const [name = "", value] = option.split("=", 2);
     const known = optionOf(name, value);
     if (known === undefined) return { options, unknown: option };
-    options = { ...options, ...known };
+    const quotaLimits = [...(options.quotaLimits ?? []), ...(known.quotaLimits ?? [])];
+    options = { ...options, ...known, ...(quotaLimits.length > 0 ? { quotaLimits } : {}) };
   }
   return { options, unknown: undefined };
 }
@@ -41,6 +42,13 @@ function optionOf(name: string, value: string | undefined): ParsedMountOptions["
       // 0 means the default (ext4(5)).
       return seconds <= 2 ** 31 ? { commitInterval: seconds === 0 ? 5 : seconds } : undefined;
     }
+    case "quota":
+    case "usrquota":
+      return { quotaLimits: ["user"] };
+    case "grpquota":
+      return { quotaLimits: ["group"] };
+    case "prjquota":
+      return { quotaLimits: ["project"] };
     case "discard":
       return { discard: true };
     case "lazytime":
@@ -58,5 +66,11 @@ export function mountOptionsText(options: VolumeOptions): string {
   const { commitInterval = 5, data = "ordered" } = options;
   if (commitInterval !== 5) shown.push(`commit=${commitInterval}`);
   if (data !== "ordered") shown.push(`data=${data}`);
+  for (const [kind, name] of [
+    ["user", "usrquota"],
+    ["group", "grpquota"],
+    ["project", "prjquota"],
+  ] as const)
+    if (options.quotaLimits?.includes(kind) === true) shown.push(name);
   return shown.join(",");
 }

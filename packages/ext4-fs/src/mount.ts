@@ -12,12 +12,10 @@ import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_INCOMPAT_EXTENTS,
   EXT4_FEATURE_INCOMPAT_CASEFOLD,
-  EXT4_FEATURE_INCOMPAT_EA_INODE,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_BIGALLOC,
   EXT4_FEATURE_RO_COMPAT_GDT_CSUM,
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
-  EXT4_FEATURE_RO_COMPAT_QUOTA,
   featureNames,
   supportedBits,
 } from "./features.ts";
@@ -167,12 +165,9 @@ function checkFeatures(sb: Superblock, options: VolumeOptions): boolean | Ext4Er
   }
   const readOnlyBits = (sb.u32(S_FEATURE_RO_COMPAT) & ~supportedBits("roCompat", "full")) >>> 0;
   const readOnlyIncompat = (sb.u32(S_FEATURE_INCOMPAT) & ~supportedBits("incompat", "full")) >>> 0;
-  // Attribute values in inodes of their own count for their owners' quota once per use: not kept track of here.
-  const uncounted = sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_QUOTA) && sb.hasIncompat(EXT4_FEATURE_INCOMPAT_EA_INODE);
-  if (readOnlyBits === 0 && readOnlyIncompat === 0 && !uncounted) return false;
+  if (readOnlyBits === 0 && readOnlyIncompat === 0) return false;
   if (options.readOnly !== true) {
     const names = [...featureNames("incompat", readOnlyIncompat), ...featureNames("roCompat", readOnlyBits)];
-    if (uncounted) names.push("quota together with ea_inode");
     options.log?.(`ext4: mounted read-only because of ${names.join(", ")}`);
   }
   return true;
@@ -221,7 +216,7 @@ function applyFastCommits(
   const bad = volume.groups.check();
   if (bad !== undefined) return bad;
   recount(volume);
-  const quota = openQuota(volume);
+  const quota = openQuota(volume, []);
   volume.quota = typeof quota === "number" ? undefined : quota;
   const error = replayFastCommits(volume, records);
   return error < 0
@@ -258,7 +253,7 @@ function startWriting(volume: Volume, log: JournalLog | undefined): Ext4Error | 
   if (error === 0) error = volume.flushDevice();
   if (error < 0) return new Ext4Error("io", "cannot write the superblock", { errno: -error });
   recount(volume);
-  const quota = openQuota(volume);
+  const quota = openQuota(volume, volume.options.quotaLimits ?? []);
   if (typeof quota === "number") return new Ext4Error("corrupt", "the quota files cannot be used", { errno: -quota });
   volume.quota = quota;
   error = processOrphans(volume);

@@ -133,10 +133,13 @@ function addNode(volume: Volume, dir: CoreInode, name: Uint8Array, init: NodeIni
 function newInode(volume: Volume, dir: CoreInode, init: NodeInit): CoreInode | number {
   const type = init.mode & S_IFMT;
   const project = dir.hasFlag(EXT4_PROJINHERIT_FL) ? projectOf(volume, dir) : 0;
-  const prepared = volume.quota?.prepare([init.uid, init.gid, project]) ?? 0;
-  if (prepared < 0) return prepared;
+  const ids = [init.uid, init.gid, project];
+  let error = volume.quota?.admit(ids, 1, 0) ?? 0;
+  if (error === 0) error = volume.quota?.prepare(ids) ?? 0;
+  if (error < 0) return error;
   const inode = allocateInode(volume, dir, type === S_IFDIR);
   if (typeof inode === "number") return inode;
+  volume.quota?.asked(inode);
   inode.mode = init.mode;
   inode.uid = init.uid;
   inode.gid = init.gid;

@@ -30,7 +30,7 @@ import { InodeCache } from "./inode-cache.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { MountProtection } from "./mmp.ts";
 import type { OrphanFile } from "./orphan.ts";
-import type { Quota } from "./quota/quota.ts";
+import type { Quota, QuotaKind } from "./quota/quota.ts";
 import { Scratch } from "./scratch.ts";
 import { discardBlocks } from "./trim.ts";
 import {
@@ -89,6 +89,10 @@ export interface VolumeOptions {
   readonly lazyTime?: boolean;
   /** Discard blocks on the device once the transaction that freed them has committed (mount option discard). Default false. */
   readonly discard?: boolean;
+  /** Quotas whose limits are in force (mount options usrquota, grpquota, prjquota), where the volume has the feature. Default none. */
+  readonly quotaLimits?: readonly QuotaKind[];
+  /** Whether who asks now may pass limits of quota (CAP_SYS_RESOURCE). Default: nobody may. */
+  readonly mayExceedQuota?: () => boolean;
   /** Receives one line per problem found on the medium. */
   readonly log?: (message: string) => void;
 }
@@ -457,6 +461,11 @@ export class Volume {
     if (this.journal !== undefined && (this.#pending.size > MAX_PENDING || !this.journal.hasRoom()))
       return this.checkpoint();
     return 0;
+  }
+
+  /** Brings the quota files in line with everything that has changed, so that what they say is exact. Within an operation. 0 or -errno. */
+  bookQuota(): number {
+    return this.#settleQuota(0);
   }
 
   /** Brings the quota files in line with the changed inodes from index `from` on. */

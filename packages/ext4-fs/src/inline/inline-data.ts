@@ -5,7 +5,7 @@
  * A file that outgrows the room is moved to blocks (`spill`) and never comes back unless it is empty. Everything here is part of
  * the inode, so the journal carries the data too.
  */
-import { ENOSPC } from "linux-abi";
+import { EDQUOT, ENOSPC } from "linux-abi";
 import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "../features.ts";
 import { allocateRun, initFileMap, insertRun, releaseRun } from "../file-map.ts";
 import { allocationGoal } from "../file-write.ts";
@@ -87,7 +87,7 @@ export function spill(volume: Volume, inode: CoreInode): number {
     if (error === 0) error = insertRun(volume, inode, 0, run, false);
     if (error < 0) releaseRun(volume, run);
   }
-  if (error === -ENOSPC) {
+  if (error === -ENOSPC || error === -EDQUOT) {
     const undone = writeInline(volume, inode, content);
     return undone < 0 ? undone : error;
   }

@@ -347,7 +347,6 @@ function checkTogether(bits: FeatureBits): void {
   for (const [one, other] of [
     ["meta_bg", "resize_inode"],
     ["metadata_csum", "uninit_bg"],
-    ["quota", "ea_inode"],
   ]) {
     if (has(one) && has(other)) throw new RangeError(`"features": ${one} and ${other} exclude each other`);
   }

@@ -28,7 +28,7 @@ export function makeQuotaFiles(volume: Volume, kinds: readonly number[]): number
     if (error < 0) return error;
   }
   volume.superblock.setRoCompat(EXT4_FEATURE_RO_COMPAT_QUOTA, true);
-  const quota = openQuota(volume);
+  const quota = openQuota(volume, []);
   if (typeof quota === "number" || quota === undefined) return quota ?? 0;
   const counted = [...volume.inodes.all()];
   quota.forget(counted); // nothing of it is booked yet

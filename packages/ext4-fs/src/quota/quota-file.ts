@@ -9,7 +9,7 @@
  *
  * free_blk chains blocks given up, free_entry leaf blocks with room. (include/linux/quota.h, fs/quota/quota_tree.c)
  */
-import { EUCLEAN } from "linux-abi";
+import { ENOENT, EUCLEAN } from "linux-abi";
 import { type Buffer, KIND_PLAIN } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
 import { allocateRun, insertRun, releaseRun } from "../file-map.ts";
@@ -23,14 +23,59 @@ export const QUOTA_MAGICS: readonly number[] = [0xd9c01f11, 0xd9c01927, 0xd9c03f
 export const QUOTA_VERSION = 1;
 export const QUOTA_GRACE_SECONDS: number = 7 * 24 * 3600;
 export const QH_BLOCKS = 20;
+const GRACE_BYTES = 8;
+const GRACE_INODES = 12;
 const QH_FREE_BLOCK = 24;
 const QH_FREE_ENTRY = 28;
 const LEVELS = 4;
 const LEAF_HEADER = 16;
 const ENTRY_BYTES = 72;
 const ENTRIES: number = Math.floor((QUOTA_BLOCK - LEAF_HEADER) / ENTRY_BYTES);
+const E_INODES_HARD = 8;
+const E_INODES_SOFT = 16;
 const E_INODES = 24;
+const E_SPACE_HARD = 32;
+const E_SPACE_SOFT = 40;
 const E_SPACE = 48;
+const E_SPACE_TIME = 56;
+const E_INODES_TIME = 64;
+/** A time that only keeps the entry of id 0 from being all zeros. */
+const UNUSED_TIME = 1;
+/** Limits of space are stored in KiB. */
+const LIMIT_UNIT = 1024;
+
+/** How much of something an id may have: beyond the soft limit for the time of grace, never beyond the hard one. 0 = no limit. */
+export interface QuotaLimit {
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** What an id (a user, group or project) has, and may have. Space is in bytes, its limits multiples of 1024. */
+export interface QuotaEntry {
+  readonly id: number;
+  readonly inodes: number;
+  readonly bytes: number;
+  readonly inodeLimit: QuotaLimit;
+  readonly byteLimit: QuotaLimit;
+  /** When the soft limit becomes a hard one, in seconds since 1970; 0 = it is not exceeded. */
+  readonly inodeDeadline: number;
+  readonly byteDeadline: number;
+}
+
+/** Seconds for which a soft limit may be exceeded. */
+export interface QuotaGrace {
+  readonly inodes: number;
+  readonly bytes: number;
+}
+
+/** What `setLimits` changes. */
+export type QuotaChanges = Partial<Pick<QuotaEntry, "inodeLimit" | "byteLimit" | "inodeDeadline" | "byteDeadline">>;
+
+/** Inodes and bytes that may be added; Infinity where nothing limits them. */
+export interface QuotaRoom {
+  inodes: number;
+  bytes: number;
+}
 
 export class QuotaFile {
   readonly inode: CoreInode;
@@ -40,6 +85,7 @@ export class QuotaFile {
   // The place that `#locate` found.
   #buffer: Buffer | null = null;
   #at = 0;
+  #visits = 0; // blocks that `next` may still look at
 
   constructor(volume: Volume, inode: CoreInode) {
     this.#volume = volume;
@@ -56,9 +102,12 @@ export class QuotaFile {
     return sane ? 0 : this.#volume.corrupt("quota file has a wrong head", this.inode.ino, 0);
   }
 
-  /** Adds to the use of an id, making its entry if it has none. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO. */
-  add(id: number, inodes: number, bytes: number): number {
-    const offset = this.#find(id);
+  /**
+   * Adds to the use of an id, making its entry if it has none. `now`: limits are in force, and who passes a soft one has from then on the
+   * time of grace. Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO.
+   */
+  add(id: number, inodes: number, bytes: number, now: number = -1): number {
+    const offset = this.#find(id, true);
     if (offset < 0) return offset;
     if (inodes === 0 && bytes === 0) return 0;
     const error = this.#locate(offset);
@@ -66,15 +115,149 @@ export class QuotaFile {
     this.#addTo(E_INODES, inodes);
     this.#addTo(E_SPACE, bytes);
     this.#touch();
+    const timed = this.#setDeadline(E_INODES, E_INODES_SOFT, 1, E_INODES_TIME, GRACE_INODES, offset, now);
+    if (timed < 0) return timed;
+    const failed = this.#setDeadline(E_SPACE, E_SPACE_SOFT, LIMIT_UNIT, E_SPACE_TIME, GRACE_BYTES, offset, now);
+    if (failed < 0) return failed;
+    this.#keepInUse(id);
     return 0;
   }
 
-  /** What is booked for an id, or -errno. */
-  usage(id: number): { readonly inodes: number; readonly bytes: number } | number {
-    const offset = this.#find(id);
-    if (offset < 0) return offset;
+  /** The entry of an id; undefined when it has none; or -errno. */
+  entry(id: number): QuotaEntry | undefined | number {
+    const offset = this.#find(id, false);
+    if (offset <= 0) return offset === 0 ? undefined : offset;
     const error = this.#locate(offset);
-    return error < 0 ? error : { inodes: this.#read64(E_INODES), bytes: this.#read64(E_SPACE) };
+    if (error < 0) return error;
+    const limit = (at: number, unit: number): number => this.#read64(at) * unit;
+    const [inodes, bytes, itime] = [this.#read64(E_INODES), this.#read64(E_SPACE), this.#read64(E_INODES_TIME)];
+    return {
+      id,
+      inodes,
+      bytes,
+      inodeLimit: { soft: limit(E_INODES_SOFT, 1), hard: limit(E_INODES_HARD, 1) },
+      byteLimit: { soft: limit(E_SPACE_SOFT, LIMIT_UNIT), hard: limit(E_SPACE_HARD, LIMIT_UNIT) },
+      inodeDeadline: itime === UNUSED_TIME ? 0 : itime,
+      byteDeadline: this.#read64(E_SPACE_TIME),
+    };
+  }
+
+  /** How much an id may still take at the time `now`, into `out`. 0 or -errno. */
+  room(id: number, now: number, out: QuotaRoom): number {
+    out.inodes = Number.POSITIVE_INFINITY;
+    out.bytes = Number.POSITIVE_INFINITY;
+    const offset = this.#find(id, false);
+    const error = offset <= 0 ? offset : this.#locate(offset);
+    if (offset <= 0 || error < 0) return error;
+    out.inodes = this.#roomOf(E_INODES, E_INODES_HARD, E_INODES_SOFT, E_INODES_TIME, 1, now);
+    out.bytes = this.#roomOf(E_SPACE, E_SPACE_HARD, E_SPACE_SOFT, E_SPACE_TIME, LIMIT_UNIT, now);
+    return 0;
+  }
+
+  #roomOf(use: number, hardAt: number, softAt: number, timeAt: number, unit: number, now: number): number {
+    const hard = this.#read64(hardAt) * unit;
+    const soft = this.#read64(softAt) * unit;
+    const deadline = this.#read64(timeAt);
+    let most = hard > 0 ? hard : Number.POSITIVE_INFINITY;
+    if (soft > 0 && deadline > UNUSED_TIME && now >= deadline) most = Math.min(most, soft);
+    return Math.max(0, most - this.#read64(use));
+  }
+
+  /**
+   * Sets the limits of an id, and its deadlines where they are given; else they begin with a soft limit that is exceeded already.
+   * Within an operation. 0, -ENOSPC, -EUCLEAN, -EIO.
+   */
+  setLimits(id: number, changes: QuotaChanges, now: number): number {
+    const offset = this.#find(id, true);
+    let error = offset < 0 ? offset : this.#locate(offset);
+    if (error < 0) return error;
+    const { inodeLimit, byteLimit, inodeDeadline, byteDeadline } = changes;
+    if (inodeLimit !== undefined) {
+      this.#write64(E_INODES_HARD, inodeLimit.hard);
+      this.#write64(E_INODES_SOFT, inodeLimit.soft);
+    }
+    if (byteLimit !== undefined) {
+      this.#write64(E_SPACE_HARD, Math.ceil(byteLimit.hard / LIMIT_UNIT));
+      this.#write64(E_SPACE_SOFT, Math.ceil(byteLimit.soft / LIMIT_UNIT));
+    }
+    if (inodeDeadline !== undefined) this.#write64(E_INODES_TIME, inodeDeadline);
+    if (byteDeadline !== undefined) this.#write64(E_SPACE_TIME, byteDeadline);
+    this.#touch();
+    error = this.#setDeadline(E_INODES, E_INODES_SOFT, 1, E_INODES_TIME, GRACE_INODES, offset, now);
+    if (error === 0)
+      error = this.#setDeadline(E_SPACE, E_SPACE_SOFT, LIMIT_UNIT, E_SPACE_TIME, GRACE_BYTES, offset, now);
+    if (error === 0) this.#keepInUse(id);
+    return error;
+  }
+
+  /** Times of grace of this kind, or -errno. */
+  grace(): QuotaGrace | number {
+    const error = this.#locate(0);
+    if (error < 0) return error;
+    const { view } = this.#buffer as Buffer;
+    return {
+      inodes: view.getUint32(this.#at + GRACE_INODES, true),
+      bytes: view.getUint32(this.#at + GRACE_BYTES, true),
+    };
+  }
+
+  /** Sets the times of grace. Within an operation. 0 or -errno. */
+  setGrace(grace: Partial<QuotaGrace>): number {
+    let error = grace.inodes === undefined ? 0 : this.#setWord(GRACE_INODES, grace.inodes);
+    if (error === 0 && grace.bytes !== undefined) error = this.#setWord(GRACE_BYTES, grace.bytes);
+    return error;
+  }
+
+  /** The lowest id from `from` on that has an entry; -ENOENT, -EUCLEAN, -EIO. */
+  next(from: number): number {
+    this.#visits = this.inode.size / QUOTA_BLOCK;
+    return this.#nextIn(1, 0, 0, from);
+  }
+
+  #nextIn(block: number, level: number, prefix: number, from: number): number {
+    // A sound tree has each block once.
+    if (--this.#visits < 0) return this.#volume.corrupt("quota file: its tree is no tree", this.inode.ino, 0);
+    const span = 2 ** ((LEVELS - 1 - level) * 8); // ids below one reference
+    const first = from <= prefix ? 0 : Math.floor((from - prefix) / span);
+    for (let i = first; i < 256; i++) {
+      const child = this.#word(block * QUOTA_BLOCK + i * 4);
+      if (child < 0) return child;
+      if (child === 0) continue;
+      const id = prefix + i * span;
+      const found = level === LEVELS - 1 ? id : this.#nextIn(child, level + 1, id, from);
+      if (found !== -ENOENT) return found;
+    }
+    return -ENOENT;
+  }
+
+  /** Begins the time of grace when a soft limit is exceeded and limits are in force (`now` ≥ 0), ends it when it is not any more. 0 or -errno. */
+  #setDeadline(
+    use: number,
+    soft: number,
+    unit: number,
+    time: number,
+    graceAt: number,
+    offset: number,
+    now: number,
+  ): number {
+    const limit = this.#read64(soft) * unit;
+    const exceeded = limit > 0 && this.#read64(use) > limit;
+    const set = this.#read64(time);
+    if (!exceeded) {
+      if (set !== 0) this.#write64(time, 0);
+      return 0;
+    }
+    if (now < 0 || set > UNUSED_TIME) return 0;
+    const grace = this.#word(graceAt);
+    const error = grace < 0 ? grace : this.#locate(offset);
+    if (error < 0) return error;
+    this.#write64(time, now + grace);
+    return 0;
+  }
+
+  /** An entry of all zeros is a free one: id 0 without use and limits is told from it as Linux does. */
+  #keepInUse(id: number): void {
+    if (id === 0 && this.#isFree()) this.#write64(E_INODES_TIME, UNUSED_TIME);
   }
 
   #read64(field: number): number {
@@ -84,9 +267,12 @@ export class QuotaFile {
   }
 
   #addTo(field: number, amount: number): void {
+    this.#write64(field, Math.max(0, this.#read64(field) + amount));
+  }
+
+  #write64(field: number, value: number): void {
     const { view } = this.#buffer as Buffer;
     const at = this.#at + field;
-    const value = Math.max(0, this.#read64(field) + amount);
     view.setUint32(at, value >>> 0, true);
     view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
   }
@@ -124,8 +310,8 @@ export class QuotaFile {
     return 0;
   }
 
-  /** Offset of the entry of `id`, made if need be; or -errno. */
-  #find(id: number): number {
+  /** Offset of the entry of `id`; 0 where it has none and `create` is false; or -errno. */
+  #find(id: number, create: boolean): number {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     let block = 1;
@@ -133,6 +319,7 @@ export class QuotaFile {
       const slot = block * QUOTA_BLOCK + ((id >>> ((LEVELS - 1 - level) * 8)) & 0xff) * 4;
       let next = this.#word(slot);
       if (next < 0) return next;
+      if (next === 0 && !create) return 0;
       if (level === LEVELS - 1) {
         if (next === 0) {
           const offset = this.#newEntry(id);
@@ -206,8 +393,7 @@ export class QuotaFile {
       if (error < 0) return error;
       if (!this.#isFree()) continue;
       (this.#buffer as Buffer).view.setUint32(this.#at, id, true);
-      // An entry of all zeros is a free one: id 0 without use is told from it as Linux does.
-      (this.#buffer as Buffer).view.setUint32(this.#at + 64, id === 0 ? 1 : 0, true);
+      this.#keepInUse(id);
       this.#touch();
       return offset;
     }

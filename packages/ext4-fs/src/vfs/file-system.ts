@@ -11,6 +11,8 @@ import { Ext4Error } from "../errors.ts";
 import { closeVolume, openVolume, setReadOnly } from "../mount.ts";
 import { mountOptionsText } from "../mount-options.ts";
 import { PathInode } from "../path-inode.ts";
+import { QuotaControl } from "../quota/control.ts";
+import { QUOTA_KINDS, type QuotaKind } from "../quota/quota.ts";
 import { volumeStatus } from "../statfs.ts";
 import { type GrowOptions, growVolume } from "../resize/online.ts";
 import type { ResizeReport } from "../resize/plan.ts";
@@ -102,6 +104,12 @@ export class Ext4FileSystem implements FileSystem {
       this.volume.log(`resize: ${error.message}`);
       return -error.errno;
     }
+  }
+
+  /** Quotas of users, groups or projects; undefined where the volume keeps none, or is not written to. */
+  quotas(kind: QuotaKind): QuotaControl | undefined {
+    const file = this.volume.quota?.file(QUOTA_KINDS.indexOf(kind)) ?? null;
+    return file === null ? undefined : new QuotaControl(this.volume, kind);
   }
 
   remount(readOnly: boolean): number {

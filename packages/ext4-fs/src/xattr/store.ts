@@ -45,6 +45,12 @@ export function loadXattrs(volume: Volume, inode: CoreInode): StoredXattr[] | nu
   return [...inside, ...outside];
 }
 
+/** How many values of the inode's attributes are in inodes of their own: that many inodes more its owners have. */
+export function valueInodesOf(volume: Volume, inode: CoreInode): number {
+  const list = loadXattrs(volume, inode);
+  return typeof list === "number" ? 0 : list.filter((a) => a.inum !== 0).length;
+}
+
 /** Whether the list in the inode itself is well formed; Linux does not use an inode where it is not. */
 export function inodeXattrsAreSane(volume: Volume, inode: CoreInode): boolean {
   const first = inodeListStart(inode);
@@ -145,6 +151,9 @@ function placeXattrs(volume: Volume, inode: CoreInode, list: readonly StoredXatt
   const current = [...list];
   const move = (at: number): number => {
     const a = current[at];
+    const bytes = valueBlocks(volume, a.value.length) * volume.blockSize;
+    const refused = volume.quota?.admitTo(inode, 1, bytes) ?? 0;
+    if (refused < 0) return refused;
     const ino = createValueInode(volume, inode, a.value);
     if (ino < 0) return ino;
     made.push(ino);
@@ -244,7 +253,8 @@ function storeBlock(volume: Volume, inode: CoreInode, list: readonly StoredXattr
   }
   if (typeof buffer === "number") {
     const goal = groupStart(volume.geometry, Math.floor((inode.ino - 1) / volume.geometry.inodesPerGroup));
-    const error = allocateBlocks(volume, goal, 1, run);
+    let error = volume.quota?.admitTo(inode, 0, volume.geometry.clusterSize) ?? 0;
+    if (error === 0) error = allocateBlocks(volume, goal, 1, run);
     if (error < 0) return error;
     buffer = volume.cache.create(run.start);
     inode.fileAcl = run.start;
