@@ -139,11 +139,30 @@ function addRegionStore(builder: ModuleBuilder, store: number): void {
   builder.addFunction([I64, I64, I32, I32], [I32], [I32], code, "regionStore");
 }
 
-/** `pageRead(va, span) -> host address`, `pageWrite`: of `span` bytes on one page that the TLB maps now, or 0. */
+/**
+ * `pageRead(va, span) -> host address`, `pageWrite`: of `span` bytes that the TLB maps now, or 0. They may lie on two pages
+ * if those are neighbours in RAM too.
+ */
 function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   const code = new Code();
-  const [va, span, va32, entry] = [0, 1, 2, 3];
+  const [va, span, va32, entry, next] = [0, 1, 2, 3, 4];
   const array = write ? TLB_WRITE : TLB_READ;
+  /** Has the TLB map the page of local `va`, and leaves its entry in a local. */
+  const map = (into: number): void => {
+    code.get(va);
+    code.byte(w.I32_WRAP_I64);
+    tlbEntry(code);
+    code.tee(into);
+    tlbMisses(code, array, va);
+    code.byte(w.IF);
+    code.byte(w.VOID);
+    code.get(va);
+    code.call(walk);
+    code.byte(w.I32_EQZ);
+    failIf(code);
+    code.byte(w.END);
+  };
+  map(entry);
   code.get(va);
   code.byte(w.I32_WRAP_I64);
   code.tee(va32);
@@ -153,20 +172,23 @@ function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   code.byte(w.I32_ADD);
   code.i32Const(4096);
   code.byte(w.I32_GT_U);
-  failIf(code);
-  code.get(va32);
-  tlbEntry(code);
-  code.tee(entry);
-  tlbMisses(code, array, va);
   code.byte(w.IF);
   code.byte(w.VOID);
   code.get(va);
-  code.call(walk);
-  code.byte(w.I32_EQZ);
+  code.get(span);
+  code.byte(w.I64_EXTEND_I32_U);
+  code.byte(w.I64_ADD);
+  code.set(va);
+  map(next);
+  code.get(entry);
+  code.memory(w.I32_LOAD, array + 8);
+  code.get(next);
+  code.memory(w.I32_LOAD, array + 8);
+  code.byte(w.I32_NE);
   failIf(code);
   code.byte(w.END);
   tlbHost(code, array, entry, va32);
-  builder.addFunction([I64, I32], [I32], [I32, I32], code, write ? "pageWrite" : "pageRead");
+  builder.addFunction([I64, I32], [I32], [I32, I32, I32], code, write ? "pageWrite" : "pageRead");
 }
 
 /** Returns 0 from the function if the i32 on the stack is true. */

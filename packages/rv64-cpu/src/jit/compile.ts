@@ -101,18 +101,21 @@ export class RegionCompiler {
     const { exports, imports } = this.#host;
     const profile = this.#profile;
     this.#hasTailCalls = hasTailCalls();
-    const { follow, chain, miss } = buildSupport(this.#host, {
+    const { follow, chain, miss, declined } = buildSupport(this.#host, {
       hasTailCalls: this.#hasTailCalls,
       missSample: profile.missSample,
       onMiss: (site, distance) => profile.miss(site, distance),
       linkSample: profile.linkSample,
       onLinks: (pointer) => profile.linkedOften(pointer),
+      declineSample: profile.declineSample,
+      onDeclines: (pointer) => profile.declinedOften(pointer),
     });
     const functions: Record<string, unknown> = {
       system: imports.system,
       follow,
       chain,
       miss,
+      declined,
       validate: (pointer: number) => this.#entries.validate(pointer),
     };
     for (const name of FROM_INTERPRETER) functions[name] = exports[name];
@@ -134,6 +137,7 @@ export class RegionCompiler {
       follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
       chain: this.#hasTailCalls ? builder.importFunction("chain", REGION_PARAMETERS, [I32]) : -1,
       miss: builder.importFunction("miss", [I32, I32], []),
+      declined: builder.importFunction("declined", [I32], []),
       internal: FLOAT_SIGNATURES.map(({ count, type }, n) =>
         builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type]),
       ),
@@ -171,6 +175,7 @@ export class RegionCompiler {
       },
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
       wide: entry.wide,
+      straddles: entry.straddles,
       isEntry: (frame, offset) => {
         const other = entry.wide ? undefined : this.#entries.find(frame, offset);
         if (!other?.linked) return false;

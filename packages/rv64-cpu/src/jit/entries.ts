@@ -51,6 +51,8 @@ export interface Entry {
   linked: boolean;
   /** Really hot: its region may be large, and overlap others. */
   wide: boolean;
+  /** Its groups of memory accesses often straddle pages. */
+  straddles: boolean;
   queued: boolean;
   /** How often it was reported since it is queued. */
   heat: number;
@@ -145,6 +147,7 @@ export class EntryTable implements CompiledCode {
       generation: 0,
       linked: false,
       wide: false,
+      straddles: false,
       queued: false,
       heat: 0,
       pc: 0,

@@ -22,12 +22,7 @@ import {
   WRITES_F,
   WRITES_X,
 } from "./region.ts";
-
-/** Bit n of `x` is xn, of `f` fn. */
-export interface RegisterSet {
-  readonly x: number;
-  readonly f: number;
-}
+import { NO_REGISTERS, type RegisterSet } from "./operand-lowering.ts";
 
 export interface Flow {
   /** The distinct sets to store when leaving. */
@@ -36,6 +31,11 @@ export interface Flow {
   readonly exitOf: readonly number[];
   /** By block: what must be in locals when it starts. */
   readonly liveIn: readonly RegisterSet[];
+}
+
+/** Registers are in memory wherever the region can be left: nothing to load or store. */
+export function allInMemory(blocks: readonly Block[]): Flow {
+  return { exits: [NO_REGISTERS], exitOf: blocks.map(() => 0), liveIn: blocks.map(() => NO_REGISTERS) };
 }
 
 export function analyse(blocks: readonly Block[]): Flow {

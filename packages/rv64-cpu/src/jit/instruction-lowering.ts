@@ -86,6 +86,8 @@ export interface RegionImports {
   readonly follow: number;
   /** (pc, depth) -> REGION_*: on to the compiled code at pc, if there is any; -1: the engine has no tail calls. */
   readonly chain: number;
+  /** (entry pointer) notes that accesses with a common check straddled pages; STATE_PC is the region's entry. */
+  readonly declined: number;
   /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
   readonly miss: number;
   /** By FN_*. */
@@ -106,6 +108,8 @@ export abstract class InstructionLowering extends OperandLowering {
   protected readonly imports: RegionImports;
   /** Which accesses share a check, and the locals for their host addresses. */
   protected accesses: Accesses = { members: new Map(), cacheHeads: [] };
+  /** See {@link Region.vouched}. */
+  protected vouched = false;
   readonly #groupLocals: number[] = [];
   /** First locals of the page caches. */
   readonly #caches: number[] = [];
@@ -123,6 +127,8 @@ export abstract class InstructionLowering extends OperandLowering {
 
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected abstract get inside(): number;
+  /** Leaves the current instruction, which has done nothing yet, to the interpreter. */
+  protected abstract declineHere(): void;
 
   #groupLocal(n: number): number {
     for (; n >= this.#groupLocals.length; ) {
@@ -206,7 +212,13 @@ export abstract class InstructionLowering extends OperandLowering {
     code.get(VA);
     code.i32Const(span);
     code.call(writes ? this.imports.pageWrite : this.imports.pageRead);
-    code.set(local);
+    if (this.vouched) {
+      code.tee(local);
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+      this.declineHere();
+      this.end();
+    } else code.set(local);
     code.byte(w.ELSE);
     this.#host(array);
     code.set(local);
@@ -236,6 +248,7 @@ export abstract class InstructionLowering extends OperandLowering {
     const { body, locals } = SEMANTICS[insn.row.id];
     this.types = locals;
     this.#staleable = false;
+    this.prepare(insn);
     const member = this.accesses.members.get(insn);
     if (member?.group.first === insn) this.#checkGroup(member.group, this.#groupLocal(member.group.index));
     if (body.length > 0 && body[0].kind === ST_FP) return this.#float(body);
@@ -244,6 +257,7 @@ export abstract class InstructionLowering extends OperandLowering {
     this.statements(body);
     if (insn.row.extension !== "A" && insn.row.extension !== "Zicboz") return;
     if (!this.#staleable) return;
+    this.flush();
     this.code.get(STALE);
     this.ifUnlikely();
     this.#leaveInside(REGION_LEAVE, true);
@@ -296,6 +310,10 @@ export abstract class InstructionLowering extends OperandLowering {
     const { code } = this;
     const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
     const member = this.accesses.members.get(this.insn);
+    if (member !== undefined && this.vouched) {
+      code.get(this.#groupLocal(member.group.index));
+      return this.#fastAccess(member, double ? w.F64_LOAD : LOAD_OPCODES[mode & 7]);
+    }
     this.#ifSlowAccess(member, address, mode, array, double ? F64 : I64);
     this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
     code.call(this.imports.load);
@@ -318,7 +336,10 @@ export abstract class InstructionLowering extends OperandLowering {
     const { insn } = this;
     const double = write.kind === ST_SET_F;
     this.#pushLoad(load.a as Expr, load.mode, double);
-    if (double) return this.code.set(this.f[insn.rd]);
+    if (double) {
+      this.code.set(this.f[insn.rd]);
+      return this.writtenF(insn.rd);
+    }
     if (insn.rd === 0) return this.code.byte(w.DROP);
     this.code.set(this.x[insn.rd]);
     this.written(insn.rd, SIGNED_LOADS.has(insn.row.id));
@@ -331,6 +352,10 @@ export abstract class InstructionLowering extends OperandLowering {
     const { code } = this;
     const member = this.accesses.members.get(this.insn);
     const atomic = (mode & MEM_ATOMIC) !== 0;
+    if (member !== undefined && this.vouched) {
+      code.get(this.#groupLocal(member.group.index));
+      return this.#storeFast(member, value, mode);
+    }
     if (atomic) {
       // The load in front has found the place.
       code.get(HOST);
@@ -369,12 +394,16 @@ export abstract class InstructionLowering extends OperandLowering {
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
     else if (atomic) code.get(HOST);
     else this.#host(TLB_WRITE);
+    this.#storeFast(member, value, mode);
+    this.end();
+  }
+  /** The host address is on the stack. */
+  #storeFast(member: Member | undefined, value: Expr, mode: number): void {
     // A whole floating-point register: no detour over an integer one.
     const double = value.op === OP_F && (mode & MEM_SIZE) === 3;
-    if (double) code.get(this.f[this.registerOf(value.index)]);
+    if (double) this.code.get(this.f[this.registerOf(value.index)]);
     else this.expr(value);
     this.#fastAccess(member, double ? w.F64_STORE : STORE_OPCODES[mode & MEM_SIZE]);
-    this.end();
   }
 
   // --- the rest ------------------------------------------------------------------------------------------------------------
@@ -454,6 +483,7 @@ export abstract class InstructionLowering extends OperandLowering {
     if (!double) return this.statement(write);
     code.get(result);
     code.set(this.f[insn.rd]);
+    this.writtenF(insn.rd);
   }
   /** Pushes the raw result of `regionFp`; leaves if the rounding mode is reserved. */
   #slowFloat({ a, b, c, mode }: Statement): void {
@@ -505,9 +535,7 @@ export abstract class InstructionLowering extends OperandLowering {
     this.#leaveInside(REGION_TRAP, false);
     this.end();
     if (insn.rd === 0) return;
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, insn.rd * 8);
-    code.set(this.x[insn.rd]);
-    this.written(insn.rd, false);
+    this.loadX(insn.rd);
+    this.loaded(insn.rd);
   }
 }

@@ -19,7 +19,6 @@ import { SEMANTICS } from "../isa/semantics.ts";
 import {
   ENTRY_EPOCH,
   STATE_EPOCH,
-  STATE_F,
   STATE_FS,
   STATE_FUEL,
   STATE_LEAVE_DELTA,
@@ -31,7 +30,7 @@ import {
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
-import { analyse, type Flow, type RegisterSet } from "./flow.ts";
+import { allInMemory, analyse, type Flow } from "./flow.ts";
 import { groupAccesses } from "./groups.ts";
 import {
   type Block,
@@ -49,7 +48,19 @@ import {
   type Region,
 } from "./region.ts";
 import { FOLLOW_ELSEWHERE, InstructionLowering, type RegionImports } from "./instruction-lowering.ts";
-import { BASE, DEPTH, ENTRY, FIRST_REGISTER, FUEL, PC_OUT, STATUS, TLB, VA } from "./operand-lowering.ts";
+import {
+  BASE,
+  DEPTH,
+  ENTRY,
+  FIRST_REGISTER,
+  FUEL,
+  NO_REGISTERS,
+  PC_OUT,
+  type RegisterSet,
+  STATUS,
+  TLB,
+  VA,
+} from "./operand-lowering.ts";
 /** Regions nested on the host's stack at most; V8 has about 1 MB for it. */
 const MAX_DEPTH = 200;
 /** Bits of a status; what is above them only keeps the exit from going on by itself. */
@@ -88,6 +99,8 @@ export class RegionLowering extends InstructionLowering {
   readonly #flow: Flow;
   /** Some block calls: page caches do not outlive that. */
   readonly #calls: boolean;
+  /** With writeThrough: by block, the registers whose locals are right at its end. */
+  readonly #cached: RegisterSet[] = [];
   /** The block being emitted. */
   #current = 0;
 
@@ -99,7 +112,9 @@ export class RegionLowering extends InstructionLowering {
     this.#children = this.#blocks.map(() => []);
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.assignRegisters(this.#blocks);
-    this.#flow = analyse(this.#blocks);
+    this.writeThrough = spec.region.writeThrough;
+    this.vouched = spec.region.vouched;
+    this.#flow = this.writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks);
     this.accesses = groupAccesses(this.#blocks);
     this.#calls = this.#blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   }
@@ -146,7 +161,7 @@ export class RegionLowering extends InstructionLowering {
       let rest = k - 1;
       while (rest >= 0 && !contains(sets[n], sets[order[rest]])) rest--;
       const { x, f } = rest < 0 ? { x: 0, f: 0 } : sets[order[rest]];
-      this.#storeRegisters({ x: sets[n].x & ~x, f: sets[n].f & ~f });
+      this.storeRegisters({ x: sets[n].x & ~x, f: sets[n].f & ~f });
       if (rest !== k - 1) this.br(rest < 0 ? tail : this.#exits[order[rest]]);
     }
     this.end();
@@ -245,34 +260,8 @@ export class RegionLowering extends InstructionLowering {
   }
 
   #loadRegisters({ x, f }: RegisterSet): void {
-    const { code } = this;
-    for (let n = 1; n < 32; n++) {
-      if (((x >>> n) & 1) === 0) continue;
-      code.i32Const(0);
-      code.memory(w.I64_LOAD, n * 8);
-      code.set(this.x[n]);
-    }
-    for (let n = 0; n < 32; n++) {
-      if (((f >>> n) & 1) === 0) continue;
-      code.i32Const(0);
-      code.memory(w.F64_LOAD, STATE_F + n * 8);
-      code.set(this.f[n]);
-    }
-  }
-  #storeRegisters({ x, f }: RegisterSet): void {
-    const { code } = this;
-    for (let n = 1; n < 32; n++) {
-      if (((x >>> n) & 1) === 0) continue;
-      code.i32Const(0);
-      code.get(this.x[n]);
-      code.memory(w.I64_STORE, n * 8);
-    }
-    for (let n = 0; n < 32; n++) {
-      if (((f >>> n) & 1) === 0) continue;
-      code.i32Const(0);
-      code.get(this.f[n]);
-      code.memory(w.F64_STORE, STATE_F + n * 8);
-    }
+    for (let n = 1; n < 32; n++) if (((x >>> n) & 1) !== 0) this.loadX(n);
+    for (let n = 0; n < 32; n++) if (((f >>> n) & 1) !== 0) this.loadF(n);
   }
 
   // --- control flow ------------------------------------------------------------------------------------------------------
@@ -352,18 +341,29 @@ export class RegionLowering extends InstructionLowering {
   protected override get inside(): number {
     return this.#exitOf(this.#current);
   }
+  protected override declineHere(): void {
+    this.#storePc(BASE);
+    this.code.i32Const(this.#spec.entry);
+    this.code.call(this.imports.declined);
+    this.#pay(this.done);
+    this.#leave(this.insn.delta, REGION_DECLINED);
+  }
   #node(n: number): void {
     const block = this.#blocks[n];
     this.#current = n;
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
-    this.startBlock(insns);
+    const { dominator } = block;
+    this.startBlock(insns, block.isLoop || block.isMerge || n === 0 ? NO_REGISTERS : this.#cached[dominator]);
     for (this.done = 0; this.done < plain; this.done++) {
       this.instruction(insns[this.done]);
     }
     this.#pay(insns.length);
     const last = insns[insns.length - 1];
     this.insn = last;
+    if (plain < insns.length) this.prepare(last);
+    const cached = this.flush();
+    this.#cached[n] = block.end === END_CALL || block.end === END_CALL_INDIRECT ? NO_REGISTERS : cached;
     switch (block.end) {
       case END_FALL:
         return this.#goto(n, block.nextBlock, block.next);
@@ -407,6 +407,7 @@ export class RegionLowering extends InstructionLowering {
     if (last.rd === 0) return;
     this.pushAddress(last.delta + last.length);
     this.code.set(this.x[last.rd]);
+    if (this.writeThrough) this.storeX(last.rd);
   }
 
   #call(n: number, block: Block, last: Insn): void {
@@ -426,7 +427,7 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
     if (!direct) this.#callee(n);
-    this.#storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
+    this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     code.i32Const(0);
     code.get(FUEL);
     code.memory(w.I32_STORE, STATE_FUEL);

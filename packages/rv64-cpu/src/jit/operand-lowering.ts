@@ -34,6 +34,7 @@ import {
   WRITES_F,
   WRITES_X,
 } from "./region.ts";
+import { STATE_F } from "../state.ts";
 import * as w from "../wasm/opcodes.ts";
 // Parameters: the address of the entry, from which all others follow, and how many regions are on the host's stack.
 export const BASE = 0;
@@ -83,6 +84,13 @@ function narrowResults(insns: readonly Insn[]): Set<Insn> {
   return found;
 }
 
+/** Bit n of `x` is xn, of `f` fn. */
+export interface RegisterSet {
+  readonly x: number;
+  readonly f: number;
+}
+export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
+
 /** Operands; `instruction-lowering.ts` adds what instructions do. */
 export abstract class OperandLowering extends Lowering {
   // Locals of guest registers, or -1.
@@ -100,6 +108,13 @@ export abstract class OperandLowering extends Lowering {
   /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
   #inNarrow = 0;
   #signed = 0;
+  /** Registers are in memory, and locals hold copies of some, see {@link Region.writeThrough}. */
+  protected writeThrough = false;
+  // With writeThrough: registers whose local is right; and of those, the ones that memory does not have yet.
+  #cachedX = 0;
+  #cachedF = 0;
+  #staleX = 0;
+  #staleF = 0;
 
   /** Register rd has been written to its 64-bit local; `signed`: with the sign extension of its lower half. */
   protected written(rd: number, signed: boolean): void {
@@ -107,6 +122,70 @@ export abstract class OperandLowering extends Lowering {
     this.#inNarrow &= ~bit;
     if (signed) this.#signed |= bit;
     else this.#signed &= ~bit;
+    this.#cachedX |= bit;
+    this.#staleX |= bit;
+  }
+  protected writtenF(rd: number): void {
+    this.#cachedF |= 1 << rd;
+    this.#staleF |= 1 << rd;
+  }
+  /** The local of rd has been set to what memory has. */
+  protected loaded(rd: number): void {
+    this.written(rd, false);
+    this.#staleX &= ~(1 << rd);
+  }
+  protected loadX(n: number): void {
+    this.code.i32Const(0);
+    this.code.memory(w.I64_LOAD, n * 8);
+    this.code.set(this.x[n]);
+  }
+  protected loadF(n: number): void {
+    this.code.i32Const(0);
+    this.code.memory(w.F64_LOAD, STATE_F + n * 8);
+    this.code.set(this.f[n]);
+  }
+  protected storeX(n: number): void {
+    this.code.i32Const(0);
+    this.code.get(this.x[n]);
+    this.code.memory(w.I64_STORE, n * 8);
+  }
+  protected storeF(n: number): void {
+    this.code.i32Const(0);
+    this.code.get(this.f[n]);
+    this.code.memory(w.F64_STORE, STATE_F + n * 8);
+  }
+  protected storeRegisters({ x, f }: RegisterSet): void {
+    for (let n = 1; n < 32; n++) if (((x >>> n) & 1) !== 0) this.storeX(n);
+    for (let n = 0; n < 32; n++) if (((f >>> n) & 1) !== 0) this.storeF(n);
+  }
+  /** With writeThrough: brings what the instruction reads into locals, and memory up to date if it may leave. */
+  protected prepare(insn: Insn): void {
+    if (!this.writeThrough) return;
+    const operands = OPERANDS[insn.row.id];
+    if ((operands & READS_X1) !== 0) this.#cacheX(insn.rs1);
+    if ((operands & READS_X2) !== 0) this.#cacheX(insn.rs2);
+    if ((operands & READS_F1) !== 0) this.#cacheF(insn.rs1);
+    if ((operands & READS_F2) !== 0) this.#cacheF(insn.rs2);
+    if ((operands & READS_F3) !== 0) this.#cacheF(insn.rs3);
+    if ((operands & MAY_LEAVE) !== 0) this.flush();
+  }
+  #cacheX(n: number): void {
+    if (n === 0 || ((this.#cachedX >>> n) & 1) !== 0) return;
+    this.loadX(n);
+    this.#cachedX |= 1 << n;
+  }
+  #cacheF(n: number): void {
+    if (((this.#cachedF >>> n) & 1) !== 0) return;
+    this.loadF(n);
+    this.#cachedF |= 1 << n;
+  }
+  /** With writeThrough: memory has all registers from here on. Returns those whose locals are right too. */
+  protected flush(): RegisterSet {
+    if (!this.writeThrough) return NO_REGISTERS;
+    this.storeRegisters({ x: this.#staleX, f: this.#staleF });
+    this.#staleX = 0;
+    this.#staleF = 0;
+    return { x: this.#cachedX, f: this.#cachedF };
   }
   /** Opens an `if` that is hardly ever taken. */
   protected ifUnlikely(type: number = w.VOID): void {
@@ -200,18 +279,21 @@ export abstract class OperandLowering extends Lowering {
         this.registerLocals.push(I32);
       }
       this.code.set(this.#narrowLocals[rd]);
+      // Written again before anything can leave: memory need not have it.
+      this.written(rd, true);
+      this.#staleX &= ~bit;
       this.#inNarrow |= bit;
     } else {
       this.expr(value);
       this.code.set(this.x[rd]);
-      this.#inNarrow &= ~bit;
+      this.written(rd, extends32);
     }
-    if (extends32) this.#signed |= bit;
-    else this.#signed &= ~bit;
   }
   // --- 32-bit values ---------------------------------------------------------------------------------------------------------
-  /** Nothing is known about the registers, and all are in their 64-bit locals: the start of block `insns`. */
-  protected startBlock(insns: readonly Insn[]): void {
+  /** Nothing is known about the values, and those in `cached` are in their 64-bit locals: the start of block `insns`. */
+  protected startBlock(insns: readonly Insn[], cached: RegisterSet): void {
+    this.#cachedX = cached.x;
+    this.#cachedF = cached.f;
     this.#signed = 0;
     this.#inNarrow = 0;
     this.#narrow = narrowResults(insns);
@@ -272,5 +354,6 @@ export abstract class OperandLowering extends Lowering {
       this.code.byte(w.F64_REINTERPRET_I64);
     }
     this.code.set(this.f[this.insn.rd]);
+    this.writtenF(this.insn.rd);
   }
 }

@@ -20,6 +20,8 @@ const MAX_RECOMPILES = 3;
  */
 const WIDE_LINKS: number = 2 ** 18;
 const MAX_TARGETS = 64;
+/** Times that a region is left for memory accesses across pages before it is compiled to bear them: 0.3 µs each. */
+const STRADDLE_DECLINES: number = 2 ** 11;
 /** Regions made wide together with the one that they lead to. */
 const MAX_WIDENED = 4;
 /** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
@@ -42,6 +44,7 @@ interface Site {
 export class Profile {
   readonly missSample: number;
   readonly linkSample: number;
+  readonly declineSample: number;
   readonly #entries: EntryTable;
   readonly #queue: CompileQueue;
   readonly #recompileSamples: number;
@@ -61,6 +64,7 @@ export class Profile {
     this.#queue = queue;
     this.#warmCount = warmCount;
     this.missSample = eager ? 1 : MISS_SAMPLE;
+    this.declineSample = eager ? EAGER_COUNT : STRADDLE_DECLINES;
     this.linkSample = eager ? EAGER_COUNT : WIDE_LINKS;
     this.#recompileSamples = eager ? EAGER_COUNT : RECOMPILE_SAMPLES;
   }
@@ -122,6 +126,7 @@ export class Profile {
     )
       return;
     entry.recompiles++;
+    entry.wide = true;
     this.#again(entry);
   }
 
@@ -134,6 +139,7 @@ export class Profile {
   linkedOften(pointer: number): void {
     const entry = this.#entries.byPointer(pointer);
     if (!entry?.compiled || entry.queued || entry.wide) return;
+    entry.wide = true;
     this.#again(entry);
     // One of the regions that end here, to go on here, is as hot: a caller whose call returns to here, or an outer loop.
     let widened = 0;
@@ -145,10 +151,17 @@ export class Profile {
     entry.before.clear();
   }
 
+  /** The region of this entry, which is at STATE_PC, was left very often since accesses that share a check straddled pages. */
+  declinedOften(pointer: number): void {
+    const entry = this.#entries.byPointer(pointer);
+    if (!entry?.compiled || entry.queued || entry.straddles) return;
+    entry.straddles = true;
+    this.#again(entry);
+  }
+
   /** Compiles `entry`, which is at STATE_PC, once more; its code stays in the table until then. */
   #again(entry: Entry): void {
     const pc = STATE_PC >> 2;
-    entry.wide = true;
     this.#queue.want(entry, this.#i32[pc + 1] * 0x1_0000_0000 + (this.#i32[pc] >>> 0), WIDE_HEAT);
   }
 }

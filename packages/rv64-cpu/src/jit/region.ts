@@ -79,6 +79,16 @@ export interface Region {
   readonly instructions: number;
   /** Pages of the code, as distances from the entry's page, with their frames. */
   readonly pages: ReadonlyMap<number, number>;
+  /**
+   * Not hot enough for registers in locals from end to end: they stay in memory, written as soon as somebody could
+   * look, and locals hold copies only until ways meet.
+   */
+  readonly writeThrough: boolean;
+  /**
+   * Accesses of a group whose check succeeded need none of their own; if it fails, the interpreter executes them. A second
+   * way for each would double the engine's cost of compiling.
+   */
+  readonly vouched: boolean;
 }
 
 /** Reads code: the RAM frame of a page (distance in pages from the entry's page), or -1. */
@@ -90,6 +100,8 @@ export interface CodeReader {
   edges(frame: number, offset: number): number;
   /** The region is hot enough to be made fast at any length. */
   readonly wide: boolean;
+  /** Its groups of memory accesses often straddle pages. */
+  readonly straddles: boolean;
   /** Another region starts at this place, so that code which gets there can go on in it. */
   isEntry(frame: number, offset: number): boolean;
 }
@@ -319,10 +331,16 @@ export function findRegion(
     }
   }
   if (!insns.has(0)) return undefined;
+  const blocks = order(makeBlocks(insns, leaders, indirectTargets, copied, returns));
+  const loops = blocks.some(({ isLoop }) => isLoop);
+  const calls = blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   return {
-    blocks: order(makeBlocks(insns, leaders, indirectTargets, copied, returns)),
+    blocks,
     instructions: insns.size,
     pages,
+    // A loop without calls gains most from registers in locals.
+    writeThrough: !reader.wide && (!loops || calls),
+    vouched: !reader.wide && !reader.straddles,
   };
 }
 

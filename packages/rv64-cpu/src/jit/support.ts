@@ -2,7 +2,7 @@
 import type { CompilerHost } from "../hart.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { ENTRY_BYTES, ENTRY_LINKS, STATE_MISSES, STATE_PC } from "../state.ts";
+import { ENTRY_BYTES, ENTRY_DECLINES, ENTRY_LINKS, STATE_MISSES, STATE_PC } from "../state.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { FOLLOW_ELSEWHERE } from "./instruction-lowering.ts";
@@ -17,20 +17,25 @@ export interface SupportOptions {
   /** Every so many times that compiled code goes on at an entry, the entry is reported. A power of two. */
   readonly linkSample: number;
   readonly onLinks: (pointer: number) => void;
+  /** Every so many times that an entry's region is left for an access across pages, the entry is reported. A power of two. */
+  readonly declineSample: number;
+  readonly onDeclines: (pointer: number) => void;
 }
 
-/** Makes `follow`, `miss` and, with tail calls, `chain`. */
+/** Makes `follow`, `miss`, `declined` and, with tail calls, `chain`. */
 export function buildSupport(host: CompilerHost, options: SupportOptions): WebAssembly.Exports {
   const { ram, table, exports } = host;
   const builder = new ModuleBuilder();
   const lookup = builder.importFunction("lookup", [I64], [I32]);
   const sample = builder.importFunction("sample", [I32, I32], []);
+  const straddles = builder.importFunction("straddles", [I32], []);
   const often = builder.importFunction("often", [I32], []);
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
   builder.importTable();
   const region = builder.type(REGION_PARAMETERS, [I32]);
   builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
   builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");
+  builder.addFunction([I32], [], [I32], declinedCode(straddles, options.declineSample), "declined");
   if (options.hasTailCalls)
     builder.addFunction(
       REGION_PARAMETERS,
@@ -41,7 +46,7 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
     );
   const module = new WebAssembly.Module(builder.build());
   return new WebAssembly.Instance(module, {
-    e: { lookup: exports.lookup, sample: options.onMiss, often: options.onLinks, memory: ram.memory, table },
+    e: { lookup: exports.lookup, sample: options.onMiss, often: options.onLinks, straddles: options.onDeclines, memory: ram.memory, table },
   }).exports;
 }
 
@@ -174,6 +179,29 @@ function missCode(sample: number, every: number): Code {
   code.get(site);
   code.get(distance);
   code.call(sample);
+  code.byte(w.END);
+  return code;
+}
+
+/** `declined(entry)`: counts in the descriptor, and reports every so many times. */
+function declinedCode(straddles: number, every: number): Code {
+  const code = new Code();
+  const [entry, count] = [0, 1];
+  code.get(entry);
+  code.get(entry);
+  code.memory(w.I32_LOAD, ENTRY_DECLINES);
+  code.i32Const(1);
+  code.byte(w.I32_ADD);
+  code.tee(count);
+  code.memory(w.I32_STORE, ENTRY_DECLINES);
+  code.get(count);
+  code.i32Const(every - 1);
+  code.byte(w.I32_AND);
+  code.byte(w.I32_EQZ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
+  code.get(entry);
+  code.call(straddles);
   code.byte(w.END);
   return code;
 }
