@@ -46,7 +46,14 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
     );
   const module = new WebAssembly.Module(builder.build());
   return new WebAssembly.Instance(module, {
-    e: { lookup: exports.lookup, sample: options.onMiss, often: options.onLinks, straddles: options.onDeclines, memory: ram.memory, table },
+    e: {
+      lookup: exports.lookup,
+      sample: options.onMiss,
+      often: options.onLinks,
+      straddles: options.onDeclines,
+      memory: ram.memory,
+      table,
+    },
   }).exports;
 }
 
