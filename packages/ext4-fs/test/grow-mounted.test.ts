@@ -47,6 +47,13 @@ test.skipIf(!hasE2fsprogs).each<[string, number, number, string[]]>([
   ["uninit_bg, 32-byte descriptors", 10 * MIB, 600 * MIB, ["-O", "uninit_bg,^metadata_csum,^64bit"]],
   ["ext3", 10 * MIB, 600 * MIB, ["-t", "ext3"]],
   ["ext2, without a journal", 10 * MIB, 600 * MIB, ["-t", "ext2"]],
+  ["bigalloc", 100 * MIB, 1500 * MIB, ["-b", "4096", "-O", "bigalloc"]],
+  [
+    "bigalloc, small clusters, an odd size",
+    70 * MIB,
+    1500 * MIB + 12_345,
+    ["-b", "1024", "-O", "bigalloc", "-C", "4096"],
+  ],
   ["without flex_bg", 10 * MIB, 400 * MIB, ["-O", "^flex_bg"]],
 ])("%s grows as resize2fs makes it grow", (_name, from, to, args) => {
   const ours = work.file("ours");
@@ -69,7 +76,8 @@ test.skipIf(!hasE2fsprogs).each<[string, number, number, string[]]>([
     "Filesystem features",
     "Block count",
     "Inode count",
-    "Free blocks",
+    // resize2fs 1.47.0 gives bigalloc volumes more free blocks than they have blocks.
+    ...(args.includes("bigalloc") ? [] : ["Free blocks"]),
     "Free inodes",
     "Reserved block count",
     "Reserved GDT blocks",
@@ -114,9 +122,13 @@ test.skipIf(!hasE2fsprogs)("a copy of superblock and descriptors in a new group 
   expect(again.stdout).toMatch(/Block count: +307200\n/);
 });
 
-test.each([1024, 4096])("files are written before, between and after growing, %i-byte blocks", (blockSize) => {
+test.each([
+  [1024, []],
+  [4096, []],
+  [4096, ["bigalloc"]],
+] as const)("files are written before, between and after growing, %i-byte blocks, %o", (blockSize, features) => {
   const disk = new MemoryDisk(400 * MIB);
-  mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000000", now: now(), size: 24 * MIB, blockSize });
+  mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000000", now: now(), size: 24 * MIB, blockSize, features });
   const fs = new Ext4FileSystem(disk, { now });
   const open = fs.root().create("open", { mode: 0o100644, uid: 0, gid: 0, rdev: 0 });
   if (typeof open === "number") throw new Error(`create: ${open}`);
@@ -179,17 +191,12 @@ test("what cannot grow while it is mounted is refused in words, and nothing is w
     mkfs(disk, { uuid: "0d15ea5e-0000-4000-8000-000000000000", now: now(), size: 16 * MIB, features });
     return new RecordingDisk(disk);
   };
-  for (const [features, words] of [
-    [["bigalloc"], /bigalloc.*unmount it, then resize/],
-    [["sparse_super2"], /sparse_super2.*resize2fs/],
-  ] as const) {
-    const disk = make([...features]);
-    const fs = new Ext4FileSystem(disk, { now });
-    const events = disk.events.length;
-    expect(() => fs.grow()).toThrow(words);
-    expect(disk.events.length).toBe(events);
-    fs.unmount();
-  }
+  const disk = make(["sparse_super2"]);
+  const fixed = new Ext4FileSystem(disk, { now });
+  const events = disk.events.length;
+  expect(() => fixed.grow()).toThrow(/sparse_super2.*unmount it, then resize\(\) of ext4-fs\/resize or resize2fs/);
+  expect([fixed.resize(65_536), disk.events.length]).toEqual([-95, events]); // Linux's errno
+  fixed.unmount();
   const lines: string[] = [];
   const fs = new Ext4FileSystem(make([]), { now, log: (line) => lines.push(line) });
   expect(() => fs.grow({ blocks: 100 })).toThrow(/shrinking/);
@@ -251,6 +258,7 @@ test.skipIf(!hasE2fsprogs).each<[string, number, string[]]>([
   ["1 KiB blocks", 320 * MIB, ["-b", "1024"]],
   ["1 KiB blocks, on to meta_bg", 520 * MIB, ["-b", "1024", "-E", "resize=204800"]],
   ["4 KiB blocks", 2600 * MIB, ["-b", "4096"]],
+  ["bigalloc", 2600 * MIB, ["-b", "4096", "-O", "bigalloc", "-C", "16384"]],
 ])("a power failure while it grows leaves a sound volume: %s", (_name, to, args) => {
   const path = work.file("crash");
   makeImage(path, 24 * MIB, args);

@@ -22,7 +22,6 @@ import {
   EXT4_FEATURE_COMPAT_SPARSE_SUPER2,
   EXT4_FEATURE_INCOMPAT_META_BG,
   EXT4_FEATURE_INCOMPAT_RECOVER,
-  EXT4_FEATURE_RO_COMPAT_BIGALLOC,
 } from "../features.ts";
 import { type Geometry, groupBlocks, groupStart } from "../geometry.ts";
 import { type CoreInode, I_BLOCK } from "../inode.ts";
@@ -86,11 +85,8 @@ function refusal(volume: Volume): Ext4Error | undefined {
   if (volume.readOnly) return new Ext4Error("invalid", "the volume is mounted read-only", { errno: EROFS });
   if ((sb.u16(S_STATE) & EXT4_ERROR_FS) !== 0)
     return new Ext4Error("corrupt", "the volume has errors: unmount and check it", { errno: EPERM });
-  const features: string[] = [];
-  if (sb.hasCompat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) features.push("sparse_super2");
-  if (sb.hasRoCompat(EXT4_FEATURE_RO_COMPAT_BIGALLOC)) features.push("bigalloc");
-  if (features.length === 0) return undefined;
-  return offline(`with ${features.join(", ")}`, features);
+  // ext4_resize_begin; the last group's copy would have to move.
+  return sb.hasCompat(EXT4_FEATURE_COMPAT_SPARSE_SUPER2) ? offline("with sparse_super2", ["sparse_super2"]) : undefined;
 }
 
 function offline(why: string, features: readonly string[] = []): Ext4Error {
@@ -149,10 +145,11 @@ function addGroups(volume: Volume, sb: Superblock, g: Geometry): number {
   groups.extend();
   let error = fillGroups(volume, old);
   if (error < 0) return error;
-  const gained = groupBlocks(g, lastGroup) - groupBlocks(old, lastGroup);
-  if (gained > 0) growLastGroup(volume, lastGroup, lastBitmap, gained);
+  const had = Math.ceil(groupBlocks(old, lastGroup) / volume.clusterBlocks);
+  const gained = Math.ceil(groupBlocks(g, lastGroup) / volume.clusterBlocks) - had;
+  if (gained > 0) growLastGroup(volume, lastGroup, lastBitmap, had, gained);
   for (let group = old.groupCount; group < g.groupCount; group++) {
-    volume.freeBlocks += groups.descriptors[group].freeBlocks;
+    volume.freeBlocks += groups.descriptors[group].freeBlocks * volume.clusterBlocks;
     volume.freeInodes += g.inodesPerGroup;
   }
   volume.countsChanged();
@@ -162,13 +159,13 @@ function addGroups(volume: Volume, sb: Superblock, g: Geometry): number {
   if (g.gdtBlocks === old.gdtBlocks && hadCopies === groupsWithCopies(sb, g).length) return 0;
   error = volume.dirtyInode(resizeInode);
   if (error < 0) return error;
-  const had = (resizeInode.blocks512(g.blockSize) * 512) / g.blockSize;
-  const has = layReservedBlocks(sb, g, resizeInode.view.getUint32(DIND, true), (block, bytes) => {
+  const kept = (resizeInode.blocks512(g.blockSize) * 512) / g.blockSize;
+  const keeps = layReservedBlocks(sb, g, resizeInode.view.getUint32(DIND, true), (block, bytes) => {
     const buffer = volume.cache.create(block);
     buffer.data.set(bytes);
     volume.dirtyBuffer(buffer, KIND_PLAIN, 0);
   });
-  resizeInode.addBlocks(has - had, g.blockSize);
+  resizeInode.addBlocks(keeps - kept, g.blockSize);
   return 0;
 }
 
@@ -200,12 +197,12 @@ function fillGroups(volume: Volume, old: Geometry): number {
   return 0;
 }
 
-/** What was padding of the last group's bitmap becomes free blocks. */
-function growLastGroup(volume: Volume, group: number, bitmap: Buffer, gained: number): void {
-  const { geometry: g, groups } = volume;
-  clearBits(bitmap.data, groupBlocks(g, group) - gained, gained);
+/** What was padding of the last group's bitmap, `gained` clusters behind `had`, becomes free. */
+function growLastGroup(volume: Volume, group: number, bitmap: Buffer, had: number, gained: number): void {
+  const { groups } = volume;
+  clearBits(bitmap.data, had, gained);
   groups.descriptors[group].freeBlocks += gained;
-  volume.freeBlocks += gained;
+  volume.freeBlocks += gained * volume.clusterBlocks;
   groups.touchBlockBitmap(group, bitmap);
 }
 
