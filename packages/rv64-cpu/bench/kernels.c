@@ -253,11 +253,123 @@ static uint64_t methods(int scale) {
   return x;
 }
 
+/*
+ * The mix of small embedded programs, after what CoreMark says it measures (EEMBC, "Exploring CoreMark"): linked lists are
+ * searched, sorted and reversed, small matrices multiplied, text taken apart by a state machine, and a CRC-16 taken of it all.
+ */
+struct item { struct item *next; int16_t key, index; };
+static uint16_t crc16(uint16_t crc, uint16_t value) {
+  for (int bit = 0; bit < 16; bit++) {
+    int carry = (value ^ crc) & 1;
+    value >>= 1; crc >>= 1;
+    if (carry) crc ^= 0xa001;
+  }
+  return crc;
+}
+__attribute__((noinline)) static struct item *reversed(struct item *list) {
+  struct item *done = NULL;
+  while (list) { struct item *next = list->next; list->next = done; done = list; list = next; }
+  return done;
+}
+__attribute__((noinline)) static struct item *found(struct item *list, int key, int index) {
+  while (list && (index >= 0 ? list->index != index : (list->key & 0xff) != key)) list = list->next;
+  return list;
+}
+typedef int (*order)(const struct item *, const struct item *);
+static int byKey(const struct item *a, const struct item *b) { return a->key - b->key; }
+static int byIndex(const struct item *a, const struct item *b) { return a->index - b->index; }
+/* Bottom-up merge sort. */
+__attribute__((noinline)) static struct item *sorted(struct item *list, order compareItems) {
+  for (int width = 1;; width *= 2) {
+    struct item *rest = list, *tail = NULL;
+    int merges = 0;
+    list = NULL;
+    while (rest) {
+      struct item *left = rest, *right = rest;
+      int lefts = 0, rights = width;
+      merges++;
+      while (lefts < width && right) { lefts++; right = right->next; }
+      while (lefts > 0 || (rights > 0 && right)) {
+        struct item *least;
+        if (lefts > 0 && (rights == 0 || !right || compareItems(left, right) <= 0)) { least = left; left = left->next; lefts--; }
+        else { least = right; right = right->next; rights--; }
+        if (tail) tail->next = least; else list = least;
+        tail = least;
+      }
+      rest = right;
+    }
+    if (tail) tail->next = NULL;
+    if (merges <= 1) return list;
+  }
+}
+#define ORDER 13
+__attribute__((noinline)) static uint16_t matrices(int16_t a[ORDER][ORDER], int16_t b[ORDER][ORDER], int16_t constant) {
+  static int32_t product[ORDER][ORDER];
+  int32_t sum = 0;
+  for (int i = 0; i < ORDER; i++) for (int j = 0; j < ORDER; j++) a[i][j] += constant;
+  for (int i = 0; i < ORDER; i++) for (int j = 0; j < ORDER; j++) {
+    int32_t dot = 0, bits = 0;
+    for (int k = 0; k < ORDER; k++) { int32_t p = (int32_t)a[i][k] * b[k][j]; dot += p; bits += ((p >> 2) & 0xf) * ((p >> 5) & 0x7f); }
+    product[i][j] = dot; sum += dot ^ bits;
+  }
+  for (int i = 0; i < ORDER; i++) for (int j = 0; j < ORDER; j++) { a[i][j] -= constant; sum += product[i][j] > sum ? 10 : 1; }
+  return crc16(sum, sum >> 16);
+}
+/* Numbers of a text, by kind: integer, with a point, with an exponent, invalid. */
+__attribute__((noinline)) static uint16_t scanned(const char *text, uint16_t crc) {
+  enum { START, SIGN, DIGITS, POINT, FRACTION, E, ESIGN, EXPONENT, WRONG, STATES } state = START;
+  uint32_t ends[STATES] = {0};
+  for (;; text++) {
+    char c = *text;
+    int digit = c >= '0' && c <= '9';
+    if (c == ',' || c == 0) { ends[state]++; state = START; if (c == 0) break; continue; }
+    switch (state) {
+      case START: state = digit ? DIGITS : c == '+' || c == '-' ? SIGN : c == '.' ? POINT : WRONG; break;
+      case SIGN: state = digit ? DIGITS : c == '.' ? POINT : WRONG; break;
+      case DIGITS: if (!digit) state = c == '.' ? POINT : c == 'e' ? E : WRONG; break;
+      case POINT: case FRACTION: state = digit ? FRACTION : c == 'e' ? E : WRONG; break;
+      case E: state = digit ? EXPONENT : c == '+' || c == '-' ? ESIGN : WRONG; break;
+      case ESIGN: state = digit ? EXPONENT : WRONG; break;
+      case EXPONENT: if (!digit) state = WRONG; break;
+      default: break;
+    }
+  }
+  for (int n = 0; n < STATES; n++) crc = crc16(crc, ends[n]);
+  return crc;
+}
+static uint64_t mixed(int scale) {
+  enum { ITEMS = 60 };
+  static struct item items[ITEMS];
+  static int16_t a[ORDER][ORDER], b[ORDER][ORDER];
+  static char text[] = "5012,1234,-874,+122,35.54400,.1234500,-110.700,+0.64400,5.500e+3,-.123e-2,-87e+832,+0.6e-12,T0.3e-1F,-T.T++Tq,1T3.4e4z,34.0e-T^,9,8.25";
+  uint16_t crc = 0;
+  for (int n = 0; n < ITEMS; n++) items[n] = (struct item){n + 1 < ITEMS ? &items[n + 1] : NULL, (n * 7919) & 0x7ff, n};
+  for (int i = 0; i < ORDER; i++) for (int j = 0; j < ORDER; j++) { a[i][j] = i * 31 + j * 7; b[i][j] = (i ^ j) + 3; }
+  struct item *list = items;
+  for (int r = 0; r < 1200 * scale; r++) {
+    for (int n = 0; n < 20; n++) {
+      struct item *hit = found(list, (n * 11 + r) & 0xff, n & 1 ? n * 3 : -1);
+      list = reversed(list);
+      crc = crc16(crc, hit ? hit->key : n);
+    }
+    crc = crc16(crc, matrices(a, b, r & 0xff));
+    char kept = text[r % 100];
+    text[r % 100] = '0' + r % 10;
+    for (int n = 0; n < 3; n++) crc = scanned(text, crc);
+    text[r % 100] = kept;
+    list = sorted(list, byKey);
+    crc = crc16(crc, list->index);
+    list = sorted(list, byIndex);
+  }
+  return crc;
+}
+
 static const struct { const char *name; uint64_t (*run)(int); } kernels[] = {
   {"intloop", intloop}, {"fib", fib}, {"fibtree", fibtree}, {"sieve", sieve}, {"sha256", sha256}, {"sort", sort}, {"vm", vm}, {"nbody", nbody}, {"matmul", matmul},
   {"copy", copy}, {"chase", chase}, {"strings", strings}, {"spectral", spectral}, {"linpack", linpack},
   {"copy64", copy64}, {"copy4k", copy4k}, {"copy1m", copy1m}, {"set64", set64}, {"set4k", set4k}, {"set1m", set1m},
-  {"stream", stream}, {"atomics", atomics}, {"methods", methods}};
+  {"stream", stream}, {"atomics", atomics}, {"methods", methods},
+  {"mixed", mixed}};
 
 int main(int argc, char **argv) {
   int scale = argc > 2 ? atoi(argv[2]) : 1;
