@@ -73,6 +73,7 @@ export class RegionCompiler {
           entry: entry.pointer,
           checksPages: region.pages.size > 1,
           slotOf: (delta) => slots.get(delta) ?? -1,
+          linkOf: (delta) => this.#linkSlot(entry, region, delta),
           siteOf: (delta) => this.#profile.siteFor(entry, region, delta),
         },
         imports,
@@ -184,6 +185,15 @@ export class RegionCompiler {
       },
       edges: (frame, offset) => this.#profile.hotEdges(code.recordAt(frame, offset), entry.wide),
     };
+  }
+
+  /** The slot of the entry at distance `delta`, if there is one on a page that the region depends on already. */
+  #linkSlot(entry: Entry, region: Region, delta: number): number {
+    const at = entry.offset + delta;
+    const page = Math.floor(at / 4096);
+    const frame = region.pages.get(page);
+    const other = frame === undefined ? undefined : this.#entries.find(frame, at - page * 4096);
+    return other?.linked ? other.slot : -1;
   }
 
   /** The slot of the callee at distance `delta`, if its page is part of what the region depends on. */

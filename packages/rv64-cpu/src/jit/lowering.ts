@@ -54,6 +54,7 @@ import {
   ENTRY,
   FIRST_REGISTER,
   FUEL,
+  LINK,
   NO_REGISTERS,
   PC_OUT,
   type RegisterSet,
@@ -84,6 +85,8 @@ export interface RegionSpec {
   readonly checksPages: boolean;
   /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
   slotOf(delta: number): number;
+  /** Table slot of the entry at this distance, to which an exit may jump; -1: not known. */
+  linkOf(delta: number): number;
   /** Number of an indirect jump, for {@link RegionImports.miss}; -1: do not report. */
   siteOf(delta: number): number;
 }
@@ -101,6 +104,8 @@ export class RegionLowering extends InstructionLowering {
   readonly #calls: boolean;
   /** With writeThrough: by block, the registers whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
+  /** Some exit sets LINK. */
+  #links = false;
   /** The block being emitted. */
   #current = 0;
 
@@ -187,11 +192,33 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(0);
     code.get(PC_OUT);
     code.memory(w.I64_STORE, STATE_PC);
+    this.#storeFuel();
+    if (this.#links) {
+      code.get(LINK);
+      this.block(w.IF);
+      code.get(PC_OUT);
+      code.get(DEPTH);
+      code.get(LINK);
+      code.i32Const(1);
+      code.byte(w.I32_SUB);
+      this.#returnCallIndirect();
+      this.end();
+    }
+    this.#finish();
+    code.byte(w.UNREACHABLE);
+  }
+  #storeFuel(): void {
+    const { code } = this;
     code.i32Const(0);
     code.get(FUEL);
     code.memory(w.I32_STORE, STATE_FUEL);
-    this.#finish();
-    code.byte(w.UNREACHABLE);
+  }
+  /** Pc, depth and slot are on the stack. */
+  #returnCallIndirect(): void {
+    const { code } = this;
+    code.byte(w.RETURN_CALL_INDIRECT);
+    code.u32(this.#regionType);
+    code.u32(0);
   }
 
   /** Everything is in memory: on to the compiled code at PC_OUT, if there is any, without growing the host's stack. */
@@ -304,10 +331,10 @@ export class RegionLowering extends InstructionLowering {
   /** From block `from` to block `to` (-1: outside, at distance `delta`). */
   #goto(from: number, to: number, delta: number): void {
     this.#current = from;
-    if (to < 0) return this.#leave(delta, REGION_NEXT);
+    if (to < 0) return this.#leaveFor(delta);
     if (to <= from) {
       // A retreating edge: to the loop's label, or, if the loop has a second way in, out and back through its entry.
-      if (!dominates(this.#blocks, to, from)) return this.#leave(delta, REGION_NEXT);
+      if (!dominates(this.#blocks, to, from)) return this.#leaveFor(delta);
       return this.#branchTo(to, true);
     }
     if (this.#blocks[to].isMerge) return this.#branchTo(to, false);
@@ -328,6 +355,23 @@ export class RegionLowering extends InstructionLowering {
     this.code.i32Const(instructions);
     this.code.byte(w.I32_SUB);
     this.code.set(FUEL);
+  }
+  /** Goes on at `delta`, outside of the region; the fuel is paid. */
+  #leaveFor(delta: number): void {
+    const { code } = this;
+    const slot = this.imports.chain < 0 ? -1 : this.#spec.linkOf(realDelta(delta));
+    if (slot < 0) return this.#leave(delta, REGION_NEXT);
+    if (this.writeThrough) {
+      this.#storeFuel();
+      this.pushAddress(delta);
+      code.get(DEPTH);
+      code.i32Const(slot);
+      return this.#returnCallIndirect();
+    }
+    this.#links = true;
+    code.i32Const(slot + 1);
+    code.set(LINK);
+    this.#leave(delta, REGION_NEXT);
   }
   /** Leaves the region; the fuel is paid. */
   #leave(delta: number, status: number): void {
@@ -368,7 +412,7 @@ export class RegionLowering extends InstructionLowering {
       case END_FALL:
         return this.#goto(n, block.nextBlock, block.next);
       case END_EXIT:
-        return this.#leave(block.next, REGION_NEXT);
+        return this.#leaveFor(block.next);
       case END_JUMP:
         this.#link(last);
         return this.#goto(n, block.targetBlock, block.target);
@@ -428,9 +472,7 @@ export class RegionLowering extends InstructionLowering {
     this.brIf(this.#exitOf(n));
     if (!direct) this.#callee(n);
     this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
-    code.i32Const(0);
-    code.get(FUEL);
-    code.memory(w.I32_STORE, STATE_FUEL);
+    this.#storeFuel();
     code.get(PC_OUT);
     this.#pushDepth();
     if (direct) code.i32Const(slot);
@@ -471,6 +513,11 @@ export class RegionLowering extends InstructionLowering {
       }
       this.pushAddress(block.next);
       code.get(DEPTH);
+      const link = this.#spec.linkOf(realDelta(block.next));
+      if (link >= 0) {
+        code.i32Const(link);
+        return this.#returnCallIndirect();
+      }
       code.byte(w.RETURN_CALL);
       code.u32(this.imports.chain);
       return;

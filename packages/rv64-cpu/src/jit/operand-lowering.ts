@@ -51,7 +51,9 @@ export const VA32 = 6;
 export const STALE = 7;
 /** Host address that the load of an atomic found, or 0. */
 export const HOST = 8;
-export const I32_TEMPS = 9;
+/** 1 + the table slot to go on at, after an exit to a known entry. */
+export const LINK = 9;
+export const I32_TEMPS = 10;
 export const I32_TEMP_COUNT = 3;
 export const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
 export const VA: number = PC_OUT + 1;
