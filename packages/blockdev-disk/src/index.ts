@@ -8,6 +8,7 @@ export * from "./partitions/partition-device.ts";
 export * from "./partitions/table.ts";
 export * from "./recording-disk.ts";
 export * from "./byte-file.ts";
+export { GatherDisk } from "./gather-disk.ts";
 export { GzipDisk, type GzipDiskOptions } from "./compressed/gzip-disk.ts";
 export { createQcow2, type Qcow2CreateOptions } from "./qcow2/create.ts";
 export { Qcow2Error, type Qcow2Header } from "./qcow2/header.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { EIO, ENOSPC, FaultyDisk, MemoryDisk, OverlayDisk, RecordingDisk, WriteBackDisk } from "./index.ts";
+import { EIO, ENOSPC, FaultyDisk, GatherDisk, MemoryDisk, OverlayDisk, RecordingDisk, WriteBackDisk } from "./index.ts";
 import { FileDisk } from "./node/index.ts";
 import { RangeSet } from "./range-set.ts";
 
@@ -17,6 +17,66 @@ const first = (disk: { readBlock(id: number, buf: Uint8Array): number }, id: num
   expect(disk.readBlock(id, buf)).toBe(0);
   return buf[0];
 };
+
+describe("GatherDisk", () => {
+  test("writes that continue each other reach the device as one, others in their order", () => {
+    const recorder = new RecordingDisk(new MemoryDisk(8 << 20));
+    const disk = new GatherDisk(recorder);
+    const piece = (fill: number, blocks: number): Uint8Array => new Uint8Array(blocks * 512).fill(fill);
+    for (let i = 0; i < 5; i++) disk.writeBlock(10 + i * 2, piece(i, 2));
+    expect(recorder.events.length).toBe(0);
+    disk.writeBlock(10, piece(9, 1));
+    disk.writeBlock(11, piece(8, 1));
+    const read = new Uint8Array(512);
+    expect([disk.readBlock(100, read), recorder.events.length]).toEqual([0, 1]); // beside the run
+    expect([disk.readBlock(11, read), read[0], recorder.events.length]).toEqual([0, 8, 2]);
+    expect([disk.readBlock(12, read), read[0]]).toEqual([0, 1]);
+    disk.writeBlock(500, piece(3, 1024)); // too large to be copied
+    expect(recorder.events.length).toBe(3);
+    disk.writeBlock(0, piece(1, 1));
+    expect([disk.flush(), recorder.events.map((event) => event.kind)]).toEqual([
+      0,
+      ["write", "write", "write", "write", "flush"],
+    ]);
+  });
+
+  test("random writes and reads see what a plain disk would", () => {
+    const plain = new MemoryDisk(4 << 20);
+    const below = new MemoryDisk(4 << 20);
+    const disk = new GatherDisk(below);
+    let seed = 5;
+    const random = (limit: number): number => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return Math.floor((seed / 2 ** 32) * limit);
+    };
+    let at = 0;
+    for (let step = 0; step < 4000; step++) {
+      const blocks = 1 + random(random(20) === 0 ? 900 : 12);
+      if (random(3) === 0 || at + blocks > 8192) at = random(8192 - blocks);
+      const buf = new Uint8Array(blocks * 512).fill(step);
+      if (random(5) > 0) {
+        expect([disk.writeBlock(at, buf), plain.writeBlock(at, buf)]).toEqual([0, 0]);
+        at += blocks;
+      } else {
+        const other = buf.slice();
+        expect([disk.readBlock(at, buf), plain.readBlock(at, other)]).toEqual([0, 0]);
+        expect(Buffer.compare(buf, other)).toBe(0);
+      }
+    }
+    expect(disk.flush()).toBe(0);
+    const [a, b] = [new Uint8Array(4 << 20), new Uint8Array(4 << 20)];
+    below.readBlock(0, a);
+    plain.readBlock(0, b);
+    expect(Buffer.compare(a, b)).toBe(0);
+  });
+
+  test("an error of what was held back is answered to the call that writes it out, and stays", () => {
+    const failing = { size: 1 << 20, blockSize: 512, readOnly: false, readBlock: () => 0, flush: () => 0 };
+    const disk = new GatherDisk({ ...failing, writeBlock: () => -EIO });
+    expect(disk.writeBlock(0, new Uint8Array(512))).toBe(0);
+    expect([disk.flush(), disk.writeBlock(9, new Uint8Array(512)), disk.flush()]).toEqual([-EIO, -EIO, -EIO]);
+  });
+});
 
 describe("WriteBackDisk", () => {
   test("many small writes become few large ones, at the flush and not before", () => {

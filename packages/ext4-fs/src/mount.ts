@@ -5,7 +5,7 @@
  * journal ready, needs_recovery set, orphans of the last crash cleaned up. On a read-only device a dirty journal is replayed
  * into an overlay in memory, so that what is read is consistent. Close: everything home, journal empty, flag cleared.
  */
-import { type BlockDevice, OverlayDisk } from "blockdev-disk";
+import { type BlockDevice, GatherDisk, OverlayDisk } from "blockdev-disk";
 import { EROFS } from "linux-abi";
 import { Ext4Error } from "./errors.ts";
 import {
@@ -52,7 +52,9 @@ import { readSystemZone } from "./system-zone.ts";
 import { Volume, type VolumeOptions } from "./volume.ts";
 
 /** Opens the ext4 volume that begins at the device's first byte. */
-export function openVolume(device: BlockDevice, options: VolumeOptions = {}): Volume | Ext4Error {
+export function openVolume(medium: BlockDevice, options: VolumeOptions = {}): Volume | Ext4Error {
+  // Who builds an image writes its files one behind the other.
+  const device = options.unjournaled === true && !medium.readOnly ? new GatherDisk(medium) : medium;
   let volume = prepareVolume(device, options);
   if (volume instanceof Ext4Error) return volume;
   const refused = volume.readOnly ? undefined : protect(volume);

@@ -83,6 +83,11 @@ export class Journal {
     return this.#head === this.#log.first;
   }
 
+  /** Blocks of the log in use. */
+  get used(): number {
+    return this.#head - this.#log.first;
+  }
+
   /** Whether a replay of the log would write `block`. */
   holds(block: number): boolean {
     return this.#logged.has(block);

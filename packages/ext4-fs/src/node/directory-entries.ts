@@ -10,7 +10,7 @@
  * Names are taken in order of their bytes, so that equal trees give equal images. File contents are read when they are asked for, a
  * piece at a time. Extended attributes are not read: Node has no call for them.
  */
-import { closeSync, type Dirent, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
 import { decodeName } from "linux-abi";
 import type { ImageEntry } from "../populate.ts";
 
@@ -32,10 +32,9 @@ export function* directoryEntries(path: string, options: DirectoryEntriesOptions
   yield { ...common(lstatSync(path), options), path: "/", type: "directory" };
   const todo: { host: Buffer; image: string }[] = [{ host: Buffer.from(path), image: "" }];
   for (let dir = todo.pop(); dir !== undefined; dir = todo.pop()) {
-    const found = readdirSync(dir.host, { withFileTypes: true, encoding: "buffer" }) as unknown as Dirent<Buffer>[];
-    found.sort((a, b) => Buffer.compare(a.name, b.name));
+    const found = readdirSync(dir.host, { encoding: "buffer" }).sort(Buffer.compare);
     const below: typeof todo = [];
-    for (const { name } of found) {
+    for (const name of found) {
       const host = Buffer.concat([dir.host, SLASH, name]);
       const image = `${dir.image}/${decodeName(name)}`;
       const stats = lstatSync(host);
@@ -66,7 +65,7 @@ function entryOf(
     firstNames.set(key, path);
   }
   if (stats.isFile()) {
-    return { ...base, type: "file", data: stats.size === 0 ? new Uint8Array(0) : pieces(host, piece) };
+    return { ...base, type: "file", data: stats.size === 0 ? new Uint8Array(0) : pieces(host, stats.size, piece) };
   }
   if (stats.isFIFO()) return { ...base, type: "fifo" };
   if (stats.isSocket()) return { ...base, type: "socket" };
@@ -87,11 +86,16 @@ function common(
   };
 }
 
-function* pieces(host: Buffer, piece: Uint8Array): Generator<Uint8Array> {
+/** A file's content. Its end is where `size` said it is, unless it has grown by a piece or more, or is shorter. */
+function* pieces(host: Buffer, size: number, piece: Uint8Array): Generator<Uint8Array> {
   const fd = openSync(host, "r");
   try {
-    for (let count = readSync(fd, piece); count > 0; count = readSync(fd, piece))
+    let done = 0;
+    for (let count = readSync(fd, piece); count > 0; count = readSync(fd, piece)) {
       yield count === piece.length ? piece : piece.subarray(0, count);
+      done += count;
+      if (done >= size && count < piece.length) break;
+    }
   } finally {
     closeSync(fd);
   }
