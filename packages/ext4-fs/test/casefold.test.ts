@@ -7,12 +7,14 @@ import { MemoryDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
 import { decodeName, encodeName } from "linux-abi";
 import { Vfs } from "vfs-inode";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { check } from "../src/check/index.ts";
 import { foldName } from "../src/directory/casefold.ts";
 import { Ext4FileSystem, type Ext4Inode, mkfs, type MkfsOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { Random } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const work = new Workspace();
 afterAll(() => work.remove());

@@ -12,10 +12,12 @@
  */
 import { readFileSync } from "node:fs";
 import { type BlockDevice, MemoryDisk, OverlayDisk, type RecordedEvent, RecordingDisk } from "blockdev-disk";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Ext4FileSystem, mkfs, type MkfsOptions, type VolumeOptions } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { compare, type ModelNode, Random, snapshot, Workload, type WorkloadOptions } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const POINTS = Number(process.env["EXT4_CRASH_POINTS"] ?? 30);
 const workspace = new Workspace();

@@ -65,7 +65,7 @@ export function compare(directory: string, name: string): Comparison {
 
 function e2fsck(file: string): number {
   const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` };
-  return spawnSync("e2fsck", ["-fn", file], { env, timeout: 10_000, killSignal: "SIGKILL" }).status ?? -1;
+  return spawnSync("e2fsck", ["-fn", file], { env, timeout: 60_000, killSignal: "SIGKILL" }).status ?? -1;
 }
 
 /** Compares all of `names`; what is not as it should be, in words. */

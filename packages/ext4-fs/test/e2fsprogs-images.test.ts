@@ -5,10 +5,12 @@
  * From E2FSPROGS_TESTS or the cache (e2fsprogs-source.ts); skipped where there are none.
  */
 import { MemoryDisk, OverlayDisk } from "blockdev-disk";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Ext4Error, Ext4FileSystem } from "../src/index.ts";
 import { e2fsprogsImage, e2fsprogsImages } from "./e2fsprogs-source.ts";
 import { exercise } from "./exercise.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const { directory, names } = e2fsprogsImages({ download: false });
 

@@ -4,7 +4,16 @@
  * source; without it, apt-get fetches the source package on Debian into the user's cache; elsewhere there are none, and a line says why.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -62,7 +71,17 @@ function fetchSource(): string | undefined {
   }
   const archive = readdirSync(CACHE).find((name) => /^e2fsprogs_.*\.orig\.tar\.\w+$/.test(name));
   if (archive === undefined) return "the source package has no archive";
-  return spawnSync("tar", ["-xf", archive], { cwd: CACHE }).status === 0 ? undefined : "the archive cannot be unpacked";
+  // Elsewhere first: another process may look for the images while they are unpacked.
+  const unpacked = mkdtempSync(join(CACHE, ".unpack-"));
+  try {
+    if (spawnSync("tar", ["-xf", archive, "-C", unpacked], { cwd: CACHE }).status !== 0)
+      return "the archive cannot be unpacked";
+    for (const name of readdirSync(unpacked))
+      if (!existsSync(join(CACHE, name))) renameSync(join(unpacked, name), join(CACHE, name));
+    return undefined;
+  } finally {
+    rmSync(unpacked, { recursive: true, force: true });
+  }
 }
 
 function debianMirror(): string | undefined {

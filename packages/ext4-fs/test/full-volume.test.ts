@@ -2,10 +2,12 @@
 /** Volumes that run full at every possible place: operations fail as a whole, nothing is lost, e2fsck finds nothing. */
 import { OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Ext4FileSystem, type Ext4Inode } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, saveImage, Workspace } from "./e2fsprogs.ts";
 import { Random } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());

@@ -1,8 +1,10 @@
 /// <reference types="node" />
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fsckProblems, hasE2fsprogs, saveImage, Workspace } from "./e2fsprogs.ts";
 import { fuzzOne } from "./fuzz.ts";
 import { fuzzBases } from "./fuzz-bases.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 test("damaged images: mount, check and repair come back with a value, and what was repaired is clean", () => {
   const bases = fuzzBases();

@@ -6,11 +6,13 @@
 import { copyFileSync, readFileSync, truncateSync } from "node:fs";
 import { type BlockDevice, MemoryDisk, OverlayDisk, type RecordedEvent, RecordingDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { check } from "../src/check/index.ts";
 import { Ext4Error, Ext4FileSystem, mkfs } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { Random } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const work = new Workspace();
 afterAll(() => work.remove());

@@ -12,10 +12,12 @@ import {
 } from "node:fs";
 import { OverlayDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Ext4FileSystem, type Ext4Inode } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { compare, Workload } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());

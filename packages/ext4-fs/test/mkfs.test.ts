@@ -1,9 +1,11 @@
 /// <reference types="node" />
 /** What mkfs makes: accepted by e2fsck, like what mke2fs makes, the same every time, and usable. */
 import { MemoryDisk } from "blockdev-disk";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { Ext4Error, Ext4FileSystem, type Ext4Inode, mkfs, type MkfsOptions, populate } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const workspace = new Workspace();
 afterAll(() => workspace.remove());

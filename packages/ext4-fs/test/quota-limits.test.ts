@@ -5,7 +5,7 @@
  */
 import { MemoryDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { check } from "../src/check/index.ts";
 import {
   Ext4FileSystem,
@@ -18,6 +18,8 @@ import {
 import type { QuotaControl, QuotaEntry } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { Random } from "./model.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const work = new Workspace();
 afterAll(() => work.remove());

@@ -2,10 +2,12 @@
 /** e2fsck and dumpe2fs judge what resize and tune have done to images of mke2fs. */
 import { copyFileSync, truncateSync } from "node:fs";
 import { FileDisk } from "blockdev-disk/node";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { resize } from "../src/resize/index.ts";
 import { tune, type TuneOptions } from "../src/tune/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, Workspace } from "./e2fsprogs.ts";
+
+vi.setConfig({ testTimeout: 900_000 }); // a busy machine is no failure
 
 const work = new Workspace();
 afterAll(() => work.remove());
