@@ -45,7 +45,7 @@ export interface GuestRamOptions {
   readonly size: number;
   /** Physical address of the RAM, a multiple of 4096. Default 0x8000_0000. */
   readonly base?: number;
-  /** Code pages kept predecoded, 33 KiB of host memory each once used. Default 1024. */
+  /** Code pages kept predecoded, 33 KiB of host memory each once used. Default 4096. */
   readonly decodedPages?: number;
 }
 
@@ -54,7 +54,7 @@ export interface GuestRamOptions {
  * @throws RangeError if an option is out of range, or if the host cannot reserve the memory.
  */
 export function createGuestRam(options: GuestRamOptions): HartRam {
-  const { size, base = 0x8000_0000, decodedPages = 1024 } = options;
+  const { size, base = 0x8000_0000, decodedPages = 4096 } = options;
   if (!Number.isInteger(size) || size <= 0 || size % PAGE_SIZE !== 0 || size > 3 * 2 ** 30)
     throw new RangeError(`"size" expected multiple of 4096 up to 3 GiB, got ${size}`);
   if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0)

@@ -7,8 +7,8 @@ import type { Entry } from "./entries.ts";
 
 /** Instructions executed between two looks at what is hot: a module has its price. */
 const LOOK_INTERVAL = 4_000_000;
-/** Executing so many instructions earns the compilation of one; compiling takes about as long as executing 10,000. */
-const EXECUTED_PER_COMPILED = 80_000;
+/** Executing so many instructions earns the compilation of one, which takes about as long as executing 7,000. */
+const EXECUTED_PER_COMPILED = 50_000;
 /** As much may be compiled at once, at the start too. */
 const MAX_CREDIT = 3000;
 /** Times an entry may go stale before it is left to the interpreter. */

@@ -10,7 +10,7 @@ const LAST_KNOWN = 24;
 const FLAGS = [
   // Node 20 optimises a function after 1.8 million bytes of executed code, later ones after 13 million: for code that
   // costs more to optimise than it will ever execute, as much of a guest's does.
-  "--wasm-tiering-budget=50000000",
+  "--wasm-tiering-budget=25000000",
   // Cold arms out of the way: memory loops are 1.3 to 1.8 times as fast.
   "--experimental-wasm-branch-hinting",
 ];
