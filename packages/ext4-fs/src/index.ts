@@ -17,7 +17,7 @@ export type { GrowOptions } from "./resize/online.ts";
 export type { ResizeReport } from "./resize/plan.ts";
 export type { QuotaControl } from "./quota/control.ts";
 export type { QuotaKind } from "./quota/quota.ts";
-export type { QuotaChanges, QuotaEntry, QuotaGrace, QuotaLimit } from "./quota/quota-file.ts";
+export type { QuotaGrace } from "./quota/quota-file.ts";
 export { type VolumeStatus, volumeStatus } from "./statfs.ts";
 export { tarEntries } from "./tar.ts";
 export { EXT4_SUPER_MAGIC, Superblock } from "./superblock.ts";

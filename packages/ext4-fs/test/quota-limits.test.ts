@@ -5,6 +5,7 @@
  */
 import { MemoryDisk } from "blockdev-disk";
 import { FileDisk } from "blockdev-disk/node";
+import type { QuotaEntry } from "vfs-inode";
 import { afterAll, expect, test, vi } from "vitest";
 import { check } from "../src/check/index.ts";
 import {
@@ -15,7 +16,7 @@ import {
   type MkfsOptions,
   parseMountOptions,
 } from "../src/index.ts";
-import type { QuotaControl, QuotaEntry } from "../src/index.ts";
+import type { QuotaControl } from "../src/index.ts";
 import { fsckProblems, hasE2fsprogs, makeImage, run, saveImage, Workspace } from "./e2fsprogs.ts";
 import { Random } from "./model.ts";
 

@@ -2,7 +2,7 @@
  * The file system type "ext4" (and "ext3", "ext2" as names of the same driver) for a kernel's mount(2).
  */
 import { Ext4Error, Ext4FileSystem, type ParsedMountOptions, parseMountOptions } from "ext4-fs";
-import { EINVAL, MS_LAZYTIME, MS_RDONLY } from "linux-abi";
+import { CAP_SYS_RESOURCE, EINVAL, MS_LAZYTIME, MS_RDONLY } from "linux-abi";
 import type { BlockDeviceEntry, FileSystemType, Kernel } from "starry-kernel";
 import type { FileSystem } from "vfs-inode";
 
@@ -50,6 +50,7 @@ export function mountExt4(
       const monotonic = clock.monotonicNs();
       return { sec: clock.realtimeSec(monotonic), nsec: clock.realtimeNsec(monotonic) };
     },
+    mayExceedQuota: () => kernel.scheduler.current?.cred.hasCapability(CAP_SYS_RESOURCE) ?? true,
     log: (text) => kernel.log("info", `EXT4-fs (${entry.name}): ${text}`),
   });
 }

@@ -150,8 +150,42 @@ export interface FileSystem {
   unmount(): number;
   /** FITRIM: discards free space in runs of at least `minByteLength` bytes. Bytes discarded, or -errno. Absent: -EOPNOTSUPP. */
   trim?(start: number, byteLength: number, minByteLength: number): number;
+  /** quotactl(2): the quotas of a kind; undefined where there are none. Absent: -ENOSYS. */
+  quotas?(kind: "user" | "group" | "project"): QuotaSource | undefined;
   /** EXT4_IOC_RESIZE_FS: grows to this many blocks of the file system. 0 or -errno. Absent: -ENOTTY. */
   resize?(blocks: number): number;
+}
+
+/** Beyond the soft limit for the time of grace, never beyond the hard one; 0 = no limit. */
+export interface QuotaLimit {
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** What a user, group or project has, and may have; space in bytes, deadlines in seconds since 1970 (0 = none). */
+export interface QuotaEntry {
+  readonly id: number;
+  readonly inodes: number;
+  readonly bytes: number;
+  readonly inodeLimit: QuotaLimit;
+  readonly byteLimit: QuotaLimit;
+  readonly inodeDeadline: number;
+  readonly byteDeadline: number;
+}
+
+export type QuotaChanges = Partial<Pick<QuotaEntry, "inodeLimit" | "byteLimit" | "inodeDeadline" | "byteDeadline">>;
+
+/** The quotas of one kind on a file system, for quotactl(2). Results: 0 or what was asked for, or -errno. */
+export interface QuotaSource {
+  /** Puts limits in force or out of it. */
+  enforce(on: boolean): number;
+  get(id: number): QuotaEntry | number;
+  /** The lowest id from `from` on that has an entry; -ENOENT. */
+  next(from: number): QuotaEntry | number;
+  set(id: number, changes: QuotaChanges): number;
+  /** Seconds for which soft limits may be exceeded. */
+  grace(): { readonly inodes: number; readonly bytes: number } | number;
+  setGrace(grace: { readonly inodes?: number; readonly bytes?: number }): number;
 }
 
 export interface Inode {

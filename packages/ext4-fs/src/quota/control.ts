@@ -6,13 +6,14 @@
  *   users?.enforce(true);
  */
 import { EINVAL, EIO, ERANGE, EROFS } from "linux-abi";
+import type { QuotaChanges, QuotaEntry, QuotaSource } from "vfs-inode";
 import type { Volume } from "../volume.ts";
 import { type Quota, QUOTA_KINDS, type QuotaKind } from "./quota.ts";
-import type { QuotaChanges, QuotaEntry, QuotaFile, QuotaGrace } from "./quota-file.ts";
+import type { QuotaFile, QuotaGrace } from "./quota-file.ts";
 
 const MOST_GRACE = 2 ** 32 - 1;
 
-export class QuotaControl {
+export class QuotaControl implements QuotaSource {
   readonly kind: QuotaKind;
   readonly #volume: Volume;
 

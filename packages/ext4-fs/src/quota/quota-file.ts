@@ -10,6 +10,7 @@
  * free_blk chains blocks given up, free_entry leaf blocks with room. (include/linux/quota.h, fs/quota/quota_tree.c)
  */
 import { ENOENT, EUCLEAN } from "linux-abi";
+import type { QuotaChanges, QuotaEntry } from "vfs-inode";
 import { type Buffer, KIND_PLAIN } from "../buffer-cache.ts";
 import { mapBlocks } from "../extents/map.ts";
 import { allocateRun, insertRun, releaseRun } from "../file-map.ts";
@@ -44,32 +45,11 @@ const UNUSED_TIME = 1;
 /** Limits of space are stored in KiB. */
 const LIMIT_UNIT = 1024;
 
-/** How much of something an id may have: beyond the soft limit for the time of grace, never beyond the hard one. 0 = no limit. */
-export interface QuotaLimit {
-  readonly soft: number;
-  readonly hard: number;
-}
-
-/** What an id (a user, group or project) has, and may have. Space is in bytes, its limits multiples of 1024. */
-export interface QuotaEntry {
-  readonly id: number;
-  readonly inodes: number;
-  readonly bytes: number;
-  readonly inodeLimit: QuotaLimit;
-  readonly byteLimit: QuotaLimit;
-  /** When the soft limit becomes a hard one, in seconds since 1970; 0 = it is not exceeded. */
-  readonly inodeDeadline: number;
-  readonly byteDeadline: number;
-}
-
 /** Seconds for which a soft limit may be exceeded. */
 export interface QuotaGrace {
   readonly inodes: number;
   readonly bytes: number;
 }
-
-/** What `setLimits` changes. */
-export type QuotaChanges = Partial<Pick<QuotaEntry, "inodeLimit" | "byteLimit" | "inodeDeadline" | "byteDeadline">>;
 
 /** Inodes and bytes that may be added; Infinity where nothing limits them. */
 export interface QuotaRoom {

@@ -39,7 +39,6 @@ import {
   SYS_pkey_alloc,
   SYS_pkey_free,
   SYS_pkey_mprotect,
-  SYS_quotactl,
   SYS_request_key,
   SYS_seccomp,
   SYS_set_mempolicy,
@@ -97,7 +96,6 @@ export const ABSENT_CALLS: readonly SyscallRow[] = [
   stub(SYS_pkey_free, "pkey_free", "pkey:int", -EINVAL, NO_PKEYS),
   stub(SYS_swapon, "swapon", "path:path flags:int", -EPERM, "no swap"),
   stub(SYS_swapoff, "swapoff", "path:path", -EINVAL, "no swap"),
-  stub(SYS_quotactl, "quotactl", "cmd:uint special:path id:int addr:ptr", -ENOSYS, "no quota"),
   stub(SYS_acct, "acct", "path:path", -ENOSYS, "no process accounting"),
   stub(
     SYS_perf_event_open,

@@ -12,6 +12,7 @@ import { NAME_CALLS } from "./names.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { PIPE_TRANSFER_CALLS } from "./pipe-transfer.ts";
 import { LOCK_CALLS } from "./record-locks.ts";
+import { QUOTA_CALLS } from "./quota.ts";
 import { SIZE_CALLS } from "./size.ts";
 import { STAT_CALLS } from "./stat.ts";
 import { SYNC_CALLS } from "./sync.ts";
@@ -36,4 +37,5 @@ export const FS_CALLS: readonly SyscallRow[] = [
   ...FCNTL_CALLS,
   ...IOCTL_CALLS,
   ...INOTIFY_CALLS,
+  ...QUOTA_CALLS,
 ];
