@@ -5,6 +5,7 @@
  *   pnpm bench                every benchmark
  *   pnpm bench ext4 rv64      those whose path contains one of the words
  *   pnpm bench cpu            the hart against qemu-riscv64: C kernels, system calls and processes, programs
+ *   pnpm bench cpu --rounds 5 each measurement of the cpu benchmarks five times; default 3
  *   pnpm bench --no-limits    report limits that are missed, but exit with 0 (for a busy machine)
  *
  * A benchmark is a program that prints one JSON object a line for each figure: {"name", "value", "unit", "min"?, "max"?}, with "low"
@@ -16,11 +17,16 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
 import { ratioChart } from "./bench-chart.mjs";
 import { root } from "./toolchain.mjs";
 
-const words = process.argv.slice(2).filter((word) => !word.startsWith("--"));
-const hasLimits = !process.argv.includes("--no-limits");
+const { values: options, positionals: words } = parseArgs({
+  options: { rounds: { type: "string" }, "no-limits": { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const hasLimits = !options["no-limits"];
+const env = options.rounds === undefined ? process.env : { ...process.env, BENCH_ROUNDS: options.rounds };
 const figures = [];
 const failures = [];
 
@@ -33,9 +39,10 @@ for (const file of benchmarks()) {
     : [process.execPath, ["--expose-gc", "--no-warnings", "-C", "source", file]];
   const result = spawnSync(program, args, {
     cwd: root,
+    env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
-    timeout: 900_000,
+    timeout: 600_000 * Number(env["BENCH_ROUNDS"] ?? 3),
     maxBuffer: 1 << 26,
   });
   for (const line of (result.stdout ?? "").split("\n")) {

@@ -2,17 +2,25 @@
 /**
  * Programs on our machine against the same binaries under qemu-riscv64 (user mode), in the same run: CPU time of the whole
  * process, all its threads and the warm-up included, ÷ qemu's; smaller is better. Of ours the time that the machine needs
- * for `true` is taken off. Arguments choose programs by name; STARRY_JIT=off measures the interpreter alone.
+ * for `true` is taken off. STARRY_JIT=off measures the interpreter alone.
+ *
+ *   node -C source bench/cpu-applications.bench.ts [--rounds N] [WORD of a program's name...]
  *
  * The C kernels of rv64-cpu/bench are measured there. Needs qemu-riscv64 and apt-get; says so otherwise.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { BASIC_PACKAGES, debianImage, exportedTree } from "../test/support/images.ts";
 import { hasProgram, program, STARRY } from "../test/support/starry.ts";
 
-const ROUNDS = 3;
+const { values, positionals: wanted } = parseArgs({
+  options: { rounds: { type: "string", default: process.env["BENCH_ROUNDS"] ?? "3" } },
+  allowPositionals: true,
+});
+const ROUNDS = Number(values.rounds);
+const PACKAGES = `${BASIC_PACKAGES},zstd`;
 /** 2,000 lines of C: 200 functions of 10. */
 const C_SOURCE = Array.from({ length: 200 }, (_, i) =>
   [
@@ -55,13 +63,15 @@ const PROGRAMS: readonly (readonly [name: string, path: string, args: string])[]
   ["lua script", "/usr/bin/lua5.4", "b.lua"],
   ["sqlite3", "/usr/bin/sqlite3", "':memory:' '.read b.sql'"],
   ["gzip -9 of 4 MB", "/usr/bin/busybox", "gzip -c -9 text"],
+  ["zstd -3 of 4 MB", "/usr/bin/zstd", "-3 -q -c text"],
+  ["zstd -19 of 256 KB", "/usr/bin/zstd", "-19 -q -c piece"],
   ["sha256sum of 4 MB", "/usr/bin/sha256sum", "text"],
   ["busybox sh loop", "/usr/bin/busybox", "sh b.sh"],
   ["bash loop", "/usr/bin/bash", "short.sh"],
   ["cc1 -O2 of 2,000 lines (cold)", "CC1", "-quiet -O2 b.c -o b.s"],
 ];
 
-const image = await debianImage(BASIC_PACKAGES);
+const image = await debianImage(PACKAGES);
 if ("missing" in image || !hasProgram("qemu-riscv64")) {
   console.log(`skipped: ${"missing" in image ? image.missing : "no qemu-riscv64"}`);
   process.exit(0);
@@ -70,22 +80,15 @@ const tree = await exportedTree(image.path);
 const cc1 = (await program("sh", ["-c", `cd ${tree} && ls usr/libexec/gcc/riscv64-linux-gnu/*/cc1`])).stdout.trim();
 const folder = mkdtempSync(join(tmpdir(), "starry-bench-"));
 for (const [name, text] of Object.entries(FILES)) writeFileSync(join(folder, name), text);
-writeFileSync(
-  join(folder, "text"),
-  Array.from(
-    { length: 60_000 },
-    (_, i) => `${i} ${(i * 2654435761) >>> 0} the quick brown fox ${i % 97} jumps over the lazy dog\n`,
-  ).join(""),
-);
+const text = Array.from(
+  { length: 60_000 },
+  (_, i) => `${i} ${(i * 2654435761) >>> 0} the quick brown fox ${i % 97} jumps over the lazy dog\n`,
+).join("");
+writeFileSync(join(folder, "text"), text);
+writeFileSync(join(folder, "piece"), text.slice(0, 2 ** 18));
 
-const wanted = process.argv.slice(2);
 const resolved = PROGRAMS.filter(([name]) => wanted.length === 0 || wanted.some((word) => name.includes(word))).map(
-  ([name, path, args]) => ({
-    name,
-    path: path === "CC1" ? `/${cc1}` : path,
-    args,
-    rounds: path === "CC1" ? 1 : ROUNDS,
-  }),
+  ([name, path, args]) => ({ name, path: path === "CC1" ? `/${cc1}` : path, args }),
 );
 
 /** Runs a shell command line: its CPU seconds, status, and the checksum of what it printed. */
@@ -117,11 +120,11 @@ const idle = Math.min((await measured(`${machine} true`)).seconds, (await measur
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
 console.log(`${"program".padEnd(48)} ${"ours s".padStart(8)} ${"qemu s".padStart(8)}  ratio: min median max`);
 const logs: number[] = [];
-for (const { name, path, args, rounds } of resolved) {
+for (const { name, path, args } of resolved) {
   const qemu: number[] = [];
   const seconds: number[] = [];
   let failure = "";
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const theirs = await measured(`qemu-riscv64 -L ${tree} ${tree}${path} ${args}`);
     const ours = await measured(`${machine} ${path} ${args}`);
     qemu.push(theirs.seconds);

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasProgram, program, starry } from "../test/support/starry.ts";
 
-const ROUNDS = 3;
+const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? "3");
 const COMPILER = "riscv64-linux-gnu-gcc";
 const QEMU = "qemu-riscv64";
 /** Nanoseconds. */

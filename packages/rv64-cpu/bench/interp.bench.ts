@@ -2,11 +2,11 @@
 /**
  * Speed of the hart on C kernels, with the MMU on, beside qemu-riscv64 with the same binary where it is installed.
  *
- *   node -C source bench/interp.bench.ts [--backend jit|wasm|js] [--rounds N] [--scale N] [--hints] [--json FILE] [NAME...]
+ *   node -C source bench/interp.bench.ts [--backend jit|wasm|js] [--rounds N] [--scale N] [--plain] [--json FILE] [NAME...]
  *
  * A name with a minus is the binary without fused multiply-add. CPU time counts, not the clock, so that a loaded machine
- * disturbs little; a round runs each kernel once here and once under QEMU. `--hints` lets V8 before 13.7 use the branch
- * hints of compiled code.
+ * disturbs little; a round runs each kernel once here and once under QEMU. V8 has the settings that the `starry` command
+ * makes; `--plain` leaves them out.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -58,13 +58,13 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: "string" },
     backend: { type: "string", default: "jit" },
-    rounds: { type: "string", default: "3" },
+    rounds: { type: "string", default: process.env["BENCH_ROUNDS"] ?? "3" },
     scale: { type: "string", default: "20" },
-    hints: { type: "boolean", default: false },
+    plain: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
-if (values.hints) setFlagsFromString("--experimental-wasm-branch-hinting");
+if (!values.plain) setFlagsFromString("--experimental-wasm-branch-hinting");
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
