@@ -110,7 +110,9 @@ export interface HartCompiler {
   attach(host: CompilerHost): void;
   /** The address was jumped to often. 1: compilePending should be called soon. */
   hot(pcLo: number, pcHi: number): number;
-  /** Each SHORT_SLICE instructions: the hart is at this address. Nothing compiled is on the stack. */
+  /** Instructions between two calls of `sample`. */
+  readonly sampleInterval: number;
+  /** Each `sampleInterval` instructions: the hart is at this address. Nothing compiled is on the stack. */
   sample(pcLo: number, pcHi: number, instret: number): void;
   /** Called between slices, when nothing compiled is on the stack. */
   compilePending(instret: number): void;
@@ -172,7 +174,7 @@ export class Hart {
     });
     this.#compiler = options.compiler ?? null;
     this.#longest = this.#architectural || this.#compiler !== null ? SHORT_SLICE : SLICE;
-    this.#nextSample = this.#compiler === null ? Infinity : SHORT_SLICE;
+    this.#nextSample = this.#compiler?.sampleInterval ?? Infinity;
     this.#run = this.#instantiate(options.backend);
   }
 
@@ -378,8 +380,9 @@ export class Hart {
   }
 
   #sample(): void {
-    this.#nextSample = this.#instret + SHORT_SLICE;
-    this.#compiler?.sample(this.#i32[STATE_PC >> 2], this.#i32[(STATE_PC >> 2) + 1], this.#instret);
+    const compiler = this.#compiler as HartCompiler;
+    this.#nextSample = this.#instret + compiler.sampleInterval;
+    compiler.sample(this.#i32[STATE_PC >> 2], this.#i32[(STATE_PC >> 2) + 1], this.#instret);
   }
 
   /** Architectural mode: takes a pending interrupt. False if the hart waits for one. */
@@ -434,7 +437,7 @@ export class Hart {
       throw new TypeError('"saved" expected the result of saveState');
     this.#waiting = view.getUint32(4, true) === 1;
     this.#instret = view.getFloat64(8, true);
-    this.#nextSample = this.#compiler === null ? Infinity : this.#instret + SHORT_SLICE;
+    this.#nextSample = this.#instret + (this.#compiler?.sampleInterval ?? Infinity);
     new Uint8Array(this.ram.memory.buffer, 0, SAVED_STATE).set(
       saved.subarray(SAVED_HEADER, SAVED_HEADER + SAVED_STATE),
     );

@@ -106,8 +106,6 @@ export class RegionCompiler {
       hasTailCalls: this.#hasTailCalls,
       missSample: profile.missSample,
       onMiss: (site, distance) => profile.miss(site, distance),
-      linkSample: profile.linkSample,
-      onLinks: (pointer) => profile.linkedOften(pointer),
       declineSample: profile.declineSample,
       onDeclines: (pointer) => profile.declinedOften(pointer),
     });

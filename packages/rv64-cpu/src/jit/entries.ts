@@ -24,7 +24,7 @@ import {
   STATE_EPOCH,
   STATE_PC,
 } from "../state.ts";
-import { realDelta, type Region } from "./region.ts";
+import { END_CALL, END_CALL_INDIRECT, realDelta, type Region } from "./region.ts";
 
 /** A compiled module: the engine can free its code once no slot of the table has one of its functions. */
 export interface CodeModule {
@@ -54,6 +54,12 @@ export interface Entry {
   /** Its groups of memory accesses often straddle pages. */
   straddles: boolean;
   queued: boolean;
+  /** Of its code. */
+  instructions: number;
+  /** Its code calls: it gains nothing by being wide, since registers have to be in memory at calls. */
+  calls: boolean;
+  /** How often its code was running when somebody looked, weighted. */
+  samples: number;
   /** How often it was reported since it is queued. */
   heat: number;
   /** Where it was when it was reported last. */
@@ -149,6 +155,9 @@ export class EntryTable implements CompiledCode {
       wide: false,
       straddles: false,
       queued: false,
+      instructions: 0,
+      calls: false,
+      samples: 0,
       heat: 0,
       pc: 0,
       before: new Set(),
@@ -185,6 +194,9 @@ export class EntryTable implements CompiledCode {
     entry.module = module;
     module.entries.add(entry);
     entry.generation++;
+    entry.instructions = region.instructions;
+    entry.calls = region.blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
+    entry.samples = 0;
     table.set(entry.slot, compiled);
     entry.compiled = true;
     entry.pages = region.pages;

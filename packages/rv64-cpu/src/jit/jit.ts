@@ -55,6 +55,10 @@ const NOTHING_DONE: JitStatistics = {
   retired: 0,
 };
 
+/** Instructions between two looks at where the hart is. */
+const SAMPLE_INTERVAL = 100_000;
+const EAGER_SAMPLE_INTERVAL = 1000;
+
 /** Regions per module. */
 const BATCH = 32;
 
@@ -74,6 +78,7 @@ interface Attached {
 class Jit implements HartCompiler {
   readonly tableSize: number;
   readonly hotCount: number;
+  readonly sampleInterval: number;
   readonly #maxInstructions: number;
   readonly #eager: boolean;
   #codeBytes: number;
@@ -84,6 +89,7 @@ class Jit implements HartCompiler {
     this.#maxInstructions = options.maxInstructions ?? 240;
     this.#eager = options.eager ?? false;
     this.hotCount = options.hotCount ?? 4096;
+    this.sampleInterval = this.#eager ? EAGER_SAMPLE_INTERVAL : SAMPLE_INTERVAL;
     this.#codeBytes = options.codeBytes ?? DEFAULT_CODE_BYTES;
     if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
       throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
@@ -127,7 +133,7 @@ class Jit implements HartCompiler {
     if (this.#attached === null) return;
     const { host, profile } = this.#attached;
     const frame = host.mmu.codeFrame(pcLo, pcHi);
-    if (frame >= 0) profile.sample(frame, pcLo & 0xfff, instret);
+    if (frame >= 0) profile.sample(frame, pcLo & 0xfff, pcHi * 0x1_0000_0000 + (pcLo >>> 0), instret);
   }
 
   compilePending(instret: number): void {

@@ -1,11 +1,12 @@
 /**
  * What was seen of running code, as far as it decides how code is compiled: which ways branches go (counted by tier 0), where
- * indirect jumps of compiled code lead, and which entries other compiled code often goes on at.
+ * indirect jumps of compiled code lead, and in which regions the time goes (looked at every so many instructions).
  */
 import { DISPATCH_DECODE, EDGE_NOT_TAKEN, EDGE_TAKEN } from "../interp/dispatch.ts";
 import { RECORD_OP, STATE_PC } from "../state.ts";
-import type { Entry, EntryTable } from "./entries.ts";
+import type { CodeModule, Entry, EntryTable } from "./entries.ts";
 import type { CompileQueue } from "./queue.ts";
+import { MAX_REGION } from "./instruction-lowering.ts";
 import { EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, END_INDIRECT, type Region } from "./region.ts";
 
 /** One of so many indirect jumps out of compiled code is looked at. */
@@ -15,14 +16,16 @@ const RECOMPILE_SAMPLES: number = 2 ** 12;
 /** Recompilations for newly seen targets of indirect jumps, per region. */
 const MAX_RECOMPILES = 3;
 /**
- * Times that compiled code goes on at an entry before its region is made wide: with what it leads to inside, although
- * that is compiled elsewhere. A step from region to region costs some 10 ns, compiling an instruction 70 µs.
+ * Samples in a region before it is made wide: with what it leads to inside, although that is compiled elsewhere. A sample in a
+ * region of n instructions counts 1 / (1 + n / SHORT_REGION): the shorter it is, the more of the time goes into getting
+ * from region to region.
  */
-const WIDE_LINKS: number = 2 ** 18;
+const WIDE_SAMPLES = 64;
+const SHORT_REGION = 20;
 const MAX_TARGETS = 64;
 /** Times that a region is left for memory accesses across pages before it is compiled to bear them: 0.3 µs each. */
 const STRADDLE_DECLINES: number = 2 ** 11;
-/** Regions made wide together with the one that they lead to. */
+/** Regions made wide together with the one that they lead to: a caller whose call returns to there, or an outer loop. */
 const MAX_WIDENED = 4;
 /** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
 const EAGER_COUNT = 16;
@@ -43,11 +46,11 @@ interface Site {
 
 export class Profile {
   readonly missSample: number;
-  readonly linkSample: number;
   readonly declineSample: number;
   readonly #entries: EntryTable;
   readonly #queue: CompileQueue;
   readonly #recompileSamples: number;
+  readonly #wideSamples: number;
   readonly #warmCount: number;
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
@@ -65,7 +68,7 @@ export class Profile {
     this.#warmCount = warmCount;
     this.missSample = eager ? 1 : MISS_SAMPLE;
     this.declineSample = eager ? EAGER_COUNT : STRADDLE_DECLINES;
-    this.linkSample = eager ? EAGER_COUNT : WIDE_LINKS;
+    this.#wideSamples = eager ? 1 / MAX_REGION : WIDE_SAMPLES;
     this.#recompileSamples = eager ? EAGER_COUNT : RECOMPILE_SAMPLES;
   }
 
@@ -130,25 +133,25 @@ export class Profile {
     this.#again(entry);
   }
 
-  /** The hart is at this byte of a frame. */
-  sample(frame: number, offset: number, instret: number): void {
-    for (const { module } of this.#entries.around(frame, offset)) if (module !== null) module.lastSeen = instret;
+  /** The hart is at `pc`, which is byte `offset` of a frame. */
+  sample(frame: number, offset: number, pc: number, instret: number): void {
+    for (const entry of this.#entries.around(frame, offset)) {
+      (entry.module as CodeModule).lastSeen = instret;
+      if (entry.wide || entry.queued || entry.calls) continue;
+      entry.samples += 1 / (1 + entry.instructions / SHORT_REGION);
+      if (entry.samples < this.#wideSamples) continue;
+      for (const [page, other] of entry.pages) if (other === frame) entry.pc = pc - offset - page * 4096 + entry.offset;
+      this.#widen(entry);
+      let widened = 0;
+      for (const before of entry.before)
+        if (before.compiled && !before.wide && !before.calls && ++widened <= MAX_WIDENED) this.#widen(before);
+      entry.before.clear();
+    }
   }
 
-  /** Compiled code has gone on at this entry, which is at STATE_PC, very often. */
-  linkedOften(pointer: number): void {
-    const entry = this.#entries.byPointer(pointer);
-    if (!entry?.compiled || entry.queued || entry.wide) return;
+  #widen(entry: Entry): void {
     entry.wide = true;
-    this.#again(entry);
-    // One of the regions that end here, to go on here, is as hot: a caller whose call returns to here, or an outer loop.
-    let widened = 0;
-    for (const before of entry.before) {
-      if (!before.compiled || before.wide || before === entry || ++widened > MAX_WIDENED) continue;
-      before.wide = true;
-      this.#queue.want(before, before.pc, WIDE_HEAT);
-    }
-    entry.before.clear();
+    this.#queue.want(entry, entry.pc, WIDE_HEAT);
   }
 
   /** The region of this entry, which is at STATE_PC, was left very often since accesses that share a check straddled pages. */

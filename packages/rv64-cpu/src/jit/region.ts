@@ -338,9 +338,9 @@ export function findRegion(
     blocks,
     instructions: insns.size,
     pages,
-    // A loop without calls gains most from registers in locals.
-    writeThrough: !reader.wide && (!loops || calls),
-    vouched: !reader.wide && !reader.straddles,
+    // A loop without calls gains most from registers in locals; around calls they have to be in memory anyway.
+    writeThrough: calls || (!loops && !reader.wide),
+    vouched: !reader.straddles,
   };
 }
 

@@ -2,7 +2,7 @@
 import type { CompilerHost } from "../hart.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { ENTRY_BYTES, ENTRY_DECLINES, ENTRY_LINKS, STATE_MISSES, STATE_PC } from "../state.ts";
+import { ENTRY_DECLINES, STATE_MISSES, STATE_PC } from "../state.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { FOLLOW_ELSEWHERE } from "./instruction-lowering.ts";
@@ -14,9 +14,6 @@ export interface SupportOptions {
   /** One of so many indirect jumps out of compiled code is reported, by site and distance. A power of two. */
   readonly missSample: number;
   readonly onMiss: (site: number, distance: number) => void;
-  /** Every so many times that compiled code goes on at an entry, the entry is reported. A power of two. */
-  readonly linkSample: number;
-  readonly onLinks: (pointer: number) => void;
   /** Every so many times that an entry's region is left for an access across pages, the entry is reported. A power of two. */
   readonly declineSample: number;
   readonly onDeclines: (pointer: number) => void;
@@ -29,27 +26,18 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
   const lookup = builder.importFunction("lookup", [I64], [I32]);
   const sample = builder.importFunction("sample", [I32, I32], []);
   const straddles = builder.importFunction("straddles", [I32], []);
-  const often = builder.importFunction("often", [I32], []);
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
   builder.importTable();
   const region = builder.type(REGION_PARAMETERS, [I32]);
   builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
   builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");
   builder.addFunction([I32], [], [I32], declinedCode(straddles, options.declineSample), "declined");
-  if (options.hasTailCalls)
-    builder.addFunction(
-      REGION_PARAMETERS,
-      [I32],
-      [I32, I32, I32],
-      chainCode(lookup, region, often, ram.entriesOffset, options.linkSample),
-      "chain",
-    );
+  if (options.hasTailCalls) builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region), "chain");
   const module = new WebAssembly.Module(builder.build());
   return new WebAssembly.Instance(module, {
     e: {
       lookup: exports.lookup,
       sample: options.onMiss,
-      often: options.onLinks,
       straddles: options.onDeclines,
       memory: ram.memory,
       table,
@@ -123,9 +111,9 @@ function followCode(lookup: number, region: number): Code {
 }
 
 /** `chain(pc, depth)`: on to the compiled code at pc, if there is any; everything is in memory. */
-function chainCode(lookup: number, region: number, often: number, entriesOffset: number, every: number): Code {
+function chainCode(lookup: number, region: number): Code {
   const code = new Code();
-  const [pc, depth, slot, pointer, count] = [0, 1, 2, 3, 4];
+  const [pc, depth, slot] = [0, 1, 2];
   code.get(pc);
   code.call(lookup);
   code.tee(slot);
@@ -135,27 +123,6 @@ function chainCode(lookup: number, region: number, often: number, entriesOffset:
   code.byte(w.VOID);
   code.i32Const(REGION_NEXT);
   code.byte(w.RETURN);
-  code.byte(w.END);
-  code.get(slot);
-  code.i32Const(Math.log2(ENTRY_BYTES));
-  code.byte(w.I32_SHL);
-  code.tee(pointer);
-  code.get(pointer);
-  code.memory(w.I32_LOAD, entriesOffset + ENTRY_LINKS);
-  code.i32Const(1);
-  code.byte(w.I32_ADD);
-  code.tee(count);
-  code.memory(w.I32_STORE, entriesOffset + ENTRY_LINKS);
-  code.get(count);
-  code.i32Const(every - 1);
-  code.byte(w.I32_AND);
-  code.byte(w.I32_EQZ);
-  code.byte(w.IF);
-  code.byte(w.VOID);
-  code.get(pointer);
-  code.i32Const(entriesOffset);
-  code.byte(w.I32_ADD);
-  code.call(often);
   code.byte(w.END);
   code.get(pc);
   code.get(depth);
