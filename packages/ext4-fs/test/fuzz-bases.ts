@@ -15,6 +15,8 @@ const MKE2FS: readonly (readonly [string, number, readonly string[]])[] = [
   ["bigalloc", 6 << 20, ["-b", "1024", "-C", "4096", "-O", "bigalloc,^metadata_csum,^has_journal"]],
   ["orphan file", 4 << 20, ["-b", "1024", "-O", "orphan_file,metadata_csum_seed"]],
   ["meta_bg", 4 << 20, ["-b", "1024", "-g", "1024", "-O", "meta_bg,^resize_inode,^metadata_csum"]],
+  ["casefold", 4 << 20, ["-b", "1024", "-O", "casefold,^metadata_csum", "-E", "encoding=utf8,encoding_flags=strict"]],
+  ["quota, ea_inode", 4 << 20, ["-b", "1024", "-O", "quota,project,ea_inode,^metadata_csum"]],
   ["uninit_bg", 4 << 20, ["-b", "1024", "-g", "1024", "-O", "uninit_bg,^metadata_csum"]],
 ];
 
@@ -27,12 +29,13 @@ export function fuzzBases(): Base[] {
       const file = work.file("image");
       makeImage(file, byteLength, args);
       // debugfs fills them: a directory with an index, links, a device, attributes.
-      const names = Array.from({ length: 60 }, (_, i) => `write ${work.file("content")} big/name_of_file_${i}`);
+      const names = Array.from({ length: 60 }, (_, i) => `write ${work.file("content")} big/Nämé_of_ﬁle_${i}`);
+      const casefold = name === "casefold" ? ["set_inode_field big flags 0x40080000"] : [];
       run("dd", ["if=/dev/zero", `of=${work.file("content")}`, "bs=1000", "count=3"]);
       run(
         "debugfs",
         ["-w", "-f", "-", file],
-        [...DEBUGFS, ...names, `write ${work.file("content")} a/blob`].join("\n"),
+        [...DEBUGFS, ...casefold, ...names, `write ${work.file("content")} a/blob`].join("\n"),
       );
       run("e2fsck", ["-fyD", file]);
       bases.push(makeBase(name, new Uint8Array(readFileSync(file))));

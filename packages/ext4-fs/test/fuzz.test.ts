@@ -23,4 +23,4 @@ test("damaged images: mount, check and repair come back with a value, and what w
   }
   work.remove();
   expect(wrong).toEqual([]);
-}, 120_000);
+});

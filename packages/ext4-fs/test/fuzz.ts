@@ -96,7 +96,7 @@ export interface FuzzOutcome {
 export function fuzzOne(base: Base, seed: number): FuzzOutcome {
   const reader = Ext4FileSystem.mount(damage(base, seed), { readOnly: true });
   if (!(reader instanceof Ext4Error)) exercise(reader);
-  const writer = Ext4FileSystem.mount(damage(base, seed), {});
+  const writer = Ext4FileSystem.mount(damage(base, seed), { quotaLimits: ["user", "group", "project"] });
   if (!(writer instanceof Ext4Error)) exercise(writer);
   const { verdict } = check(damage(base, seed), { journal: seed % 2 === 0 ? "replay" : "ignore", maxProblems: 20 });
   const disk = damage(base, seed);

@@ -88,10 +88,12 @@ function checkTree(ck: Checker, file: QuotaFile, kind: number, state: QuotaState
   const header = quotaBlock(ck, file, 0);
   if (header === undefined || header.getUint32(0, true) !== QUOTA_MAGICS[kind] || header.getUint32(4, true) !== 1)
     return false;
-  const visited = new Set<number>();
+  const visited = new Map<number, number>(); // block → depth
   const visit = (index: number, depth: number): boolean => {
-    if (visited.has(index)) return depth === TREE_DEPTH;
-    visited.add(index);
+    // Leaves are shared by many ids; blocks of the tree are not, and are no leaves.
+    const before = visited.get(index);
+    if (before !== undefined) return before === TREE_DEPTH && depth === TREE_DEPTH;
+    visited.set(index, depth);
     const view = quotaBlock(ck, file, index);
     if (view === undefined) return false;
     if (depth === TREE_DEPTH) {

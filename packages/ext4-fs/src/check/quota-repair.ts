@@ -19,7 +19,9 @@ const TREE_DEPTH = 4;
 
 /** Replaces the quota file of a kind. `limits`: the old entries, 72 bytes each, by id. */
 export function rewriteQuota(ck: Checker, kind: number, ino: number, limits: ReadonlyMap<number, Uint8Array>): void {
-  const target = ino >= 3 && ino <= ck.g.inodesCount ? ino : FIXED[kind];
+  // Of the file system's own inodes only the one that is for it: a number gone wrong may be the journal's.
+  const usable = ino === FIXED[kind] || (ino >= ck.g.firstInode && ino <= ck.g.inodesCount);
+  const target = usable ? ino : FIXED[kind];
   const inode = target === 0 ? undefined : ck.readInode(target);
   if (inode === undefined) {
     // Without a file the kind is simply not accounted for.
