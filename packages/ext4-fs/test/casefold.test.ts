@@ -147,10 +147,8 @@ test("names whose folded form is not certain, or is that of a directory itself, 
     dir.create("a", FILE);
     expect(dir.rename("a", dir, broken, 0)).toBe(EINVAL);
     expect(fs.root().rename("d", dir, broken, 0)).toBeLessThan(0);
-    for (const name of [".\u200b", "\u00ad..", "\u2024\u00ad".slice(1)]) {
-      const [refused, result] = [name !== "\u00ad", dir.create(name, FILE)];
-      expect([name, refused ? result : typeof result]).toEqual([name, refused ? EINVAL : "object"]);
-    }
+    expect([dir.create(".\u200b", FILE), dir.mkdir("\u00ad..", DIR)]).toEqual([EINVAL, EINVAL]);
+    expect(dir.create("\u00ad", FILE)).toBeTypeOf("object");
     expect(inoOf(dir.lookup("\u200d"))).toBe(inoOf(dir.lookup("\u00ad"))); // both are nothing but ignorable
     expect(dir.unlink(".\u200b")).toBe(ENOENT);
     expect(fs.root().create(broken, FILE)).toBeTypeOf("object"); // elsewhere bytes are bytes
