@@ -20,7 +20,7 @@ import {
 } from "../state.ts";
 import { DISPATCH_CROSS, DISPATCH_DECODE, DISPATCH_FIRST, DISPATCH_PAGE_END } from "./dispatch.ts";
 import { createHandlers } from "./js-interpreter.gen.ts";
-import { EXIT_FUEL, EXIT_HOST, EXIT_TRAP, type InterpreterImports } from "./wasm-interpreter.ts";
+import { EXIT_FUEL, EXIT_HOST, EXIT_TRAP, type InterpreterImports } from "./contract.ts";
 
 // What a handler returns.
 export const NEXT = 0;

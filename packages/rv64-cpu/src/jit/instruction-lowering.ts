@@ -43,7 +43,7 @@ import {
   TLB_READ,
   TLB_WRITE,
 } from "../state.ts";
-import { REGION_LEAVE, REGION_TRAP } from "../interp/wasm-interpreter.ts";
+import { REGION_LEAVE, REGION_TRAP } from "../interp/contract.ts";
 import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
 import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
 import { Code } from "../wasm/module.ts";

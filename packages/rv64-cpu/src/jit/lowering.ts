@@ -27,7 +27,7 @@ import {
   STATE_PC,
   STATE_TLB,
 } from "../state.ts";
-import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
+import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
 import { allInMemory, analyse, type Flow } from "./flow.ts";

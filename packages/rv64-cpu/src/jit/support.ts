@@ -1,6 +1,6 @@
 /** The functions that all compiled code shares, as one module: what follows a call, an indirect jump, an exit. */
 import type { CompilerHost } from "../hart.ts";
-import { REGION_DECLINED, REGION_NEXT } from "../interp/wasm-interpreter.ts";
+import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { I32, I64 } from "../isa/ir.ts";
 import { ENTRY_DECLINES, STATE_MISSES, STATE_PC } from "../state.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
