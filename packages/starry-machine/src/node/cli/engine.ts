@@ -14,9 +14,13 @@ const FLAGS = [
   // Cold arms out of the way: memory loops are 1.3 to 1.8 times as fast.
   "--experimental-wasm-branch-hinting",
 ];
+/** V8 optimises JavaScript in many short steps, too early for a program that lives a second: a tenth of all its work. */
+const MAGLEV_SINCE = 22;
+const MAGLEV_FLAGS = ["--invocation-count-for-maglev=2000", "--invocation-count-for-turbofan=15000"];
 
 /** Call before the first module is compiled; calling it again changes nothing. */
 export function tuneEngine(): void {
-  if (Number.parseInt(process.versions.node, 10) > LAST_KNOWN) return;
-  for (const flag of FLAGS) setFlagsFromString(flag);
+  const version = Number.parseInt(process.versions.node, 10);
+  if (version > LAST_KNOWN) return;
+  for (const flag of version >= MAGLEV_SINCE ? [...FLAGS, ...MAGLEV_FLAGS] : FLAGS) setFlagsFromString(flag);
 }
