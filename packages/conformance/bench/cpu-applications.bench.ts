@@ -13,7 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BASIC_PACKAGES, debianImage, exportedTree } from "../test/support/images.ts";
-import { hasProgram, program, STARRY } from "../test/support/starry.ts";
+import { hasProgram, program } from "../test/support/starry.ts";
+import { COMMAND } from "./command.ts";
 
 const { values, positionals: wanted } = parseArgs({
   options: { rounds: { type: "string", default: process.env["BENCH_ROUNDS"] ?? "3" } },
@@ -104,7 +105,7 @@ const quoted = (words: readonly string[]): string =>
 const jit = process.env["STARRY_JIT"] === undefined ? [] : ["--jit", process.env["STARRY_JIT"]];
 const machine = quoted([
   process.execPath,
-  ...STARRY,
+  ...COMMAND,
   "run",
   ...jit,
   "--image",

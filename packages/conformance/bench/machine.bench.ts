@@ -4,14 +4,9 @@
  * a figure (see tools/bench.mjs). Uses the built command (bin/starry.cjs) when there is one, as users do.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { STARRY } from "../test/support/starry.ts";
+import { COMMAND } from "./command.ts";
 
-const BUILT = fileURLToPath(new URL("../../starry-machine/bin/starry.cjs", import.meta.url));
-const isBuilt = existsSync(new URL("../../starry-machine/dist/node/cli.cjs", import.meta.url));
-const COMMAND: readonly string[] = isBuilt ? ["--no-warnings", BUILT] : STARRY;
-if (!isBuilt) console.log("no build: measuring on the sources, whose start takes longer (pnpm build)");
 const userland = (name: string): string => fileURLToPath(new URL(`../../userland/bin/${name}`, import.meta.url));
 
 interface Limits {
