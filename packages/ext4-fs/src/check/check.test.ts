@@ -4,7 +4,13 @@ import { MemoryDisk, type BlockDevice } from "blockdev-disk";
 import { expect, test } from "vitest";
 import { type CoreInode, EXT4_EXTENTS_FL, EXT4_INDEX_FL, I_BLOCK } from "../inode.ts";
 import { Ext4FileSystem, mkfs } from "../index.ts";
-import { S_BLOCKS_COUNT_LO, S_FREE_BLOCKS_COUNT_LO } from "../superblock.ts";
+import {
+  S_BLOCKS_COUNT_LO,
+  S_ENCODING,
+  S_FREE_BLOCKS_COUNT_LO,
+  S_JOURNAL_INUM,
+  S_JOURNAL_UUID,
+} from "../superblock.ts";
 import { Checker, Findings } from "./checker.ts";
 import { checkDescriptors } from "./descriptors-check.ts";
 import { check, type ProblemCode } from "./index.ts";
@@ -56,6 +62,28 @@ function repaired(disk: BlockDevice): ProblemCode[] {
   expect(check(disk, { now }).problems).toEqual([]);
   return first.problems.map((problem) => problem.code);
 }
+
+test("a journal that is named as another device too loses that name, and one in a reserved inode is given up", () => {
+  const { disk } = volume();
+  let ck = inside(disk);
+  ck.sb.setU32(S_JOURNAL_UUID, 0x038a);
+  ck.writeSuperblock();
+  expect(repaired(disk)).toEqual(["journal-uuid"]);
+  ck = inside(disk);
+  ck.sb.setU32(S_JOURNAL_INUM, 2);
+  ck.writeSuperblock();
+  expect(repaired(disk)).toContain("journal-invalid");
+});
+
+test("names folded by an unknown encoding cannot be judged", () => {
+  const disk = new MemoryDisk(8 << 20);
+  mkfs(disk, { uuid: UUID, now: now(), features: ["casefold"] });
+  const ck = inside(disk);
+  ck.sb.setU16(S_ENCODING, 9);
+  ck.writeSuperblock();
+  const { verdict, exitStatus, reason } = check(disk, { repair: true, now });
+  expect([verdict, exitStatus, reason]).toEqual(["corrupt", 8, "casefold with the unknown encoding 9"]);
+});
 
 test("a volume that was made, filled and unmounted has nothing wrong with it", () => {
   const report = check(volume().disk);

@@ -26,6 +26,7 @@ import { replayFastCommits } from "../journal/fast-commit-replay.ts";
 import { JournalLog } from "../journal/log.ts";
 import { replayJournal } from "../journal/recovery.ts";
 import {
+  EXT4_GOOD_OLD_FIRST_INO,
   EXT4_JOURNAL_INO,
   S_FEATURE_COMPAT,
   S_JOURNAL_DEV,
@@ -34,6 +35,7 @@ import {
   S_JOURNAL_UUID,
   S_JNL_BACKUP_TYPE,
   S_JNL_BLOCKS,
+  type Superblock,
 } from "../superblock.ts";
 import { prepareVolume } from "../mount.ts";
 import { Volume } from "../volume.ts";
@@ -64,19 +66,22 @@ export function checkJournal(ck: Checker, replay: boolean): JournalState {
       ck.superblockDirty = true;
       ck.again = true;
     }
+    dropUuid(ck);
     return "settled";
   }
   if (ino === 0) {
-    if (
-      sb.u32(S_JOURNAL_DEV) !== 0 ||
-      sb.bytes.subarray(S_JOURNAL_UUID, S_JOURNAL_UUID + 16).some((byte) => byte !== 0)
-    ) {
+    if (sb.u32(S_JOURNAL_DEV) !== 0 || namesDevice(sb)) {
       ck.report("journal-external");
       return "elsewhere";
     }
     removeJournal(ck, "it has no inode");
     return "settled";
   }
+  if (ino !== EXT4_JOURNAL_INO && ino < EXT4_GOOD_OLD_FIRST_INO) {
+    removeJournal(ck, "its inode is reserved for something else");
+    return "settled";
+  }
+  dropUuid(ck);
   let log = openLog(ck, ino);
   if (typeof log === "string") {
     const restored = restoreInode(ck, ino, log);
@@ -205,6 +210,18 @@ function restoreInode(ck: Checker, ino: number, trouble: string): JournalLog | u
   }
   ck.writeInode(damaged);
   return undefined;
+}
+
+/** The journal's UUID is set: that of another device. */
+function namesDevice(sb: Superblock): boolean {
+  return sb.bytes.subarray(S_JOURNAL_UUID, S_JOURNAL_UUID + 16).some((byte) => byte !== 0);
+}
+
+/** Mounting goes by the inode, but e2fsck looks for the device. */
+function dropUuid(ck: Checker): void {
+  if (!namesDevice(ck.sb) || !ck.problem("journal-uuid")) return;
+  ck.sb.bytes.fill(0, S_JOURNAL_UUID, S_JOURNAL_UUID + 16);
+  ck.superblockDirty = true;
 }
 
 /** A file system without a journal is complete, too. */

@@ -34,6 +34,7 @@ export const PROBLEMS = {
   "journal-inode-restored": [0, "the journal's inode is damaged ({detail}); its copy in the superblock is taken"],
   "journal-unexpected": [0, "a journal without the feature has_journal", "advice"],
   "journal-external": [0, "the journal is on another device, which is not at hand"],
+  "journal-uuid": [0, "the journal is not on another device, yet one is named"],
   "journal-error": [0, "the journal records error {value}", "advice"],
   "journal-needs-recovery": [0, "needs_recovery is set, but there is no journal"],
   "orphan-list-damaged": [0, "the list of orphans is damaged at inode {inode}"],

@@ -7,6 +7,7 @@ import type { BlockDevice } from "blockdev-disk";
 import { Ext4Error } from "../errors.ts";
 import {
   EXT4_FEATURE_COMPAT_RESIZE_INODE,
+  EXT4_FEATURE_INCOMPAT_CASEFOLD,
   EXT4_FEATURE_INCOMPAT_META_BG,
   EXT4_FEATURE_RO_COMPAT_BIGALLOC,
   EXT4_FEATURE_RO_COMPAT_GDT_CSUM,
@@ -16,12 +17,14 @@ import {
 } from "../features.ts";
 import { type Geometry, readGeometry } from "../geometry.ts";
 import {
+  EXT4_ENC_UTF8_12_1,
   EXT4_GOOD_OLD_FIRST_INO,
   EXT4_SUPER_MAGIC,
   S_BLOCK_GROUP_NR,
   S_BLOCKS_PER_GROUP,
   S_CLUSTERS_PER_GROUP,
   S_DESC_SIZE,
+  S_ENCODING,
   S_FEATURE_COMPAT,
   S_FEATURE_INCOMPAT,
   S_FEATURE_RO_COMPAT,
@@ -148,6 +151,9 @@ function settle(
   };
   const unknown = unknownFeatures(sb);
   if (unknown.length > 0) return `unknown features: ${unknown.join(", ")}`;
+  const encoding = sb.u16(S_ENCODING);
+  if (sb.hasIncompat(EXT4_FEATURE_INCOMPAT_CASEFOLD) && encoding !== EXT4_ENC_UTF8_12_1)
+    return `casefold with the unknown encoding ${encoding}`;
   const blockSize = sb.blockSize;
   const dynamic = sb.u32(S_REV_LEVEL) === 1;
   const inodeSize = dynamic ? sb.u16(S_INODE_SIZE) : 128;
