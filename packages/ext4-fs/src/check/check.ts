@@ -34,7 +34,14 @@ import type { Problem } from "./problems.ts";
 import { checkQuotas } from "./quota-check.ts";
 import { rebuildDirectories } from "./rebuild-directory.ts";
 import { rebuildMappings } from "./remap.ts";
-import { checkMmp, checkOrphanFile, checkResizeInode, dropOrphanList, makeResizeInode } from "./special-files.ts";
+import {
+  checkMmp,
+  checkOrphanFile,
+  checkResizeInode,
+  dropOrphanList,
+  giveUpReserve,
+  makeResizeInode,
+} from "./special-files.ts";
 import { checkSummaries } from "./summaries-check.ts";
 import { locateSuperblock } from "./superblock-check.ts";
 import { checkXattrCounts } from "./xattrs-check.ts";
@@ -79,6 +86,8 @@ export interface CheckReport {
 
 /** Rounds of a repair; each either ends with nothing left to do or has changed something. */
 const MAX_ROUNDS = 24;
+/** Times that the resize inode is made anew in one repair. */
+const MOST_RESIZE_INODES = 3;
 
 /** Checks the file system that begins at the device's first byte. Never throws for what the medium holds. */
 export function check(device: BlockDevice, options: CheckOptions = {}): CheckReport {
@@ -99,6 +108,7 @@ class Run {
   readonly #findings: Findings;
   readonly #repair: boolean;
   #recovered = false;
+  #resizeInodes = 0;
   #replay: boolean;
 
   constructor(device: BlockDevice, options: CheckOptions, findings: Findings) {
@@ -197,7 +207,11 @@ class Run {
     replaceTables(ck);
     if (!ck.again) checkXattrCounts(ck);
     rebuildMappings(ck);
-    if (resize) makeResizeInode(ck);
+    if (resize) {
+      // It was made, and is wrong again: its reserve lies where other things are.
+      if (this.#resizeInodes++ < MOST_RESIZE_INODES) makeResizeInode(ck);
+      else giveUpReserve(ck);
+    }
     if (ck.again && this.#repair) return this.#endRound(ck);
 
     checkDirectories(ck, interrupted(2));

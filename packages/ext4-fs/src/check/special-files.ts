@@ -100,6 +100,15 @@ export function makeResizeInode(ck: Checker): void {
   ck.again = true;
 }
 
+/** A file system without room to grow its descriptors in is complete, too. */
+export function giveUpReserve(ck: Checker): void {
+  const { sb } = ck;
+  sb.setU32(S_FEATURE_COMPAT, sb.u32(S_FEATURE_COMPAT) & ~EXT4_FEATURE_COMPAT_RESIZE_INODE);
+  sb.setU16(S_RESERVED_GDT_BLOCKS, 0);
+  ck.superblockDirty = true;
+  ck.again = true;
+}
+
 /** Writes the resize inode: its double indirect block, and in each reserved block the list of its copies. */
 export function layResizeInode(ck: Checker, inode: CoreInode, double: number): void {
   const { g } = ck;
