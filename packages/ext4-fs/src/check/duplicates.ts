@@ -44,6 +44,7 @@ class Resolver {
 
   run(): void {
     const ck = this.#ck;
+    this.#ownResizeInode();
     for (const ino of ck.inodesUsed) {
       const inode = ck.readInode(ino);
       if (inode === undefined) continue;
@@ -51,11 +52,7 @@ class Resolver {
         this.#ownBadBlocks(inode);
         continue;
       }
-      if (ino === EXT4_RESIZE_INO) {
-        const double = inode.view.getUint32(I_BLOCK + 13 * 4, true);
-        if (ck.legal(double)) this.#owned.add(ck.cluster(double));
-        continue;
-      }
+      if (ino === EXT4_RESIZE_INO) continue;
       let changed = false;
       const block = inode.fileAcl;
       if (block !== 0 && ck.legal(block) && ck.shared.has(ck.cluster(block))) {
@@ -83,6 +80,13 @@ class Resolver {
       }
       if (changed) ck.writeInode(inode);
     }
+  }
+
+  /** The resize inode keeps its block, also against the root directory, which comes before it. */
+  #ownResizeInode(): void {
+    const ck = this.#ck;
+    const double = ck.readInode(EXT4_RESIZE_INO)?.view.getUint32(I_BLOCK + 13 * 4, true) ?? 0;
+    if (ck.inodesUsed.has(EXT4_RESIZE_INO) && ck.legal(double)) this.#owned.add(ck.cluster(double));
   }
 
   /** Bad blocks stay where they are. */
