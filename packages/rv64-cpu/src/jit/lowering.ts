@@ -1,9 +1,10 @@
 /**
  * Lowers a region to one WebAssembly function.
  *
- * Guest registers are wasm locals, loaded at entry and stored at exit; calls of other regions store them before and
- * load them after. Control flow is structured by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8
- * sees real loops. Every way out sets PC_OUT and STATUS and branches to the one block that stores the registers.
+ * Guest registers are wasm locals: loaded at entry and stored at exit, or, with `writeThrough`, copies of what memory holds
+ * whenever the region can be left. Calls of other regions store them before and load them after. Control flow is structured by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8
+ * sees real loops. Every way out sets PC_OUT and STATUS and branches to the one block that stores the registers; with
+ * nothing to store, an exit to a known entry jumps there at once.
  *
  *   block EXIT
  *     checks, loads

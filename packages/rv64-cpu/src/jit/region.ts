@@ -80,8 +80,8 @@ export interface Region {
   /** Pages of the code, as distances from the entry's page, with their frames. */
   readonly pages: ReadonlyMap<number, number>;
   /**
-   * Not hot enough for registers in locals from end to end: they stay in memory, written as soon as somebody could
-   * look, and locals hold copies only until ways meet.
+   * It calls, or is not hot enough for registers in locals from end to end: they stay in memory, written as soon as
+   * somebody could look, and locals hold copies only until ways meet.
    */
   readonly writeThrough: boolean;
   /**

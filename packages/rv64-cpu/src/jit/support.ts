@@ -137,19 +137,7 @@ function chainCode(lookup: number, region: number): Code {
 function missCode(sample: number, every: number): Code {
   const code = new Code();
   const [site, distance, count] = [0, 1, 2];
-  code.i32Const(0);
-  code.i32Const(0);
-  code.memory(w.I32_LOAD, STATE_MISSES);
-  code.i32Const(1);
-  code.byte(w.I32_ADD);
-  code.tee(count);
-  code.memory(w.I32_STORE, STATE_MISSES);
-  code.get(count);
-  code.i32Const(every - 1);
-  code.byte(w.I32_AND);
-  code.byte(w.I32_EQZ);
-  code.byte(w.IF);
-  code.byte(w.VOID);
+  everySo(code, () => code.i32Const(0), STATE_MISSES, count, every);
   code.get(site);
   code.get(distance);
   code.call(sample);
@@ -161,21 +149,26 @@ function missCode(sample: number, every: number): Code {
 function declinedCode(straddles: number, every: number): Code {
   const code = new Code();
   const [entry, count] = [0, 1];
+  everySo(code, () => code.get(entry), ENTRY_DECLINES, count, every);
   code.get(entry);
-  code.get(entry);
-  code.memory(w.I32_LOAD, ENTRY_DECLINES);
+  code.call(straddles);
+  code.byte(w.END);
+  return code;
+}
+
+/** Counts in memory, and opens an `if` that is taken each time the count is a multiple of `every`, a power of two. */
+function everySo(code: Code, pushAddress: () => void, offset: number, count: number, every: number): void {
+  pushAddress();
+  pushAddress();
+  code.memory(w.I32_LOAD, offset);
   code.i32Const(1);
   code.byte(w.I32_ADD);
   code.tee(count);
-  code.memory(w.I32_STORE, ENTRY_DECLINES);
+  code.memory(w.I32_STORE, offset);
   code.get(count);
   code.i32Const(every - 1);
   code.byte(w.I32_AND);
   code.byte(w.I32_EQZ);
   code.byte(w.IF);
   code.byte(w.VOID);
-  code.get(entry);
-  code.call(straddles);
-  code.byte(w.END);
-  return code;
 }
