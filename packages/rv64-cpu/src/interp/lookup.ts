@@ -11,32 +11,46 @@ import { DISPATCH_COMPILED } from "./dispatch.ts";
 const RECORD_SHIFT: number = Math.log2(RECORD_BYTES / 2);
 
 /**
- * `lookup(pc) -> table slot` of the compiled entry at pc, or -1. A direct-mapped cache {i64 pc; i32 epoch; i32 slot} in
- * front, since records are spread over more memory than a processor's caches hold. A slot stays callable for ever.
+ * Looks into the cache in front of {@link addLookup} for the pc in a local: puts the memory offset of its place into local
+ * `place`, and pushes 0 if the slot at the place is that of the pc. See {@link cachedSlot}.
  */
-export function addLookup(builder: ModuleBuilder, { jumpCacheOffset }: HartRam): void {
-  const code = new Code();
-  const [pc, entry, cached] = [0, 1, 2];
+export function missesCache(code: Code, jumpCacheOffset: number, pc: number, place: number): void {
   code.get(pc);
   code.byte(w.I32_WRAP_I64);
   code.i32Const(3);
   code.byte(w.I32_SHL);
   code.i32Const((JUMP_CACHE_ENTRIES - 1) << 4);
   code.byte(w.I32_AND);
-  code.tee(cached);
+  code.tee(place);
   code.memory(w.I64_LOAD, jumpCacheOffset);
   code.get(pc);
-  code.byte(w.I64_EQ);
-  code.get(cached);
+  code.byte(w.I64_NE);
+  code.get(place);
   code.memory(w.I32_LOAD, jumpCacheOffset + 8);
   code.i32Const(0);
   code.memory(w.I32_LOAD, STATE_EPOCH);
-  code.byte(w.I32_EQ);
-  code.byte(w.I32_AND);
+  code.byte(w.I32_NE);
+  code.byte(w.I32_OR);
+}
+
+/** Pushes the slot at a place of the cache. */
+export function cachedSlot(code: Code, jumpCacheOffset: number, place: number): void {
+  code.get(place);
+  code.memory(w.I32_LOAD, jumpCacheOffset + 12);
+}
+
+/**
+ * `lookup(pc) -> table slot` of the compiled entry at pc, or -1. A direct-mapped cache {i64 pc; i32 epoch; i32 slot} in
+ * front, since records are spread over more memory than a processor's caches hold. A slot stays callable for ever.
+ */
+export function addLookup(builder: ModuleBuilder, { jumpCacheOffset }: HartRam): void {
+  const code = new Code();
+  const [pc, entry, cached] = [0, 1, 2];
+  missesCache(code, jumpCacheOffset, pc, cached);
+  code.byte(w.I32_EQZ);
   code.byte(w.IF);
   code.byte(w.VOID);
-  code.get(cached);
-  code.memory(w.I32_LOAD, jumpCacheOffset + 12);
+  cachedSlot(code, jumpCacheOffset, cached);
   code.byte(w.RETURN);
   code.byte(w.END);
   code.get(pc);

@@ -21,6 +21,7 @@ import {
   TLB_WRITE,
 } from "../state.ts";
 import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
+import { REGION_DECLINED } from "./contract.ts";
 import { Code, type ModuleBuilder } from "../wasm/module.ts";
 import { tlbEntry, tlbHost, tlbMisses } from "./tlb.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -140,15 +141,18 @@ function addRegionStore(builder: ModuleBuilder, store: number): void {
 }
 
 /**
- * `pageRead(va, span) -> host address`, `pageWrite`: of `span` bytes that the TLB maps now, or 0. They may lie on two pages
- * if those are neighbours in RAM too.
+ * `pageRead(va, span, access, delta) -> (host address, leave)`, `pageWrite`: of `span` bytes that the TLB maps now. They may
+ * lie on two pages if those are neighbours in RAM too. Else the address is 0, and STATE_LEAVE_* say that the interpreter has
+ * to execute the access.
  */
 function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   const code = new Code();
-  const [va, span, va32, entry, next] = [0, 1, 2, 3, 4];
+  const [va, span, access, delta, va32, entry, next] = [0, 1, 2, 3, 4, 5, 6];
   const array = write ? TLB_WRITE : TLB_READ;
-  /** Has the TLB map the page of local `va`, and leaves its entry in a local. */
-  const map = (into: number): void => {
+  code.byte(w.BLOCK);
+  code.byte(w.VOID);
+  /** Has the TLB map the page of local `va`, and leaves its entry in a local; gives up `depth` blocks further out. */
+  const map = (into: number, depth: number): void => {
     code.get(va);
     code.byte(w.I32_WRAP_I64);
     tlbEntry(code);
@@ -159,10 +163,10 @@ function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
     code.get(va);
     code.call(walk);
     code.byte(w.I32_EQZ);
-    failIf(code);
+    code.brIf(1 + depth);
     code.byte(w.END);
   };
-  map(entry);
+  map(entry, 0);
   code.get(va);
   code.byte(w.I32_WRAP_I64);
   code.tee(va32);
@@ -179,16 +183,24 @@ function addPage(builder: ModuleBuilder, write: boolean, walk: number): void {
   code.byte(w.I64_EXTEND_I32_U);
   code.byte(w.I64_ADD);
   code.set(va);
-  map(next);
+  map(next, 1);
   code.get(entry);
   code.memory(w.I32_LOAD, array + 8);
   code.get(next);
   code.memory(w.I32_LOAD, array + 8);
   code.byte(w.I32_NE);
-  failIf(code);
+  code.brIf(1);
   code.byte(w.END);
   tlbHost(code, array, entry, va32);
-  builder.addFunction([I64, I32], [I32], [I32, I32, I32], code, write ? "pageWrite" : "pageRead");
+  code.i32Const(0);
+  code.byte(w.RETURN);
+  code.byte(w.END);
+  code.i32Const(REGION_DECLINED);
+  code.set(entry);
+  leaveWith(code, access, delta, entry);
+  code.i32Const(0);
+  code.i32Const(-1);
+  builder.addFunction([I64, I32, I32, I32], [I32, I32], [I32, I32, I32], code, write ? "pageWrite" : "pageRead");
 }
 
 /** Returns 0 from the function if the i32 on the stack is true. */

@@ -11,7 +11,7 @@ import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import type { Profile } from "./profile.ts";
 import type { CompileQueue } from "./queue.ts";
 import { type CodeReader, END_CALL, findRegion, realDelta, type Region } from "./region.ts";
-import { buildSupport, hasTailCalls } from "./support.ts";
+import { buildSupport, hasTailCalls, LEFT_PARAMETERS } from "./support.ts";
 
 /** What a module's functions import from the interpreter's module, by name. */
 const FROM_INTERPRETER = ["regionLoad", "regionStore", "pageRead", "pageWrite", "store", "regionFp", "lookup"];
@@ -71,6 +71,8 @@ export class RegionCompiler {
         {
           region,
           entry: entry.pointer,
+          jumpCache: ram.jumpCacheOffset,
+          self: builder.nextIndex,
           checksPages: region.pages.size > 1,
           slotOf: (delta) => slots.get(delta) ?? -1,
           linkOf: (delta) => this.#linkSlot(entry, region, delta),
@@ -102,7 +104,7 @@ export class RegionCompiler {
     const { exports, imports } = this.#host;
     const profile = this.#profile;
     this.#hasTailCalls = hasTailCalls();
-    const { follow, chain, miss, declined } = buildSupport(this.#host, {
+    const { follow, chain, miss, left } = buildSupport(this.#host, {
       hasTailCalls: this.#hasTailCalls,
       missSample: profile.missSample,
       onMiss: (site, distance) => profile.miss(site, distance),
@@ -114,7 +116,7 @@ export class RegionCompiler {
       follow,
       chain,
       miss,
-      declined,
+      left,
       validate: (pointer: number) => this.#entries.validate(pointer),
     };
     for (const name of FROM_INTERPRETER) functions[name] = exports[name];
@@ -126,8 +128,8 @@ export class RegionCompiler {
     return {
       load: builder.importFunction("regionLoad", [I64, I32, I32], [I64, I32]),
       store: builder.importFunction("regionStore", [I64, I64, I32, I32], [I32]),
-      pageRead: builder.importFunction("pageRead", [I64, I32], [I32]),
-      pageWrite: builder.importFunction("pageWrite", [I64, I32], [I32]),
+      pageRead: builder.importFunction("pageRead", [I64, I32, I32, I32], [I32, I32]),
+      pageWrite: builder.importFunction("pageWrite", [I64, I32, I32, I32], [I32, I32]),
       storeResult: builder.importFunction("store", [I64, I32], [I32]),
       system: builder.importFunction("system", [I32], [I32]),
       fp: builder.importFunction("regionFp", REGION_FP_PARAMETERS, [I64, I32]),
@@ -136,7 +138,7 @@ export class RegionCompiler {
       follow: builder.importFunction("follow", [I64, I32, I32], [I32]),
       chain: this.#hasTailCalls ? builder.importFunction("chain", REGION_PARAMETERS, [I32]) : -1,
       miss: builder.importFunction("miss", [I32, I32], []),
-      declined: builder.importFunction("declined", [I32], []),
+      left: builder.importFunction("left", LEFT_PARAMETERS, [I32]),
       internal: FLOAT_SIGNATURES.map(({ count, type }, n) =>
         builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type]),
       ),
@@ -175,6 +177,7 @@ export class RegionCompiler {
       half: (frame, offset) => this.#u16[(ram.offset + frame * 4096 + offset) >>> 1],
       wide: entry.wide,
       straddles: entry.straddles,
+      strays: entry.strays,
       isEntry: (frame, offset) => {
         const other = entry.wide ? undefined : this.#entries.find(frame, offset);
         if (!other?.linked) return false;

@@ -18,6 +18,7 @@ import {
   ENTRY_COUNT,
   ENTRY_EPOCH,
   ENTRY_SLOT,
+  ENTRY_STRAYS,
   RECORD_BYTES,
   RECORD_IMM,
   RECORD_OP,
@@ -53,12 +54,14 @@ export interface Entry {
   wide: boolean;
   /** Its groups of memory accesses often straddle pages. */
   straddles: boolean;
+  /** Its pointers often leave the pages that its loops remember. */
+  strays: boolean;
   queued: boolean;
   /** Of its code. */
   instructions: number;
   /** Its code calls: it gains nothing by being wide, since registers have to be in memory at calls. */
   calls: boolean;
-  /** How often its code was running when somebody looked, weighted. */
+  /** How often its code was running when somebody looked, weighted until it is wide. */
   samples: number;
   /** How often it was reported since it is queued. */
   heat: number;
@@ -154,6 +157,7 @@ export class EntryTable implements CompiledCode {
       linked: false,
       wide: false,
       straddles: false,
+      strays: false,
       queued: false,
       instructions: 0,
       calls: false,
@@ -202,6 +206,7 @@ export class EntryTable implements CompiledCode {
     entry.pages = region.pages;
     entry.ranges = codeRanges(entry, region);
     const { pointer } = entry;
+    this.#i32[(pointer + ENTRY_STRAYS) >>> 2] = 0;
     this.#i32[(pointer + ENTRY_EPOCH) >>> 2] = region.pages.size > 1 ? -1 : 0;
     // The first instruction in a form that the interpreter can run from the descriptor.
     const first = region.blocks[0].insns[0];
@@ -245,6 +250,7 @@ export class EntryTable implements CompiledCode {
       const va = page + delta * 4096;
       if (this.#host.mmu.codeFrame(va | 0, Math.floor(va / 0x1_0000_0000) | 0) !== frame) return 0;
     }
+    this.#i32[(pointer + ENTRY_STRAYS) >>> 2] = 0;
     this.#i32[(pointer + ENTRY_EPOCH) >>> 2] = this.#i32[STATE_EPOCH >> 2];
     return 1;
   }

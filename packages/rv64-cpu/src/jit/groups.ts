@@ -6,8 +6,9 @@
  * the host address of the group's lowest byte, or 0 if the bytes are not all on one page that the TLB maps; then each
  * access goes the slow way by itself.
  *
- * A loop without calls that moves a pointer in small steps stays on a page for long: its groups remember page and host
- * address in locals (`cached`) and look into the TLB only when the pointer leaves the page.
+ * In a loop without calls groups remember page and host address in locals, and look into the TLB only when the pointer is
+ * on another page: a pointer that moves in small steps stays on one for long, and others, which follow a list or an index,
+ * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
 import { instructionByName } from "../isa/instructions.ts";
 import {
@@ -36,7 +37,9 @@ export interface Group {
   /** Number of the local of the host address: groups that are never alive together share one. */
   readonly index: number;
   /** Number of the page cache, or -1. */
-  cache: number;
+  readonly cache: number;
+  /** It is remembered although its pointer may go anywhere. */
+  readonly strays: boolean;
 }
 
 /** An access and its place in its group. */
@@ -69,7 +72,8 @@ interface Values {
   groups: number;
 }
 
-export function groupAccesses(blocks: readonly Block[]): Accesses {
+/** `roams`: remember the pages of all pointers of a loop. */
+export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesses {
   const members = new Map<Insn, Member>();
   const loops = innerLoops(blocks);
   const ends: Values[] = [];
@@ -114,8 +118,9 @@ export function groupAccesses(blocks: readonly Block[]): Accesses {
           members.set(insn, { group, distance: at });
         } else {
           const loop = loops[n];
+          const slow = loop?.slow(rs1) ?? false;
           const cache =
-            loop !== undefined && cacheHeads.length < MAX_CACHES && loop.slow(rs1)
+            loop !== undefined && cacheHeads.length < MAX_CACHES && (slow || roams)
               ? cacheHeads.push(loop.head) - 1
               : -1;
           const created: Group = {
@@ -127,6 +132,7 @@ export function groupAccesses(blocks: readonly Block[]): Accesses {
             members: 1,
             index: values.groups++,
             cache,
+            strays: cache >= 0 && !slow,
           };
           open.set(key, created);
           members.set(insn, { group: created, distance: at });

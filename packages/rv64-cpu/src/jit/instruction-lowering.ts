@@ -86,8 +86,8 @@ export interface RegionImports {
   readonly follow: number;
   /** (pc, depth) -> REGION_*: on to the compiled code at pc, if there is any; -1: the engine has no tail calls. */
   readonly chain: number;
-  /** (entry pointer) notes that accesses with a common check straddled pages; STATE_PC is the region's entry. */
-  readonly declined: number;
+  /** (entry pc, fuel, entry pointer) -> REGION_*: leaves as STATE_LEAVE_* say, with the registers in memory. */
+  readonly left: number;
   /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
   readonly miss: number;
   /** By FN_*. */
@@ -127,8 +127,8 @@ export abstract class InstructionLowering extends OperandLowering {
 
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected abstract get inside(): number;
-  /** Leaves the current instruction, which has done nothing yet, to the interpreter. */
-  protected abstract declineHere(): void;
+  /** Notes that a pointer which may go anywhere went to another page. */
+  protected abstract countStray(): void;
 
   #groupLocal(n: number): number {
     for (; n >= this.#groupLocals.length; ) {
@@ -167,6 +167,7 @@ export abstract class InstructionLowering extends OperandLowering {
       code.get(limit);
       code.byte(w.I64_GE_U);
       this.ifUnlikely();
+      if (group.strays) this.countStray();
       code.get(VA);
       this.#findGroup(group, local);
       code.get(local);
@@ -211,14 +212,13 @@ export abstract class InstructionLowering extends OperandLowering {
     this.ifUnlikely();
     code.get(VA);
     code.i32Const(span);
+    this.#access(0);
     code.call(writes ? this.imports.pageWrite : this.imports.pageRead);
     if (this.vouched) {
-      code.tee(local);
-      code.byte(w.I32_EQZ);
-      this.ifUnlikely();
-      this.declineHere();
-      this.end();
-    } else code.set(local);
+      code.tee(STATUS);
+      this.brIf(this.inside);
+    } else code.byte(w.DROP);
+    code.set(local);
     code.byte(w.ELSE);
     this.#host(array);
     code.set(local);

@@ -224,6 +224,60 @@ test("a jump table learns its targets", () => {
   expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.8);
 });
 
+test("arithmetic that a branch skips now and then counts only when it is executed", () => {
+  const source = `
+      li a4, 60000
+      li a3, 0x5deece66
+  loop: mul a1, a1, a3
+      addi a1, a1, 11
+      srli t0, a1, 17
+      andi t0, t0, 1
+      beqz t0, even
+      add a2, a2, a0
+      slli t1, a2, 48
+      srli t1, t1, 48
+      xor a2, a2, t1
+  even: addi a0, a0, 1
+      bne a0, a4, loop
+      ecall`;
+  const { hart, jit } = load(source);
+  expect(hart.run(123_457)).toBe(STOP_FUEL);
+  expect(hart.run(1e7)).toBe(STOP_TRAP);
+  const interpreted = new Hart({ ram: load(source).hart.ram });
+  expect(interpreted.run(123_457)).toBe(STOP_FUEL);
+  expect(interpreted.run(1e7)).toBe(STOP_TRAP);
+  expect([Array.from(hart.x), hart.instret]).toEqual([Array.from(interpreted.x), interpreted.instret]);
+  expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.9);
+});
+
+test("a loop that takes each pointer from another page is compiled again, to look them up", () => {
+  // Nodes 0..7 of a ring, each on a page of its own.
+  const source = `
+      li a4, 400000
+      li a5, 0x11000
+  loop: ld a6, 8(a5)
+      add a2, a2, a6
+      ld a5, 0(a5)
+      addi a0, a0, 1
+      bne a0, a4, loop
+      ecall`;
+  const run = (stride: number): { x: number[]; instret: number; regions: number } => {
+    const { hart, jit } = load(source);
+    map(hart, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    for (let n = 0; n < 8; n++) {
+      hart.ram.view.setBigUint64(0x1000 + n * stride, 0x1_1000n + BigInt(((n + 1) % 8) * stride), true);
+      hart.ram.view.setBigUint64(0x1008 + n * stride, BigInt(n), true);
+    }
+    hart.pc = 0x1_0000;
+    expect(hart.run(1e7)).toBe(STOP_TRAP);
+    return { x: Array.from(hart.x), instret: hart.instret, regions: jit.statistics.regions };
+  };
+  const [near, far] = [run(16), run(4096)];
+  expect(far.x[A2]).toBe(400_000 * 3.5);
+  expect([far.x[A2], far.instret]).toEqual([near.x[A2], near.instret]);
+  expect(far.regions).toBe(near.regions + 1);
+});
+
 test("frames that get another use give their slots back", () => {
   const ram = createGuestRam({ size: 1 << 20 });
   const jit = createJit({ ...eager, tableSize: 4 });

@@ -113,7 +113,7 @@ class Jit implements HartCompiler {
     const { buffer } = host.ram.memory;
     const entries = new EntryTable(host, this.tableSize);
     const queue = new CompileQueue(host.mmu, this.#eager);
-    const profile = new Profile(buffer, entries, queue, this.hotCount >> 2, this.#eager);
+    const profile = new Profile(buffer, entries, queue, this.hotCount >> 2, this.sampleInterval, this.#eager);
     const compiler = new RegionCompiler(host, entries, queue, profile, this.#maxInstructions);
     host.code.compiled = entries;
     this.#attached = { host, entries, queue, profile, compiler, i32: new Int32Array(buffer) };

@@ -2,9 +2,10 @@
  * Lowers a region to one WebAssembly function.
  *
  * Guest registers are wasm locals: loaded at entry and stored at exit, or, with `writeThrough`, copies of what memory holds
- * whenever the region can be left. Calls of other regions store them before and load them after. Control flow is structured by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8
- * sees real loops. Every way out sets PC_OUT and STATUS and branches to the one block that stores the registers; with
- * nothing to store, an exit to a known entry jumps there at once.
+ * whenever the region can be left. Calls of other regions store them before and load them after. Control flow is structured
+ * by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8 sees real loops. Every way out sets PC_OUT and
+ * STATUS and branches to the one block that stores the registers; with nothing to store, returns, jumps and exits to a known
+ * entry go there at once.
  *
  *   block EXIT
  *     checks, loads
@@ -17,18 +18,9 @@
  */
 import { type Expr, FIELD_RS1, I32, I64 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import {
-  ENTRY_EPOCH,
-  STATE_EPOCH,
-  STATE_FS,
-  STATE_FUEL,
-  STATE_LEAVE_DELTA,
-  STATE_LEAVE_DONE,
-  STATE_LEAVE_STATUS,
-  STATE_PC,
-  STATE_TLB,
-} from "../state.ts";
+import { ENTRY_EPOCH, ENTRY_STRAYS, STATE_EPOCH, STATE_FS, STATE_FUEL, STATE_PC, STATE_TLB } from "../state.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
+import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
 import { allInMemory, analyse, type Flow } from "./flow.ts";
@@ -55,6 +47,7 @@ import {
   ENTRY,
   FIRST_REGISTER,
   FUEL,
+  isSelectable,
   LINK,
   NO_REGISTERS,
   PC_OUT,
@@ -82,6 +75,10 @@ export interface RegionSpec {
   readonly region: Region;
   /** Memory offset of the entry descriptor. */
   readonly entry: number;
+  /** Memory offset of the cache of `interp/lookup.ts`. */
+  readonly jumpCache: number;
+  /** Index of the function that the region becomes. */
+  readonly self: number;
   /** The region depends on other pages than that of its entry. */
   readonly checksPages: boolean;
   /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
@@ -105,6 +102,8 @@ export class RegionLowering extends InstructionLowering {
   readonly #calls: boolean;
   /** With writeThrough: by block, the registers whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
+  /** The label behind which the region declines to run. */
+  #decline = 0;
   /** Some exit sets LINK. */
   #links = false;
   /** The block being emitted. */
@@ -121,7 +120,7 @@ export class RegionLowering extends InstructionLowering {
     this.writeThrough = spec.region.writeThrough;
     this.vouched = spec.region.vouched;
     this.#flow = this.writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks);
-    this.accesses = groupAccesses(this.#blocks);
+    this.accesses = groupAccesses(this.#blocks, spec.region.roams);
     this.#calls = this.#blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   }
 
@@ -140,6 +139,7 @@ export class RegionLowering extends InstructionLowering {
     // One exit block per distinct set of registers to store; each stores what the largest smaller set lacks, and goes there.
     const sets = this.#flow.exits;
     const order = sets.map((_, n) => n).sort((a, b) => size(sets[a]) - size(sets[b]));
+    this.#decline = this.block(w.BLOCK);
     const tail = this.block(w.BLOCK);
     for (const n of order) this.#exits[n] = this.block(w.BLOCK);
     code.i32Const(0);
@@ -175,24 +175,14 @@ export class RegionLowering extends InstructionLowering {
     code.get(STATUS);
     code.i32Const(0);
     code.byte(w.I32_LT_S);
-    this.block(w.IF);
-    code.get(FUEL);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_LEAVE_DONE);
-    code.byte(w.I32_SUB);
-    code.set(FUEL);
+    this.ifUnlikely();
     code.get(BASE);
-    code.i32Const(0);
-    code.memory(w.I64_LOAD32_S, STATE_LEAVE_DELTA);
-    code.byte(w.I64_ADD);
-    code.set(PC_OUT);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
-    code.set(STATUS);
+    code.get(FUEL);
+    code.i32Const(this.#spec.entry);
+    code.call(this.imports.left);
+    code.byte(w.RETURN);
     this.end();
-    code.i32Const(0);
-    code.get(PC_OUT);
-    code.memory(w.I64_STORE, STATE_PC);
+    this.#storePc(PC_OUT);
     this.#storeFuel();
     if (this.#links) {
       code.get(LINK);
@@ -206,7 +196,9 @@ export class RegionLowering extends InstructionLowering {
       this.end();
     }
     this.#finish();
-    code.byte(w.UNREACHABLE);
+    this.end();
+    this.#storePc(BASE);
+    code.i32Const(REGION_DECLINED);
   }
   #storeFuel(): void {
     const { code } = this;
@@ -251,11 +243,8 @@ export class RegionLowering extends InstructionLowering {
 
   /** Returns REGION_DECLINED if the i32 on the stack is true. */
   #declineIf(): void {
-    this.ifUnlikely();
-    this.#storePc(BASE);
-    this.code.i32Const(REGION_DECLINED);
-    this.code.byte(w.RETURN);
-    this.end();
+    this.code.unlikely();
+    this.brIf(this.#decline);
   }
   #storePc(local: number): void {
     this.code.i32Const(0);
@@ -386,12 +375,14 @@ export class RegionLowering extends InstructionLowering {
   protected override get inside(): number {
     return this.#exitOf(this.#current);
   }
-  protected override declineHere(): void {
-    this.#storePc(BASE);
-    this.code.i32Const(this.#spec.entry);
-    this.code.call(this.imports.declined);
-    this.#pay(this.done);
-    this.#leave(this.insn.delta, REGION_DECLINED);
+  protected override countStray(): void {
+    const { code } = this;
+    code.i32Const(0);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, this.#spec.entry + ENTRY_STRAYS);
+    code.i32Const(1);
+    code.byte(w.I32_ADD);
+    code.memory(w.I32_STORE, this.#spec.entry + ENTRY_STRAYS);
   }
   #node(n: number): void {
     const block = this.#blocks[n];
@@ -430,11 +421,30 @@ export class RegionLowering extends InstructionLowering {
 
   #branch(n: number, block: Block, last: Insn): void {
     const cond = SEMANTICS[last.row.id].body[0].a as Expr;
+    const skipped = block.isBalanced ? this.#skipped(n, block) : undefined;
+    if (skipped !== undefined) {
+      this.select(cond, skipped.insns);
+      return this.#goto(n, block.targetBlock, block.target);
+    }
     this.expr(cond);
     this.block(w.IF);
     this.#goto(n, block.targetBlock, block.target);
     this.end();
     this.#goto(n, block.nextBlock, block.next);
+  }
+
+  /** The block that the branch at the end of block `n` skips, if it is nothing but a little arithmetic. */
+  #skipped(n: number, { targetBlock, nextBlock }: Block): Block | undefined {
+    if (targetBlock < 0 || nextBlock < 0) return undefined;
+    const skipped = this.#blocks[nextBlock];
+    return skipped.end === END_FALL &&
+      skipped.nextBlock === targetBlock &&
+      skipped.dominator === n &&
+      !skipped.isMerge &&
+      !skipped.isLoop &&
+      isSelectable(skipped.insns)
+      ? skipped
+      : undefined;
   }
 
   /** The target of a jalr into PC_OUT, then the link. */
@@ -458,7 +468,9 @@ export class RegionLowering extends InstructionLowering {
   #call(n: number, block: Block, last: Insn): void {
     const { code } = this;
     const direct = block.end === END_CALL;
-    const slot = direct ? this.#spec.slotOf(realDelta(block.target)) : -1;
+    const target = realDelta(block.target);
+    const recursive = direct && target === 0;
+    const slot = direct ? this.#spec.slotOf(target) : -1;
     if (direct) {
       this.#link(last);
       this.pushAddress(block.target);
@@ -476,11 +488,15 @@ export class RegionLowering extends InstructionLowering {
     this.#storeFuel();
     code.get(PC_OUT);
     this.#pushDepth();
-    if (direct) code.i32Const(slot);
-    else code.get(ENTRY);
-    code.byte(w.CALL_INDIRECT);
-    code.u32(this.#regionType);
-    code.u32(0);
+    // The region itself needs no table: as long as it runs, its code has not changed.
+    if (recursive) code.call(this.#spec.self);
+    else {
+      if (direct) code.i32Const(slot);
+      else code.get(ENTRY);
+      code.byte(w.CALL_INDIRECT);
+      code.u32(this.#regionType);
+      code.u32(0);
+    }
     code.tee(STATUS);
     // The usual case is a return to here.
     code.i32Const(0);
@@ -541,12 +557,19 @@ export class RegionLowering extends InstructionLowering {
   /** The table slot for the call of PC_OUT into ENTRY; leaves if there is no compiled code. */
   #callee(n: number): void {
     const { code } = this;
+    const { jumpCache } = this.#spec;
+    missesCache(code, jumpCache, PC_OUT, ENTRY);
+    this.ifUnlikely();
     code.get(PC_OUT);
     code.call(this.imports.lookup);
     code.tee(ENTRY);
     code.i32Const(0);
     code.byte(w.I32_LT_S);
     this.brIf(this.#exitOf(n));
+    code.byte(w.ELSE);
+    cachedSlot(code, jumpCache, ENTRY);
+    code.set(ENTRY);
+    this.end();
   }
 
   #indirect(n: number, block: Block, last: Insn): void {
@@ -564,6 +587,7 @@ export class RegionLowering extends InstructionLowering {
       this.#current = n;
     } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
+      if (this.writeThrough) return this.#return();
       // A caller in compiled code takes over: DEPTH, shifted out of the status, tells that there is one.
       code.get(DEPTH);
       code.i32Const(STATUS_BITS);
@@ -581,9 +605,43 @@ export class RegionLowering extends InstructionLowering {
       code.byte(w.I32_WRAP_I64);
       code.call(this.imports.miss);
     }
+    if (this.writeThrough && this.imports.chain >= 0) {
+      this.#storeFuel();
+      missesCache(code, this.#spec.jumpCache, PC_OUT, ENTRY);
+      this.ifUnlikely();
+      this.#storePc(PC_OUT);
+      code.get(PC_OUT);
+      code.get(DEPTH);
+      code.byte(w.RETURN_CALL);
+      code.u32(this.imports.chain);
+      this.end();
+      code.get(PC_OUT);
+      code.get(DEPTH);
+      cachedSlot(code, this.#spec.jumpCache, ENTRY);
+      return this.#returnCallIndirect();
+    }
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
     this.br(this.#exitOf(n));
+  }
+
+  /** Back to PC_OUT, in the caller's code or, with nothing on the host's stack, wherever that is; all registers are in memory. */
+  #return(): void {
+    const { code } = this;
+    this.#storePc(PC_OUT);
+    this.#storeFuel();
+    if (this.imports.chain >= 0) {
+      code.get(DEPTH);
+      code.byte(w.I32_EQZ);
+      this.ifUnlikely();
+      code.get(PC_OUT);
+      code.get(DEPTH);
+      code.byte(w.RETURN_CALL);
+      code.u32(this.imports.chain);
+      this.end();
+    }
+    code.i32Const(REGION_NEXT);
+    code.byte(w.RETURN);
   }
 
   /** br_table over the distance of PC_OUT to the lowest known target; falls out of the construct if it is none of them. */

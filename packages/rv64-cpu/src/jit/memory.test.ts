@@ -39,8 +39,21 @@ function program(random: Random): string {
       `addi ${pointer}, ${pointer}, ${random.below(64) - 24}`,
       `addi s4, ${pointer}, ${random.below(64)}`,
       `mv s4, ${pointer}`,
+      `andi t4, ${random.pick(VALUES)}, ${random.below(2048) & -8}\nadd s4, ${pointer}, t4`,
       `add ${random.pick(VALUES)}, ${random.pick(VALUES)}, ${random.pick(VALUES)}`,
       `xori ${random.pick(VALUES)}, ${random.pick(VALUES)}, ${random.below(2000)}`,
+    ]);
+  };
+  const arithmetic = (): string => {
+    const [to, from, other] = [random.pick(VALUES), random.pick(VALUES), random.pick(VALUES)];
+    return random.pick([
+      `slli ${to}, ${from}, ${random.below(64)}`,
+      `srliw ${to}, ${from}, ${random.below(32)}`,
+      `addiw ${to}, ${from}, ${random.below(4096) - 2048}`,
+      `sltu ${to}, ${from}, ${other}`,
+      `sub ${to}, ${from}, ${other}`,
+      `mulw ${to}, ${from}, ${other}`,
+      `lui ${to}, ${random.below(0x10_0000)}`,
     ]);
   };
   const body = (count: number): void => {
@@ -51,7 +64,8 @@ function program(random: Random): string {
       else if (kind === 10) {
         const label = `f${labels++}`;
         lines.push(`andi t3, ${random.pick(["s0", ...VALUES])}, ${1 + random.below(7)}`, `beqz t3, ${label}`);
-        body(1 + random.below(4));
+        if (random.below(2) === 0) body(1 + random.below(4));
+        else for (let k = 1 + random.below(4); k > 0; k--) lines.push(arithmetic());
         lines.push(`${label}:`);
       } else if (kind >= 12) lines.push(`call g${random.below(callees)}`, "nop");
       else if (labels < 20) {

@@ -16,8 +16,10 @@ import {
   OP_IMM,
   OP_LOCAL,
   OP_X,
+  ST_SET_X,
   type Type,
 } from "../isa/ir.ts";
+import { SEMANTICS } from "../isa/semantics.ts";
 import { instructionByName } from "../isa/instructions.ts";
 import { Lowering } from "../wasm/lower.ts";
 import {
@@ -91,6 +93,18 @@ export interface RegisterSet {
   readonly x: number;
   readonly f: number;
 }
+/** Instructions that one branch can skip and that are better executed for nothing than skipped by a branch. */
+const MAX_SELECTED = 4;
+/** True if all that they do is to write integer registers, from registers. */
+export function isSelectable(insns: readonly Insn[]): boolean {
+  return (
+    insns.length <= MAX_SELECTED &&
+    insns.every(({ row, rd }) => {
+      const { body } = SEMANTICS[row.id];
+      return rd !== 0 && body.length === 1 && body[0].kind === ST_SET_X && (OPERANDS[row.id] & MAY_LEAVE) === 0;
+    })
+  );
+}
 export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
 
 /** Operands; `instruction-lowering.ts` adds what instructions do. */
@@ -110,6 +124,8 @@ export abstract class OperandLowering extends Lowering {
   /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
   #inNarrow = 0;
   #signed = 0;
+  /** Locals for {@link select}. */
+  readonly #copies: number[] = [];
   /** Registers are in memory, and locals hold copies of some, see {@link Region.writeThrough}. */
   protected writeThrough = false;
   // With writeThrough: registers whose local is right; and of those, the ones that memory does not have yet.
@@ -163,16 +179,19 @@ export abstract class OperandLowering extends Lowering {
   /** With writeThrough: brings what the instruction reads into locals, and memory up to date if it may leave. */
   protected prepare(insn: Insn): void {
     if (!this.writeThrough) return;
-    const operands = OPERANDS[insn.row.id];
-    if ((operands & READS_X1) !== 0) this.#cacheX(insn.rs1);
-    if ((operands & READS_X2) !== 0) this.#cacheX(insn.rs2);
-    if ((operands & READS_F1) !== 0) this.#cacheF(insn.rs1);
-    if ((operands & READS_F2) !== 0) this.#cacheF(insn.rs2);
-    if ((operands & READS_F3) !== 0) this.#cacheF(insn.rs3);
-    if ((operands & MAY_LEAVE) !== 0) this.flush();
+    this.#cacheSources(insn);
+    if ((OPERANDS[insn.row.id] & MAY_LEAVE) !== 0) this.flush();
+  }
+  #cacheSources({ row, rs1, rs2, rs3 }: Insn): void {
+    const operands = OPERANDS[row.id];
+    if ((operands & READS_X1) !== 0) this.#cacheX(rs1);
+    if ((operands & READS_X2) !== 0) this.#cacheX(rs2);
+    if ((operands & READS_F1) !== 0) this.#cacheF(rs1);
+    if ((operands & READS_F2) !== 0) this.#cacheF(rs2);
+    if ((operands & READS_F3) !== 0) this.#cacheF(rs3);
   }
   #cacheX(n: number): void {
-    if (n === 0 || ((this.#cachedX >>> n) & 1) !== 0) return;
+    if (!this.writeThrough || n === 0 || ((this.#cachedX >>> n) & 1) !== 0) return;
     this.loadX(n);
     this.#cachedX |= 1 << n;
   }
@@ -291,6 +310,53 @@ export abstract class OperandLowering extends Lowering {
       this.written(rd, extends32);
     }
   }
+  // --- instructions that may have to be without effect ----------------------------------------------------------------------
+  /** Executes `insns`, for which {@link isSelectable} holds, unless `skip`, the condition of the current instruction, holds. */
+  protected select(skip: Expr, insns: readonly Insn[]): void {
+    const { code } = this;
+    this.expr(skip);
+    code.set(STATUS);
+    const written = [...new Set(insns.map(({ rd }) => rd))];
+    for (const insn of insns) this.#cacheSources(insn);
+    for (const rd of written) this.#cacheX(rd);
+    // They work on copies.
+    const kept = this.x.slice();
+    for (const [n, rd] of written.entries()) {
+      if (n === this.#copies.length) this.#copies.push(this.#newLocal(I64));
+      this.x[rd] = this.#copies[n];
+      code.get(kept[rd]);
+      code.set(this.x[rd]);
+    }
+    for (const insn of insns) {
+      this.insn = insn;
+      this.expr(SEMANTICS[insn.row.id].body[0].a as Expr);
+      code.set(this.x[insn.rd]);
+    }
+    for (const rd of written) {
+      code.get(kept[rd]);
+      code.get(this.x[rd]);
+      code.get(STATUS);
+      code.byte(w.SELECT);
+      this.x[rd] = kept[rd];
+      code.set(this.x[rd]);
+      if (this.writeThrough) this.storeX(rd);
+    }
+    // fuel -= skip ? 0 : length
+    code.get(FUEL);
+    code.i32Const(insns.length);
+    code.byte(w.I32_SUB);
+    code.get(STATUS);
+    if (insns.length > 1) {
+      code.i32Const(insns.length);
+      code.byte(w.I32_MUL);
+    }
+    code.byte(w.I32_ADD);
+    code.set(FUEL);
+  }
+  #newLocal(type: number): number {
+    return FIRST_REGISTER + this.registerLocals.push(type) - 1;
+  }
+
   // --- 32-bit values ---------------------------------------------------------------------------------------------------------
   /** Nothing is known about the values, and those in `cached` are in their 64-bit locals: the start of block `insns`. */
   protected startBlock(insns: readonly Insn[], cached: RegisterSet): void {

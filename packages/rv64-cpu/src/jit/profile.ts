@@ -3,11 +3,11 @@
  * indirect jumps of compiled code lead, and in which regions the time goes (looked at every so many instructions).
  */
 import { DISPATCH_DECODE, EDGE_NOT_TAKEN, EDGE_TAKEN } from "../interp/dispatch.ts";
-import { RECORD_OP, STATE_PC } from "../state.ts";
+import { ENTRY_STRAYS, RECORD_OP, STATE_PC } from "../state.ts";
 import type { CodeModule, Entry, EntryTable } from "./entries.ts";
 import type { CompileQueue } from "./queue.ts";
 import { MAX_REGION } from "./instruction-lowering.ts";
-import { EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, END_INDIRECT, type Region } from "./region.ts";
+import { EDGE_BALANCED, EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, END_INDIRECT, type Region } from "./region.ts";
 
 /** One of so many indirect jumps out of compiled code is looked at. */
 const MISS_SAMPLE = 64;
@@ -25,6 +25,9 @@ const SHORT_REGION = 20;
 const MAX_TARGETS = 64;
 /** Times that a region is left for memory accesses across pages before it is compiled to bear them: 0.3 µs each. */
 const STRADDLE_DECLINES: number = 2 ** 11;
+/** Samples in a wide region between two looks at how often its pointers stray, and instructions that a stray one costs. */
+const STRAY_SAMPLES = 8;
+const EXECUTED_PER_STRAY = 64;
 /** Regions made wide together with the one that they lead to: a caller whose call returns to there, or an outer loop. */
 const MAX_WIDENED = 4;
 /** Counts of these kinds for an eager compiler, whose users want to see everything happen. */
@@ -32,6 +35,8 @@ const EAGER_COUNT = 16;
 /** Heat of an entry that is compiled again: its reports took longer. */
 const WIDE_HEAT = 16;
 
+/** A branch that goes one way so many times as often as the other is foretold by the processor. */
+const UNBALANCED = 8;
 /** Sites that are looked through for dead ones at least. */
 const MIN_SITES = 1024;
 
@@ -52,6 +57,7 @@ export class Profile {
   readonly #recompileSamples: number;
   readonly #wideSamples: number;
   readonly #warmCount: number;
+  readonly #sampleInterval: number;
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
   /** By number. */
@@ -59,13 +65,24 @@ export class Profile {
   #nextSite = 0;
   #sweepAt = MIN_SITES;
 
-  /** `warmCount`: times that a branch goes a way which is certainly worth compiling. */
-  constructor(buffer: ArrayBuffer, entries: EntryTable, queue: CompileQueue, warmCount: number, eager: boolean) {
+  /**
+   * `warmCount`: times that a branch goes a way which is certainly worth compiling; `sampleInterval`: instructions between
+   * two calls of {@link sample}.
+   */
+  constructor(
+    buffer: ArrayBuffer,
+    entries: EntryTable,
+    queue: CompileQueue,
+    warmCount: number,
+    sampleInterval: number,
+    eager: boolean,
+  ) {
     this.#i32 = new Int32Array(buffer);
     this.#u16 = new Uint16Array(buffer);
     this.#entries = entries;
     this.#queue = queue;
     this.#warmCount = warmCount;
+    this.#sampleInterval = sampleInterval;
     this.missSample = eager ? 1 : MISS_SAMPLE;
     this.declineSample = eager ? EAGER_COUNT : STRADDLE_DECLINES;
     this.#wideSamples = eager ? 1 / MAX_REGION : WIDE_SAMPLES;
@@ -85,7 +102,12 @@ export class Profile {
     const enough = widely
       ? Math.min(this.#warmCount, most >> 5)
       : Math.min(this.#warmCount, Math.max(most >> 3, this.#warmCount >> 5));
-    return (taken > enough ? EDGE_TAKEN_HOT : 0) | (notTaken > enough ? EDGE_NOT_TAKEN_HOT : 0);
+    const balanced = Math.min(taken, notTaken) * UNBALANCED > most;
+    return (
+      (taken > enough ? EDGE_TAKEN_HOT : 0) |
+      (notTaken > enough ? EDGE_NOT_TAKEN_HOT : 0) |
+      (balanced ? EDGE_BALANCED : 0)
+    );
   }
 
   /** The number of the indirect jump at distance `delta`, by which `miss` reports it; -1: of no interest. */
@@ -137,9 +159,14 @@ export class Profile {
   sample(frame: number, offset: number, pc: number, instret: number): void {
     for (const entry of this.#entries.around(frame, offset)) {
       (entry.module as CodeModule).lastSeen = instret;
-      if (entry.wide || entry.queued || entry.calls) continue;
-      entry.samples += 1 / (1 + entry.instructions / SHORT_REGION);
-      if (entry.samples < this.#wideSamples) continue;
+      if (entry.queued || entry.calls || entry.strays) continue;
+      if (entry.wide) {
+        if (++entry.samples < STRAY_SAMPLES || !this.#strays(entry)) continue;
+        entry.strays = true;
+      } else {
+        entry.samples += 1 / (1 + entry.instructions / SHORT_REGION);
+        if (entry.samples < this.#wideSamples) continue;
+      }
       for (const [page, other] of entry.pages) if (other === frame) entry.pc = pc - offset - page * 4096 + entry.offset;
       this.#widen(entry);
       let widened = 0;
@@ -147,6 +174,15 @@ export class Profile {
         if (before.compiled && !before.wide && !before.calls && ++widened <= MAX_WIDENED) this.#widen(before);
       entry.before.clear();
     }
+  }
+
+  /** True if the loops of this entry guess wrong so often that they had better not guess. */
+  #strays(entry: Entry): boolean {
+    const at = (entry.pointer + ENTRY_STRAYS) >>> 2;
+    const often = this.#i32[at] * EXECUTED_PER_STRAY > entry.samples * this.#sampleInterval;
+    this.#i32[at] = 0;
+    entry.samples = 0;
+    return often;
   }
 
   #widen(entry: Entry): void {

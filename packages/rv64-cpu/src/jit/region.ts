@@ -67,6 +67,8 @@ export interface Block {
   indirect: { readonly delta: number; block: number }[];
   /** Immediate dominator; the entry's own is itself. */
   dominator: number;
+  /** Of a branch, see {@link EDGE_BALANCED}. */
+  readonly isBalanced: boolean;
   /** Some retreating edge leads here. */
   isLoop: boolean;
   /** Reached by two or more forward edges. */
@@ -89,6 +91,8 @@ export interface Region {
    * way for each would double the engine's cost of compiling.
    */
   readonly vouched: boolean;
+  /** Loops remember the pages of all pointers, see `groups.ts`. */
+  readonly roams: boolean;
 }
 
 /** Reads code: the RAM frame of a page (distance in pages from the entry's page), or -1. */
@@ -96,12 +100,14 @@ export interface CodeReader {
   frame(pageDelta: number): number;
   /** A halfword of a RAM frame. */
   half(frame: number, offset: number): number;
-  /** How often the branch at this place went each way, as {@link EDGE_TAKEN_HOT} and {@link EDGE_NOT_TAKEN_HOT}. */
+  /** How often the branch at this place went each way, as EDGE_*. */
   edges(frame: number, offset: number): number;
   /** The region is hot enough to be made fast at any length. */
   readonly wide: boolean;
   /** Its groups of memory accesses often straddle pages. */
   readonly straddles: boolean;
+  /** Its pointers often leave the pages that its loops remember. */
+  readonly strays: boolean;
   /** Another region starts at this place, so that code which gets there can go on in it. */
   isEntry(frame: number, offset: number): boolean;
 }
@@ -109,6 +115,8 @@ export interface CodeReader {
 // Which ways of a branch are worth compiling.
 export const EDGE_TAKEN_HOT = 1;
 export const EDGE_NOT_TAKEN_HOT = 2;
+/** It goes both ways often, so that nobody can foretell which. */
+export const EDGE_BALANCED = 4;
 
 // What a row's operands are, as bits, and its memory access: looked up per instruction compiled.
 export const READS_X1 = 1;
@@ -279,6 +287,7 @@ export function findRegion(
   /** By copy: the one that its call is in, 0 for none. */
   const parents: number[] = [];
   const depthOf = (copy: number): number => (copy === 0 ? 0 : 1 + depthOf(parents[copy - 1]));
+  const balanced = new Set<number>();
   /** The copies that calls jump to, by the distance of the call. */
   const copied = new Map<number, number>();
   const leaders = new Set<number>([0]);
@@ -298,6 +307,7 @@ export function findRegion(
       if (BRANCHES.has(id)) {
         const hot = edges(delta);
         leaders.add(next).add(delta + insn.imm);
+        if ((hot & EDGE_BALANCED) !== 0) balanced.add(delta);
         if ((hot & EDGE_TAKEN_HOT) !== 0) work.push(delta + insn.imm);
         if ((hot & EDGE_NOT_TAKEN_HOT) === 0) break;
       } else if (id === JAL) {
@@ -331,7 +341,7 @@ export function findRegion(
     }
   }
   if (!insns.has(0)) return undefined;
-  const blocks = order(makeBlocks(insns, leaders, indirectTargets, copied, returns));
+  const blocks = order(makeBlocks(insns, leaders, indirectTargets, balanced, copied, returns));
   const loops = blocks.some(({ isLoop }) => isLoop);
   const calls = blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   return {
@@ -341,6 +351,7 @@ export function findRegion(
     // A loop without calls gains most from registers in locals; around calls they have to be in memory anyway.
     writeThrough: calls || (!loops && !reader.wide),
     vouched: !reader.straddles,
+    roams: reader.wide && !reader.strays,
   };
 }
 
@@ -353,6 +364,7 @@ function makeBlocks(
   insns: ReadonlyMap<number, Insn>,
   leaders: ReadonlySet<number>,
   indirectTargets: ReadonlyMap<number, readonly number[]>,
+  balanced: ReadonlySet<number>,
   copied: ReadonlyMap<number, number>,
   returns: readonly number[],
 ): Block[] {
@@ -397,6 +409,7 @@ function makeBlocks(
       nextBlock: -1,
       indirect,
       dominator: 0,
+      isBalanced: balanced.has(body[body.length - 1].delta),
       isLoop: false,
       isMerge: false,
     });

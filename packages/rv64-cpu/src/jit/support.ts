@@ -1,8 +1,17 @@
 /** The functions that all compiled code shares, as one module: what follows a call, an indirect jump, an exit. */
 import type { CompilerHost } from "../hart.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
+import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { I32, I64 } from "../isa/ir.ts";
-import { ENTRY_DECLINES, STATE_MISSES, STATE_PC } from "../state.ts";
+import {
+  ENTRY_DECLINES,
+  STATE_FUEL,
+  STATE_LEAVE_DELTA,
+  STATE_LEAVE_DONE,
+  STATE_LEAVE_STATUS,
+  STATE_MISSES,
+  STATE_PC,
+} from "../state.ts";
 import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { FOLLOW_ELSEWHERE } from "./instruction-lowering.ts";
@@ -19,7 +28,10 @@ export interface SupportOptions {
   readonly onDeclines: (pointer: number) => void;
 }
 
-/** Makes `follow`, `miss`, `declined` and, with tail calls, `chain`. */
+/** Parameter types of `left`. */
+export const LEFT_PARAMETERS: readonly number[] = [I64, I32, I32];
+
+/** Makes `follow`, `miss`, `left` and, with tail calls, `chain`. */
 export function buildSupport(host: CompilerHost, options: SupportOptions): WebAssembly.Exports {
   const { ram, table, exports } = host;
   const builder = new ModuleBuilder();
@@ -31,8 +43,9 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
   const region = builder.type(REGION_PARAMETERS, [I32]);
   builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
   builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");
-  builder.addFunction([I32], [], [I32], declinedCode(straddles, options.declineSample), "declined");
-  if (options.hasTailCalls) builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region), "chain");
+  builder.addFunction(LEFT_PARAMETERS, [I32], [I32], leftCode(straddles, options.declineSample), "left");
+  if (options.hasTailCalls)
+    builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region, ram.jumpCacheOffset), "chain");
   const module = new WebAssembly.Module(builder.build());
   return new WebAssembly.Instance(module, {
     e: {
@@ -111,9 +124,13 @@ function followCode(lookup: number, region: number): Code {
 }
 
 /** `chain(pc, depth)`: on to the compiled code at pc, if there is any; everything is in memory. */
-function chainCode(lookup: number, region: number): Code {
+function chainCode(lookup: number, region: number, jumpCacheOffset: number): Code {
   const code = new Code();
   const [pc, depth, slot] = [0, 1, 2];
+  missesCache(code, jumpCacheOffset, pc, slot);
+  code.unlikely();
+  code.byte(w.IF);
+  code.byte(w.VOID);
   code.get(pc);
   code.call(lookup);
   code.tee(slot);
@@ -123,6 +140,10 @@ function chainCode(lookup: number, region: number): Code {
   code.byte(w.VOID);
   code.i32Const(REGION_NEXT);
   code.byte(w.RETURN);
+  code.byte(w.END);
+  code.byte(w.ELSE);
+  cachedSlot(code, jumpCacheOffset, slot);
+  code.set(slot);
   code.byte(w.END);
   code.get(pc);
   code.get(depth);
@@ -145,14 +166,41 @@ function missCode(sample: number, every: number): Code {
   return code;
 }
 
-/** `declined(entry)`: counts in the descriptor, and reports every so many times. */
-function declinedCode(straddles: number, every: number): Code {
+/**
+ * `left(base, fuel, entry) -> REGION_*`: puts the position that STATE_LEAVE_* say into the state. An access that straddled pages
+ * counts in the descriptor, and every so many are reported.
+ */
+function leftCode(straddles: number, every: number): Code {
   const code = new Code();
-  const [entry, count] = [0, 1];
+  const [base, fuel, entry, count] = [0, 1, 2, 3];
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
+  code.i32Const(REGION_DECLINED);
+  code.byte(w.I32_EQ);
+  code.byte(w.IF);
+  code.byte(w.VOID);
   everySo(code, () => code.get(entry), ENTRY_DECLINES, count, every);
+  code.i32Const(0);
+  code.get(base);
+  code.memory(w.I64_STORE, STATE_PC);
   code.get(entry);
   code.call(straddles);
   code.byte(w.END);
+  code.byte(w.END);
+  code.i32Const(0);
+  code.get(base);
+  code.i32Const(0);
+  code.memory(w.I64_LOAD32_S, STATE_LEAVE_DELTA);
+  code.byte(w.I64_ADD);
+  code.memory(w.I64_STORE, STATE_PC);
+  code.i32Const(0);
+  code.get(fuel);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_LEAVE_DONE);
+  code.byte(w.I32_SUB);
+  code.memory(w.I32_STORE, STATE_FUEL);
+  code.i32Const(0);
+  code.memory(w.I32_LOAD, STATE_LEAVE_STATUS);
   return code;
 }
 

@@ -188,6 +188,11 @@ export class ModuleBuilder {
     this.#exports.push({ index, name });
   }
 
+  /** The index that the next function will have. */
+  get nextIndex(): number {
+    return this.#imports.length + this.#functions.length;
+  }
+
   /** Adds a function; `locals` are the types of its locals after the parameters. Returns its index. */
   addFunction(
     params: readonly number[],
@@ -196,7 +201,8 @@ export class ModuleBuilder {
     code: Code,
     exportName = "",
   ): number {
-    const index = this.#imports.length + this.#functions.push({ type: this.type(params, results), locals, code }) - 1;
+    const index = this.nextIndex;
+    this.#functions.push({ type: this.type(params, results), locals, code });
     if (exportName !== "") this.exportFunction(index, exportName);
     return index;
   }
