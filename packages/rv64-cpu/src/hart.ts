@@ -198,11 +198,13 @@ export class Hart {
     };
     const { memory } = this.ram;
     if (backend === "js") return createJsInterpreter(memory.buffer, imports);
+    const floatGate = this.#architectural;
+    const tableSize = compiler?.tableSize ?? 1;
     try {
       const module = new WebAssembly.Module(
-        buildInterpreter({ ram: this.ram, floatGate: this.#architectural, hotCount: compiler?.hotCount ?? 0 }),
+        buildInterpreter({ ram: this.ram, floatGate, hotCount: compiler?.hotCount ?? 0, tableSize }),
       );
-      const table = new WebAssembly.Table({ element: "anyfunc", initial: compiler?.tableSize ?? 1 });
+      const table = new WebAssembly.Table({ element: "anyfunc", initial: tableSize, maximum: tableSize });
       const instance = new WebAssembly.Instance(module, { e: { ...imports, memory, table } });
       compiler?.attach({
         ram: this.ram,
@@ -211,7 +213,7 @@ export class Hart {
         imports,
         table,
         exports: instance.exports,
-        floatGate: this.#architectural,
+        floatGate,
       });
       return instance.exports.run as RunFunction;
     } catch (error) {

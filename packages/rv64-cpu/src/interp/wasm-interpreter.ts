@@ -65,10 +65,12 @@ export interface InterpreterOptions {
   readonly floatGate: boolean;
   /** Run compiled code, and report every jump that was taken so many times (a power of two); 0: neither. */
   readonly hotCount: number;
+  /** Entries of the function table of compiled code. */
+  readonly tableSize: number;
 }
 
 /** The bytes of the interpreter module. */
-export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOptions): Uint8Array<ArrayBuffer> {
+export function buildInterpreter({ ram, floatGate, hotCount, tableSize }: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const builder = new ModuleBuilder();
   const two = [I32, I32];
   const three = [I32, I32, I32];
@@ -85,7 +87,7 @@ export function buildInterpreter({ ram, floatGate, hotCount }: InterpreterOption
   };
   const profile = hotCount > 0;
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
-  if (profile) builder.importTable();
+  if (profile) builder.importTable(tableSize);
   const region = builder.type([I64, I32], [I32]);
   const internal = addFloatFunctions(builder, profile);
   const code = new Code();

@@ -59,7 +59,7 @@ export class RegionCompiler {
     const builder = new ModuleBuilder();
     const imports = this.#importFunctions(builder);
     builder.importMemory(ram.memory.buffer.byteLength / 65536);
-    builder.importTable();
+    builder.importTable(table.length);
     const regionType = builder.type(REGION_PARAMETERS, [I32]);
     found.forEach(({ entry, region, pc }, n) => {
       // Callees first: their pages become pages that the region depends on.

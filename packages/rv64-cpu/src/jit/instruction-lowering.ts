@@ -121,7 +121,7 @@ export abstract class InstructionLowering extends OperandLowering {
   #floatLocal = -1;
 
   constructor(imports: RegionImports) {
-    super(new Code(16384));
+    super(new Code(2048));
     this.imports = imports;
   }
 
@@ -209,6 +209,8 @@ export abstract class InstructionLowering extends OperandLowering {
     code.i64Const(-4096);
     code.byte(w.I64_AND);
     code.byte(w.I64_NE);
+    this.#host(array);
+    code.set(local);
     this.ifUnlikely();
     code.get(VA);
     code.i32Const(span);
@@ -218,9 +220,6 @@ export abstract class InstructionLowering extends OperandLowering {
       code.tee(STATUS);
       this.brIf(this.inside);
     } else code.byte(w.DROP);
-    code.set(local);
-    code.byte(w.ELSE);
-    this.#host(array);
     code.set(local);
     this.end();
   }

@@ -39,7 +39,7 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
   const sample = builder.importFunction("sample", [I32, I32], []);
   const straddles = builder.importFunction("straddles", [I32], []);
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
-  builder.importTable();
+  builder.importTable(table.length);
   const region = builder.type(REGION_PARAMETERS, [I32]);
   builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
   builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");

@@ -156,7 +156,7 @@ export class ModuleBuilder {
   readonly #functions: FunctionBody[] = [];
   readonly #exports: { index: number; name: string }[] = [];
   #memoryPages = 0;
-  #hasTable = false;
+  #tableSize = -1;
 
   /** The number of the function type (params) -> results. */
   type(params: readonly number[], results: readonly number[]): number {
@@ -178,9 +178,9 @@ export class ModuleBuilder {
     this.#memoryPages = pages;
   }
 
-  /** Imports the function table `e.table`. */
-  importTable(): void {
-    this.#hasTable = true;
+  /** Imports the function table `e.table`, of exactly `size` entries, so that engines need not look how many it has. */
+  importTable(size: number): void {
+    this.#tableSize = size;
   }
 
   /** Exports a function by index under a second name. */
@@ -218,20 +218,21 @@ export class ModuleBuilder {
       for (const type of this.#typeBytes) for (const byte of type) s.byte(byte);
     });
     this.#section(out, 2, (s) => {
-      s.u32(this.#imports.length + (this.#hasTable ? 2 : 1));
+      s.u32(this.#imports.length + (this.#tableSize >= 0 ? 2 : 1));
       for (const { module, name, type } of this.#imports) {
         text(s, module);
         text(s, name);
         s.byte(0);
         s.u32(type);
       }
-      if (this.#hasTable) {
+      if (this.#tableSize >= 0) {
         text(s, "e");
         text(s, "table");
         s.byte(1);
         s.byte(0x70); // funcref
-        s.byte(0); // limits without a maximum
-        s.u32(0);
+        s.byte(1); // limits with a maximum
+        s.u32(this.#tableSize);
+        s.u32(this.#tableSize);
       }
       text(s, "e");
       text(s, "memory");
