@@ -38,7 +38,65 @@ export function allInMemory(blocks: readonly Block[]): Flow {
   return { exits: [NO_REGISTERS], exitOf: blocks.map(() => 0), liveIn: blocks.map(() => NO_REGISTERS) };
 }
 
-export function analyse(blocks: readonly Block[]): Flow {
+/** What a block reads before it writes it, and what it writes. */
+interface Use {
+  readonly reads: RegisterSet;
+  readonly writes: RegisterSet;
+}
+
+function useOf({ insns }: Block): Use {
+  let [readX, readF, writtenX, writtenF] = [0, 0, 0, 0];
+  for (const { row, rd, rs1, rs2, rs3 } of insns) {
+    const operands = OPERANDS[row.id];
+    if ((operands & READS_X1) !== 0) readX |= (1 << rs1) & ~writtenX;
+    if ((operands & READS_X2) !== 0) readX |= (1 << rs2) & ~writtenX;
+    if ((operands & READS_F1) !== 0) readF |= (1 << rs1) & ~writtenF;
+    if ((operands & READS_F2) !== 0) readF |= (1 << rs2) & ~writtenF;
+    if ((operands & READS_F3) !== 0) readF |= (1 << rs3) & ~writtenF;
+    if ((operands & WRITES_X) !== 0) writtenX |= 1 << rd;
+    if ((operands & WRITES_F) !== 0) writtenF |= 1 << rd;
+  }
+  return { reads: { x: readX & ~1, f: readF }, writes: { x: writtenX & ~1, f: writtenF } };
+}
+
+/**
+ * The registers of whose values nothing in the region is read where ways meet. In locals they would cost an engine moves at
+ * each such place, only so that exits can store them; one store each time they are written is cheaper.
+ */
+export function temporaries(blocks: readonly Block[]): RegisterSet {
+  const uses = blocks.map(useOf);
+  const liveX = new Int32Array(blocks.length);
+  const liveF = new Int32Array(blocks.length);
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let n = blocks.length - 1; n >= 0; n--) {
+      let x = 0;
+      let f = 0;
+      for (const s of successors(blocks[n])) {
+        x |= liveX[s];
+        f |= liveF[s];
+      }
+      const { reads, writes } = uses[n];
+      x = reads.x | (x & ~writes.x);
+      f = reads.f | (f & ~writes.f);
+      if (x === liveX[n] && f === liveF[n]) continue;
+      liveX[n] = x;
+      liveF[n] = f;
+      changed = true;
+    }
+  }
+  let x = 0;
+  let f = 0;
+  blocks.forEach(({ isLoop, isMerge }, n) => {
+    if (!isLoop && !isMerge) return;
+    x |= liveX[n];
+    f |= liveF[n];
+  });
+  return { x: ~x & ~1, f: ~f };
+}
+
+/** `through`: registers that are in memory wherever the region can be left. */
+export function analyse(blocks: readonly Block[], through: RegisterSet): Flow {
   const count = blocks.length;
   const definedX = new Int32Array(count);
   const definedF = new Int32Array(count);
@@ -48,6 +106,8 @@ export function analyse(blocks: readonly Block[]): Flow {
       if ((operands & WRITES_X) !== 0) definedX[n] |= (1 << rd) & ~1;
       if ((operands & WRITES_F) !== 0) definedF[n] |= 1 << rd;
     }
+    definedX[n] &= ~through.x;
+    definedF[n] &= ~through.f;
   });
 
   // Forward: may have changed at the start of the block.
@@ -105,8 +165,8 @@ export function analyse(blocks: readonly Block[]): Flow {
     // The end of nearly every block may leave: a target outside, a call, low fuel behind a retreating edge.
     const staysInside = block.end === END_FALL && block.nextBlock > n;
     if (!staysInside) exitHere();
-    liveX[n] = readX;
-    liveF[n] = readF;
+    liveX[n] = readX & ~through.x;
+    liveF[n] = readF & ~through.f;
   }
 
   // Backward.

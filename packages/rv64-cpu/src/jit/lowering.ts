@@ -23,7 +23,7 @@ import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
-import { allInMemory, analyse, type Flow } from "./flow.ts";
+import { allInMemory, analyse, type Flow, temporaries } from "./flow.ts";
 import { groupAccesses } from "./groups.ts";
 import {
   type Block,
@@ -42,6 +42,7 @@ import {
 } from "./region.ts";
 import { FOLLOW_ELSEWHERE, InstructionLowering, type RegionImports } from "./instruction-lowering.ts";
 import {
+  ALL_REGISTERS,
   BASE,
   DEPTH,
   ENTRY,
@@ -100,7 +101,9 @@ export class RegionLowering extends InstructionLowering {
   readonly #flow: Flow;
   /** Some block calls: page caches do not outlive that. */
   readonly #calls: boolean;
-  /** With writeThrough: by block, the registers whose locals are right at its end. */
+  /** See {@link Region.writeThrough}. */
+  readonly #writeThrough: boolean;
+  /** By block: of the registers that go through to memory, those whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
   /** The label behind which the region declines to run. */
   #decline = 0;
@@ -117,9 +120,10 @@ export class RegionLowering extends InstructionLowering {
     this.#children = this.#blocks.map(() => []);
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.assignRegisters(this.#blocks);
-    this.writeThrough = spec.region.writeThrough;
+    this.#writeThrough = spec.region.writeThrough;
+    this.through = this.#writeThrough ? ALL_REGISTERS : temporaries(this.#blocks);
     this.vouched = spec.region.vouched;
-    this.#flow = this.writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks);
+    this.#flow = this.#writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks, this.through);
     this.accesses = groupAccesses(this.#blocks, spec.region.roams);
     this.#calls = this.#blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   }
@@ -351,7 +355,7 @@ export class RegionLowering extends InstructionLowering {
     const { code } = this;
     const slot = this.imports.chain < 0 ? -1 : this.#spec.linkOf(realDelta(delta));
     if (slot < 0) return this.#leave(delta, REGION_NEXT);
-    if (this.writeThrough) {
+    if (this.#writeThrough) {
       this.#storeFuel();
       this.pushAddress(delta);
       code.get(DEPTH);
@@ -462,7 +466,7 @@ export class RegionLowering extends InstructionLowering {
     if (last.rd === 0) return;
     this.pushAddress(last.delta + last.length);
     this.code.set(this.x[last.rd]);
-    if (this.writeThrough) this.storeX(last.rd);
+    if (this.goesThrough(last.rd)) this.storeX(last.rd);
   }
 
   #call(n: number, block: Block, last: Insn): void {
@@ -587,7 +591,7 @@ export class RegionLowering extends InstructionLowering {
       this.#current = n;
     } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
-      if (this.writeThrough) return this.#return();
+      if (this.#writeThrough) return this.#return();
       // A caller in compiled code takes over: DEPTH, shifted out of the status, tells that there is one.
       code.get(DEPTH);
       code.i32Const(STATUS_BITS);
@@ -605,7 +609,7 @@ export class RegionLowering extends InstructionLowering {
       code.byte(w.I32_WRAP_I64);
       code.call(this.imports.miss);
     }
-    if (this.writeThrough && this.imports.chain >= 0) {
+    if (this.#writeThrough && this.imports.chain >= 0) {
       this.#storeFuel();
       missesCache(code, this.#spec.jumpCache, PC_OUT, ENTRY);
       this.ifUnlikely();

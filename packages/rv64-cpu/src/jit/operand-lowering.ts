@@ -106,6 +106,7 @@ export function isSelectable(insns: readonly Insn[]): boolean {
   );
 }
 export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
+export const ALL_REGISTERS: RegisterSet = { x: ~1, f: ~0 };
 
 /** Operands; `instruction-lowering.ts` adds what instructions do. */
 export abstract class OperandLowering extends Lowering {
@@ -126,9 +127,9 @@ export abstract class OperandLowering extends Lowering {
   #signed = 0;
   /** Locals for {@link select}. */
   readonly #copies: number[] = [];
-  /** Registers are in memory, and locals hold copies of some, see {@link Region.writeThrough}. */
-  protected writeThrough = false;
-  // With writeThrough: registers whose local is right; and of those, the ones that memory does not have yet.
+  /** Registers that are in memory wherever the region can be left; their locals are copies, until ways meet. */
+  protected through: RegisterSet = NO_REGISTERS;
+  // Of those: registers whose local is right; and of these, the ones that memory does not have yet.
   #cachedX = 0;
   #cachedF = 0;
   #staleX = 0;
@@ -141,11 +142,11 @@ export abstract class OperandLowering extends Lowering {
     if (signed) this.#signed |= bit;
     else this.#signed &= ~bit;
     this.#cachedX |= bit;
-    this.#staleX |= bit;
+    this.#staleX |= bit & this.through.x;
   }
   protected writtenF(rd: number): void {
     this.#cachedF |= 1 << rd;
-    this.#staleF |= 1 << rd;
+    this.#staleF |= (1 << rd) & this.through.f;
   }
   /** The local of rd has been set to what memory has. */
   protected loaded(rd: number): void {
@@ -176,9 +177,8 @@ export abstract class OperandLowering extends Lowering {
     for (let n = 1; n < 32; n++) if (((x >>> n) & 1) !== 0) this.storeX(n);
     for (let n = 0; n < 32; n++) if (((f >>> n) & 1) !== 0) this.storeF(n);
   }
-  /** With writeThrough: brings what the instruction reads into locals, and memory up to date if it may leave. */
+  /** Brings what the instruction reads into locals, and memory up to date if it may leave. */
   protected prepare(insn: Insn): void {
-    if (!this.writeThrough) return;
     this.#cacheSources(insn);
     if ((OPERANDS[insn.row.id] & MAY_LEAVE) !== 0) this.flush();
   }
@@ -191,18 +191,17 @@ export abstract class OperandLowering extends Lowering {
     if ((operands & READS_F3) !== 0) this.#cacheF(rs3);
   }
   #cacheX(n: number): void {
-    if (!this.writeThrough || n === 0 || ((this.#cachedX >>> n) & 1) !== 0) return;
+    if (((this.through.x & ~this.#cachedX) >>> n) % 2 === 0) return;
     this.loadX(n);
     this.#cachedX |= 1 << n;
   }
   #cacheF(n: number): void {
-    if (((this.#cachedF >>> n) & 1) !== 0) return;
+    if (((this.through.f & ~this.#cachedF) >>> n) % 2 === 0) return;
     this.loadF(n);
     this.#cachedF |= 1 << n;
   }
-  /** With writeThrough: memory has all registers from here on. Returns those whose locals are right too. */
+  /** Memory has what goes through to it from here on. Returns those registers whose locals are right too. */
   protected flush(): RegisterSet {
-    if (!this.writeThrough) return NO_REGISTERS;
     this.storeRegisters({ x: this.#staleX, f: this.#staleF });
     this.#staleX = 0;
     this.#staleF = 0;
@@ -339,7 +338,7 @@ export abstract class OperandLowering extends Lowering {
       code.byte(w.SELECT);
       this.x[rd] = kept[rd];
       code.set(this.x[rd]);
-      if (this.writeThrough) this.storeX(rd);
+      if (this.goesThrough(rd)) this.storeX(rd);
     }
     // fuel -= skip ? 0 : length
     code.get(FUEL);
@@ -352,6 +351,9 @@ export abstract class OperandLowering extends Lowering {
     }
     code.byte(w.I32_ADD);
     code.set(FUEL);
+  }
+  protected goesThrough(register: number): boolean {
+    return (this.through.x >>> register) % 2 === 1;
   }
   #newLocal(type: number): number {
     return FIRST_REGISTER + this.registerLocals.push(type) - 1;
