@@ -80,6 +80,14 @@ export const FP_INFINITY_D = 0xffe0_0000;
 export const FP_INFINITY_S = 0xff00_0000;
 /** Up to here the state is cleared for a new hart. */
 export const STATE_END = 0x2b0;
+/**
+ * Pages that the running loop remembers: { i64 address of the page; i64 addresses behind it that hit; i32 host address - address },
+ * 32 bytes each. Locals would not do: engines move what a loop may change at every turn.
+ */
+export const STATE_PAGES = 0x400;
+export const PAGE_LIMIT = 8;
+export const PAGE_DISTANCE = 16;
+export const PAGE_BYTES = 32;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;

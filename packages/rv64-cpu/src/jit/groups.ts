@@ -6,7 +6,7 @@
  * the host address of the group's lowest byte, or 0 if the bytes are not all on one page that the TLB maps; then each
  * access goes the slow way by itself.
  *
- * In a loop without calls groups remember page and host address in locals, and look into the TLB only when the pointer is
+ * In a loop without calls groups remember page and host address (STATE_PAGES), and look into the TLB only when the pointer is
  * on another page: a pointer that moves in small steps stays on one for long, and others, which follow a list or an index,
  * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
@@ -51,7 +51,7 @@ export interface Member {
 
 export interface Accesses {
   readonly members: ReadonlyMap<Insn, Member>;
-  /** By page cache: the block that heads its loop. */
+  /** By page cache: the block that heads the outermost loop in which it lasts. */
   readonly cacheHeads: readonly number[];
 }
 
@@ -121,7 +121,7 @@ export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesse
           const slow = loop?.slow(rs1) ?? false;
           const cache =
             loop !== undefined && cacheHeads.length < MAX_CACHES && (slow || roams)
-              ? cacheHeads.push(loop.head) - 1
+              ? cacheHeads.push(loop.outermost) - 1
               : -1;
           const created: Group = {
             first: insn,
@@ -159,7 +159,8 @@ export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesse
 }
 
 interface Loop {
-  readonly head: number;
+  /** Head of the outermost loop around it without calls. */
+  readonly outermost: number;
   /** True if the register stays where it is or moves by small constant steps. */
   slow(register: number): boolean;
 }
@@ -186,7 +187,7 @@ function innerLoops(blocks: readonly Block[]): (Loop | undefined)[] {
     const loop = calls
       ? undefined
       : movement(
-          head,
+          result[head]?.outermost ?? head,
           [...body].map((n) => blocks[n]),
         );
     for (const n of body) result[n] = loop;
@@ -194,7 +195,7 @@ function innerLoops(blocks: readonly Block[]): (Loop | undefined)[] {
   return result;
 }
 
-function movement(head: number, body: readonly Block[]): Loop {
+function movement(outermost: number, body: readonly Block[]): Loop {
   // Bit n: xn only ever becomes the sum of such a register and a constant.
   let linear = -1;
   let fast = 0;
@@ -213,5 +214,5 @@ function movement(head: number, body: readonly Block[]): Loop {
       }
     }
   }
-  return { head, slow: (register) => (((linear & ~fast) >>> register) & 1) === 1 };
+  return { outermost, slow: (register) => (((linear & ~fast) >>> register) & 1) === 1 };
 }

@@ -39,6 +39,10 @@ import {
   STATE_LEAVE_DELTA,
   STATE_LEAVE_DONE,
   STATE_LEAVE_STATUS,
+  PAGE_BYTES,
+  PAGE_DISTANCE,
+  PAGE_LIMIT,
+  STATE_PAGES,
   STATE_RESULT,
   TLB_READ,
   TLB_WRITE,
@@ -111,8 +115,6 @@ export abstract class InstructionLowering extends OperandLowering {
   /** See {@link Region.vouched}. */
   protected vouched = false;
   readonly #groupLocals: number[] = [];
-  /** First locals of the page caches. */
-  readonly #caches: number[] = [];
   /** Instructions of the block before the current one. */
   protected done = 0;
   /** The current instruction has a store whose effect on code is looked at behind it. */
@@ -138,17 +140,10 @@ export abstract class InstructionLowering extends OperandLowering {
     return this.#groupLocals[n];
   }
 
-  /** Three locals of a page cache: address of the page (i64), 4097 - span or 0 (i64), host address minus address (i32). */
-  #cacheLocals(n: number): number {
-    for (; n >= this.#caches.length; ) {
-      this.#caches.push(FIRST_REGISTER + this.registerLocals.length);
-      this.registerLocals.push(I64, I64, I32);
-    }
-    return this.#caches[n];
-  }
   protected forgetPage(cache: number): void {
+    this.code.i32Const(0);
     this.code.i64Const(0);
-    this.code.set(this.#cacheLocals(cache) + 1);
+    this.code.memory(w.I64_STORE, STATE_PAGES + cache * PAGE_BYTES + PAGE_LIMIT);
   }
 
   /** Puts the host address of a group's lowest byte, or 0, into its local. */
@@ -160,36 +155,40 @@ export abstract class InstructionLowering extends OperandLowering {
     code.byte(w.I64_ADD);
     code.tee(VA);
     if (group.cache >= 0) {
-      const cache = this.#cacheLocals(group.cache);
-      const [address, limit, distance] = [cache, cache + 1, cache + 2];
-      code.get(address);
+      const page = STATE_PAGES + group.cache * PAGE_BYTES;
+      code.i32Const(0);
+      code.memory(w.I64_LOAD, page);
       code.byte(w.I64_SUB);
-      code.get(limit);
+      code.i32Const(0);
+      code.memory(w.I64_LOAD, page + PAGE_LIMIT);
       code.byte(w.I64_GE_U);
+      code.get(VA);
+      code.byte(w.I32_WRAP_I64);
+      code.i32Const(0);
+      code.memory(w.I32_LOAD, page + PAGE_DISTANCE);
+      code.byte(w.I32_ADD);
+      code.set(local);
       this.ifUnlikely();
       if (group.strays) this.countStray();
       code.get(VA);
       this.#findGroup(group, local);
       code.get(local);
       this.block(w.IF);
+      code.i32Const(0);
       code.get(local);
       code.get(VA);
       code.byte(w.I32_WRAP_I64);
       code.byte(w.I32_SUB);
-      code.set(distance);
+      code.memory(w.I32_STORE, page + PAGE_DISTANCE);
+      code.i32Const(0);
       code.get(VA);
       code.i64Const(-4096);
       code.byte(w.I64_AND);
-      code.set(address);
+      code.memory(w.I64_STORE, page);
+      code.i32Const(0);
       code.i64Const(4097 - span);
-      code.set(limit);
+      code.memory(w.I64_STORE, page + PAGE_LIMIT);
       this.end();
-      code.byte(w.ELSE);
-      code.get(VA);
-      code.byte(w.I32_WRAP_I64);
-      code.get(distance);
-      code.byte(w.I32_ADD);
-      code.set(local);
       this.end();
       return;
     }

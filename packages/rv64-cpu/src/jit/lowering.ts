@@ -1,8 +1,9 @@
 /**
  * Lowers a region to one WebAssembly function.
  *
- * Guest registers are wasm locals: loaded at entry and stored at exit, or, with `writeThrough`, copies of what memory holds
- * whenever the region can be left. Calls of other regions store them before and load them after. Control flow is structured
+ * Guest registers are wasm locals: those that blocks hand on to each other are loaded at entry and stored at exit (see
+ * `flow.ts`), all others, and with `writeThrough` all, are copies of what memory holds whenever the region can be left, so
+ * that calls of other regions find them there. Control flow is structured
  * by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8 sees real loops. Every way out sets PC_OUT and
  * STATUS and branches to the one block that stores the registers; with nothing to store, returns, jumps and exits to a known
  * entry go there at once.
@@ -23,7 +24,7 @@ import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
-import { allInMemory, analyse, type Flow, temporaries } from "./flow.ts";
+import { allInMemory, analyse, type Flow, without } from "./flow.ts";
 import { groupAccesses } from "./groups.ts";
 import {
   type Block,
@@ -99,11 +100,9 @@ export class RegionLowering extends InstructionLowering {
   /** By exit set: the label that stores it. */
   readonly #exits: number[] = [];
   readonly #flow: Flow;
-  /** Some block calls: page caches do not outlive that. */
-  readonly #calls: boolean;
   /** See {@link Region.writeThrough}. */
   readonly #writeThrough: boolean;
-  /** By block: of the registers that go through to memory, those whose locals are right at its end. */
+  /** With writeThrough: by block, the registers whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
   /** The label behind which the region declines to run. */
   #decline = 0;
@@ -121,11 +120,9 @@ export class RegionLowering extends InstructionLowering {
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.assignRegisters(this.#blocks);
     this.#writeThrough = spec.region.writeThrough;
-    this.through = this.#writeThrough ? ALL_REGISTERS : temporaries(this.#blocks);
     this.vouched = spec.region.vouched;
-    this.#flow = this.#writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks, this.through);
+    this.#flow = this.#writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks);
     this.accesses = groupAccesses(this.#blocks, spec.region.roams);
-    this.#calls = this.#blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
   }
 
   /** Types of the function's locals after the parameters. */
@@ -290,10 +287,8 @@ export class RegionLowering extends InstructionLowering {
   #tree(n: number): void {
     const merges = this.#children[n].filter((child) => this.#blocks[child].isMerge).reverse();
     if (!this.#blocks[n].isLoop) return this.#within(n, merges, 0);
-    if (this.#calls) {
-      const { cacheHeads } = this.accesses;
-      for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetPage(cache);
-    }
+    const { cacheHeads } = this.accesses;
+    for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetPage(cache);
     this.#labels.push({ block: n, isLoop: true, depth: this.block(w.LOOP) });
     this.#leaveIfLowFuel(n);
     this.#within(n, merges, 0);
@@ -329,10 +324,18 @@ export class RegionLowering extends InstructionLowering {
     if (to <= from) {
       // A retreating edge: to the loop's label, or, if the loop has a second way in, out and back through its entry.
       if (!dominates(this.#blocks, to, from)) return this.#leaveFor(delta);
+      this.#storeDying(from, to);
       return this.#branchTo(to, true);
     }
+    this.#storeDying(from, to);
     if (this.#blocks[to].isMerge) return this.#branchTo(to, false);
     this.#tree(to);
+  }
+
+  /** Stores what only block `from` kept for those behind it. */
+  #storeDying(from: number, to: number): void {
+    const { exits, exitOf, liveIn } = this.#flow;
+    this.storeRegisters(without(exits[exitOf[from]], liveIn[to]));
   }
 
   #branchTo(block: number, isLoop: boolean): void {
@@ -394,7 +397,9 @@ export class RegionLowering extends InstructionLowering {
     const { insns } = block;
     const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
     const { dominator } = block;
-    this.startBlock(insns, block.isLoop || block.isMerge || n === 0 ? NO_REGISTERS : this.#cached[dominator]);
+    const meets = block.isLoop || block.isMerge || n === 0;
+    this.through = without(ALL_REGISTERS, this.#flow.liveIn[n]);
+    this.startBlock(insns, meets || !this.#writeThrough ? NO_REGISTERS : this.#cached[dominator]);
     for (this.done = 0; this.done < plain; this.done++) {
       this.instruction(insns[this.done]);
     }
@@ -428,6 +433,8 @@ export class RegionLowering extends InstructionLowering {
     const skipped = block.isBalanced ? this.#skipped(n, block) : undefined;
     if (skipped !== undefined) {
       this.select(cond, skipped.insns);
+      const x = skipped.insns.reduce((set, { rd }) => set | (1 << rd), 0);
+      this.storeRegisters(without({ x, f: 0 }, this.#flow.dirtyIn[block.targetBlock]));
       return this.#goto(n, block.targetBlock, block.target);
     }
     this.expr(cond);
@@ -488,7 +495,6 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
     if (!direct) this.#callee(n);
-    this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     this.#storeFuel();
     code.get(PC_OUT);
     this.#pushDepth();
@@ -549,7 +555,6 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
     this.#returnIf(REGION_NEXT);
-    this.#loadRegisters(this.#flow.liveIn[block.nextBlock]);
     this.#goto(n, block.nextBlock, block.next);
   }
   #pushDepth(): void {

@@ -127,7 +127,7 @@ export abstract class OperandLowering extends Lowering {
   #signed = 0;
   /** Locals for {@link select}. */
   readonly #copies: number[] = [];
-  /** Registers that are in memory wherever the region can be left; their locals are copies, until ways meet. */
+  /** In the current block: registers that are in memory wherever it can be left; their locals are copies. */
   protected through: RegisterSet = NO_REGISTERS;
   // Of those: registers whose local is right; and of these, the ones that memory does not have yet.
   #cachedX = 0;
@@ -310,7 +310,10 @@ export abstract class OperandLowering extends Lowering {
     }
   }
   // --- instructions that may have to be without effect ----------------------------------------------------------------------
-  /** Executes `insns`, for which {@link isSelectable} holds, unless `skip`, the condition of the current instruction, holds. */
+  /**
+   * Executes `insns`, for which {@link isSelectable} holds, unless `skip`, the condition of the current instruction, holds.
+   * Afterwards the locals of what they write are right, whatever memory has.
+   */
   protected select(skip: Expr, insns: readonly Insn[]): void {
     const { code } = this;
     this.expr(skip);
@@ -338,7 +341,6 @@ export abstract class OperandLowering extends Lowering {
       code.byte(w.SELECT);
       this.x[rd] = kept[rd];
       code.set(this.x[rd]);
-      if (this.goesThrough(rd)) this.storeX(rd);
     }
     // fuel -= skip ? 0 : length
     code.get(FUEL);
