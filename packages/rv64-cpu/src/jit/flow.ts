@@ -8,12 +8,15 @@
  */
 import {
   type Block,
+  END_CALL,
+  END_CALL_INDIRECT,
   OPERANDS,
   READS_F1,
   READS_F2,
   READS_F3,
   READS_X1,
   READS_X2,
+  type Region,
   successors,
   WRITES_F,
   WRITES_X,
@@ -21,6 +24,8 @@ import {
 import { NO_REGISTERS, type RegisterSet } from "./operand-lowering.ts";
 
 export interface Flow {
+  /** Registers are in memory wherever the region can be left: nothing to load or store. */
+  readonly inMemory: boolean;
   /** By block: the registers whose locals are right when it starts. */
   readonly liveIn: readonly RegisterSet[];
   /** By block: those of them that memory may not have when it starts. */
@@ -31,10 +36,23 @@ export interface Flow {
   readonly exitOf: readonly number[];
 }
 
-/** Registers are in memory wherever the region can be left: nothing to load or store. */
-export function allInMemory(blocks: readonly Block[]): Flow {
+/** As many registers are worth being loaded after a call for all that comes behind it. */
+const MAX_AROUND_CALL = 8;
+
+export function flowOf({ blocks, writeThrough }: Region): Flow {
+  const flow = writeThrough ? undefined : analyse(blocks);
+  const isBusy = ({ end, nextBlock }: Block): boolean =>
+    isCall(end) && nextBlock >= 0 && flow !== undefined && size(flow.liveIn[nextBlock]) > MAX_AROUND_CALL;
+  if (flow !== undefined && !blocks.some(isBusy)) return flow;
   const nothing = blocks.map(() => NO_REGISTERS);
-  return { liveIn: nothing, dirtyIn: nothing, exits: [NO_REGISTERS], exitOf: blocks.map(() => 0) };
+  return { inMemory: true, liveIn: nothing, dirtyIn: nothing, exits: [NO_REGISTERS], exitOf: blocks.map(() => 0) };
+}
+
+const isCall = (end: number): boolean => end === END_CALL || end === END_CALL_INDIRECT;
+export function size({ x, f }: RegisterSet): number {
+  let count = 0;
+  for (let n = 0; n < 32; n++) count += ((x >>> n) & 1) + ((f >>> n) & 1);
+  return count;
 }
 
 export function without(set: RegisterSet, other: RegisterSet): RegisterSet {
@@ -65,10 +83,10 @@ function useOf({ insns }: Block): Use {
   return { reads: { x: readX & ~1, f: readF }, writes: { x: writtenX & ~1, f: writtenF } };
 }
 
-/** For a region without calls. */
-export function analyse(blocks: readonly Block[]): Flow {
+function analyse(blocks: readonly Block[]): Flow {
   const uses = blocks.map(useOf);
-  const next = blocks.map(successors);
+  // Nothing is handed on around a call: everything is stored before, and loaded after it.
+  const next = blocks.map((block) => (isCall(block.end) ? [] : successors(block)));
   const liveIn = uses.map(({ reads }) => reads);
   for (let changed = true; changed; ) {
     changed = false;
@@ -102,5 +120,5 @@ export function analyse(blocks: readonly Block[]): Flow {
     const known = exits.findIndex((other) => equal(other, set));
     return known >= 0 ? known : exits.push(set) - 1;
   });
-  return { liveIn, dirtyIn, exits, exitOf };
+  return { inMemory: false, liveIn, dirtyIn, exits, exitOf };
 }

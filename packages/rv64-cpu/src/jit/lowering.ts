@@ -24,7 +24,7 @@ import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
-import { allInMemory, analyse, type Flow, without } from "./flow.ts";
+import { type Flow, flowOf, size, without } from "./flow.ts";
 import { groupAccesses } from "./groups.ts";
 import {
   type Block,
@@ -60,9 +60,6 @@ import {
 } from "./operand-lowering.ts";
 /** Regions nested on the host's stack at most; V8 has about 1 MB for it. */
 const MAX_DEPTH = 200;
-/** Bits of a status; what is above them only keeps the exit from going on by itself. */
-const STATUS_BITS = 3;
-const STATUS_MASK: number = (1 << STATUS_BITS) - 1;
 /** A jump table spans at most this many halfwords. */
 const MAX_TABLE = 2048;
 
@@ -100,7 +97,7 @@ export class RegionLowering extends InstructionLowering {
   /** By exit set: the label that stores it. */
   readonly #exits: number[] = [];
   readonly #flow: Flow;
-  /** See {@link Region.writeThrough}. */
+  /** Registers are in memory wherever the region can be left. */
   readonly #writeThrough: boolean;
   /** With writeThrough: by block, the registers whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
@@ -119,9 +116,9 @@ export class RegionLowering extends InstructionLowering {
     this.#children = this.#blocks.map(() => []);
     for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
     this.assignRegisters(this.#blocks);
-    this.#writeThrough = spec.region.writeThrough;
     this.vouched = spec.region.vouched;
-    this.#flow = this.#writeThrough ? allInMemory(this.#blocks) : analyse(this.#blocks);
+    this.#flow = flowOf(spec.region);
+    this.#writeThrough = this.#flow.inMemory;
     this.accesses = groupAccesses(this.#blocks, spec.region.roams);
   }
 
@@ -222,8 +219,6 @@ export class RegionLowering extends InstructionLowering {
     if (this.imports.chain >= 0) {
       this.block(w.IF);
       code.get(STATUS);
-      code.i32Const(STATUS_MASK);
-      code.byte(w.I32_AND);
       code.byte(w.RETURN);
       this.end();
       code.get(PC_OUT);
@@ -232,8 +227,6 @@ export class RegionLowering extends InstructionLowering {
       code.u32(this.imports.chain);
       return;
     }
-    code.i32Const(STATUS_MASK);
-    code.byte(w.I32_AND);
     code.byte(w.RETURN);
   }
 
@@ -334,6 +327,8 @@ export class RegionLowering extends InstructionLowering {
 
   /** Stores what only block `from` kept for those behind it. */
   #storeDying(from: number, to: number): void {
+    const { end } = this.#blocks[from];
+    if (end === END_CALL || end === END_CALL_INDIRECT) return;
     const { exits, exitOf, liveIn } = this.#flow;
     this.storeRegisters(without(exits[exitOf[from]], liveIn[to]));
   }
@@ -495,6 +490,7 @@ export class RegionLowering extends InstructionLowering {
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
     if (!direct) this.#callee(n);
+    this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     this.#storeFuel();
     code.get(PC_OUT);
     this.#pushDepth();
@@ -555,6 +551,7 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(this.#spec.region.instructions);
     code.byte(w.I32_LT_S);
     this.#returnIf(REGION_NEXT);
+    this.#loadRegisters(this.#flow.liveIn[block.nextBlock]);
     this.#goto(n, block.nextBlock, block.next);
   }
   #pushDepth(): void {
@@ -596,13 +593,8 @@ export class RegionLowering extends InstructionLowering {
       this.#current = n;
     } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
-      if (this.#writeThrough) return this.#return();
-      // A caller in compiled code takes over: DEPTH, shifted out of the status, tells that there is one.
-      code.get(DEPTH);
-      code.i32Const(STATUS_BITS);
-      code.byte(w.I32_SHL);
-      code.set(STATUS);
-      return this.br(this.#exitOf(n));
+      this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
+      return this.#return();
     }
     const site = this.#spec.siteOf(last.delta);
     if (site >= 0) {
@@ -689,11 +681,6 @@ export class RegionLowering extends InstructionLowering {
   }
 }
 
-function size({ x, f }: RegisterSet): number {
-  let count = 0;
-  for (let n = 0; n < 32; n++) count += ((x >>> n) & 1) + ((f >>> n) & 1);
-  return count;
-}
 function contains(outer: RegisterSet, inner: RegisterSet): boolean {
   return (inner.x & ~outer.x) === 0 && (inner.f & ~outer.f) === 0;
 }

@@ -348,8 +348,9 @@ export function findRegion(
     blocks,
     instructions: insns.size,
     pages,
-    // A loop without calls gains most from registers in locals; around calls they have to be in memory anyway.
-    writeThrough: calls || (!loops && !reader.wide),
+    // Loops gain most from registers in locals; around calls they have to be in memory anyway.
+    // A function that calls itself is its own caller: what it loads after a call is what it stored at its return.
+    writeThrough: (calls && !(loops && recursions.size > 0)) || (!loops && !reader.wide),
     vouched: !reader.straddles,
     roams: reader.wide && !reader.strays,
   };
