@@ -23,6 +23,7 @@ import {
   ST_FP,
   ST_LOAD,
   ST_SET_F,
+  ST_SET_X,
   type Statement,
 } from "../isa/ir.ts";
 import { instructionByName } from "../isa/instructions.ts";
@@ -54,20 +55,8 @@ import { Code } from "../wasm/module.ts";
 import { tlbEntry, tlbHost } from "../interp/tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import type { Accesses, Group, Member } from "./groups.ts";
-import { type Insn, realDelta } from "./region.ts";
-import {
-  ENTRY,
-  FIRST_REGISTER,
-  FUEL,
-  HOST,
-  OperandLowering,
-  SIGNED_LOADS,
-  STALE,
-  STATUS,
-  TLB,
-  VA,
-  VA32,
-} from "./operand-lowering.ts";
+import { type Insn, MAY_LEAVE, OPERANDS, realDelta } from "./region.ts";
+import { ENTRY, FUEL, HOST, OperandLowering, SIGNED_LOADS, STALE, STATUS, TLB, VA, VA32 } from "./operand-lowering.ts";
 
 /** Indices of the functions that a region calls. */
 export interface RegionImports {
@@ -107,6 +96,19 @@ export const MAX_REGION = 500;
 /** A double holds every 32-bit integer: these only need a valid rounding mode. */
 const NEVER_ROUNDS = new Set(["fcvt.d.w", "fcvt.d.wu"].map((name) => instructionByName(name).id));
 
+/** Instructions that one branch can skip and that are better executed for nothing than skipped by a branch. */
+const MAX_SELECTED = 4;
+/** True if all that they do is to write integer registers, from registers. */
+export function isSelectable(insns: readonly Insn[]): boolean {
+  return (
+    insns.length <= MAX_SELECTED &&
+    insns.every(({ row, rd }) => {
+      const { body } = SEMANTICS[row.id];
+      return rd !== 0 && body.length === 1 && body[0].kind === ST_SET_X && (OPERANDS[row.id] & MAY_LEAVE) === 0;
+    })
+  );
+}
+
 /** One instruction after the other; `lowering.ts` adds the control flow. */
 export abstract class InstructionLowering extends OperandLowering {
   protected readonly imports: RegionImports;
@@ -115,6 +117,8 @@ export abstract class InstructionLowering extends OperandLowering {
   /** See {@link Region.vouched}. */
   protected vouched = false;
   readonly #groupLocals: number[] = [];
+  /** Locals for {@link select}. */
+  readonly #copies: number[] = [];
   /** Instructions of the block before the current one. */
   protected done = 0;
   /** The current instruction has a store whose effect on code is looked at behind it. */
@@ -133,10 +137,7 @@ export abstract class InstructionLowering extends OperandLowering {
   protected abstract countStray(): void;
 
   #groupLocal(n: number): number {
-    for (; n >= this.#groupLocals.length; ) {
-      this.#groupLocals.push(FIRST_REGISTER + this.registerLocals.length);
-      this.registerLocals.push(I32);
-    }
+    while (n >= this.#groupLocals.length) this.#groupLocals.push(this.newLocal(I32));
     return this.#groupLocals[n];
   }
 
@@ -149,50 +150,52 @@ export abstract class InstructionLowering extends OperandLowering {
   /** Puts the host address of a group's lowest byte, or 0, into its local. */
   #checkGroup(group: Group, local: number): void {
     const { code } = this;
-    const { low, span } = group;
+    const { low } = group;
     code.get(this.x[this.insn.rs1]);
     code.i64Const(this.insn.imm + low - group.at);
     code.byte(w.I64_ADD);
     code.tee(VA);
-    if (group.cache >= 0) {
-      const page = STATE_PAGES + group.cache * PAGE_BYTES;
-      code.i32Const(0);
-      code.memory(w.I64_LOAD, page);
-      code.byte(w.I64_SUB);
-      code.i32Const(0);
-      code.memory(w.I64_LOAD, page + PAGE_LIMIT);
-      code.byte(w.I64_GE_U);
-      code.get(VA);
-      code.byte(w.I32_WRAP_I64);
-      code.i32Const(0);
-      code.memory(w.I32_LOAD, page + PAGE_DISTANCE);
-      code.byte(w.I32_ADD);
-      code.set(local);
-      this.ifUnlikely();
-      if (group.strays) this.countStray();
-      code.get(VA);
-      this.#findGroup(group, local);
-      code.get(local);
-      this.block(w.IF);
-      code.i32Const(0);
-      code.get(local);
-      code.get(VA);
-      code.byte(w.I32_WRAP_I64);
-      code.byte(w.I32_SUB);
-      code.memory(w.I32_STORE, page + PAGE_DISTANCE);
-      code.i32Const(0);
-      code.get(VA);
-      code.i64Const(-4096);
-      code.byte(w.I64_AND);
-      code.memory(w.I64_STORE, page);
-      code.i32Const(0);
-      code.i64Const(4097 - span);
-      code.memory(w.I64_STORE, page + PAGE_LIMIT);
-      this.end();
-      this.end();
-      return;
-    }
+    if (group.cache < 0) return this.#findGroup(group, local);
+    const page = STATE_PAGES + group.cache * PAGE_BYTES;
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, page);
+    code.byte(w.I64_SUB);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, page + PAGE_LIMIT);
+    code.byte(w.I64_GE_U);
+    code.get(VA);
+    code.byte(w.I32_WRAP_I64);
+    code.i32Const(0);
+    code.memory(w.I32_LOAD, page + PAGE_DISTANCE);
+    code.byte(w.I32_ADD);
+    code.set(local);
+    this.ifUnlikely();
+    this.#findPage(group, local, page);
+    this.end();
+  }
+  /** The group is on another page than that in `page`: finds it, and remembers it there if it is whole. */
+  #findPage(group: Group, local: number, page: number): void {
+    const { code } = this;
+    if (group.strays) this.countStray();
+    code.get(VA);
     this.#findGroup(group, local);
+    code.get(local);
+    this.block(w.IF);
+    code.i32Const(0);
+    code.get(local);
+    code.get(VA);
+    code.byte(w.I32_WRAP_I64);
+    code.byte(w.I32_SUB);
+    code.memory(w.I32_STORE, page + PAGE_DISTANCE);
+    code.i32Const(0);
+    code.get(VA);
+    code.i64Const(-4096);
+    code.byte(w.I64_AND);
+    code.memory(w.I64_STORE, page);
+    code.i32Const(0);
+    code.i64Const(4097 - group.span);
+    code.memory(w.I64_STORE, page + PAGE_LIMIT);
+    this.end();
   }
   /** VA is on the stack: the host address of the group from the TLB, or from the page walk. */
   #findGroup({ writes, span }: Group, local: number): void {
@@ -260,6 +263,52 @@ export abstract class InstructionLowering extends OperandLowering {
     this.ifUnlikely();
     this.#leaveInside(REGION_LEAVE, true);
     this.end();
+  }
+
+  // --- instructions that may have to be without effect ----------------------------------------------------------------------
+  /**
+   * Executes `insns`, for which {@link isSelectable} holds, unless `skip`, the condition of the current instruction, holds.
+   * Afterwards the locals of what they write are right, whatever memory has.
+   */
+  protected select(skip: Expr, insns: readonly Insn[]): void {
+    const { code } = this;
+    this.expr(skip);
+    code.set(STATUS);
+    const written = [...new Set(insns.map(({ rd }) => rd))];
+    for (const insn of insns) this.cacheSources(insn);
+    for (const rd of written) this.cacheX(rd);
+    // They work on copies.
+    const kept = this.x.slice();
+    for (const [n, rd] of written.entries()) {
+      if (n === this.#copies.length) this.#copies.push(this.newLocal(I64));
+      this.x[rd] = this.#copies[n];
+      code.get(kept[rd]);
+      code.set(this.x[rd]);
+    }
+    for (const insn of insns) {
+      this.insn = insn;
+      this.expr(SEMANTICS[insn.row.id].body[0].a as Expr);
+      code.set(this.x[insn.rd]);
+    }
+    for (const rd of written) {
+      code.get(kept[rd]);
+      code.get(this.x[rd]);
+      code.get(STATUS);
+      code.byte(w.SELECT);
+      this.x[rd] = kept[rd];
+      code.set(this.x[rd]);
+    }
+    // fuel -= skip ? 0 : length
+    code.get(FUEL);
+    code.i32Const(insns.length);
+    code.byte(w.I32_SUB);
+    code.get(STATUS);
+    if (insns.length > 1) {
+      code.i32Const(insns.length);
+      code.byte(w.I32_MUL);
+    }
+    code.byte(w.I32_ADD);
+    code.set(FUEL);
   }
 
   // --- memory --------------------------------------------------------------------------------------------------------------
@@ -470,10 +519,7 @@ export abstract class InstructionLowering extends OperandLowering {
     this.#writeFloat(write, double, result);
   }
   #floatTemp(): number {
-    if (this.#floatLocal < 0) {
-      this.#floatLocal = FIRST_REGISTER + this.registerLocals.length;
-      this.registerLocals.push(F64);
-    }
+    if (this.#floatLocal < 0) this.#floatLocal = this.newLocal(F64);
     return this.#floatLocal;
   }
   #writeFloat(write: Statement, double: boolean, result: number): void {

@@ -41,7 +41,7 @@ import {
   realDelta,
   type Region,
 } from "./region.ts";
-import { FOLLOW_ELSEWHERE, InstructionLowering, type RegionImports } from "./instruction-lowering.ts";
+import { FOLLOW_ELSEWHERE, InstructionLowering, isSelectable, type RegionImports } from "./instruction-lowering.ts";
 import {
   ALL_REGISTERS,
   BASE,
@@ -49,7 +49,6 @@ import {
   ENTRY,
   FIRST_REGISTER,
   FUEL,
-  isSelectable,
   LINK,
   NO_REGISTERS,
   PC_OUT,
@@ -164,8 +163,7 @@ export class RegionLowering extends InstructionLowering {
       this.end();
       let rest = k - 1;
       while (rest >= 0 && !contains(sets[n], sets[order[rest]])) rest--;
-      const { x, f } = rest < 0 ? { x: 0, f: 0 } : sets[order[rest]];
-      this.storeRegisters({ x: sets[n].x & ~x, f: sets[n].f & ~f });
+      this.storeRegisters(without(sets[n], rest < 0 ? NO_REGISTERS : sets[order[rest]]));
       if (rest !== k - 1) this.br(rest < 0 ? tail : this.#exits[order[rest]]);
     }
     this.end();

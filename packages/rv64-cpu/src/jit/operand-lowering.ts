@@ -16,10 +16,8 @@ import {
   OP_IMM,
   OP_LOCAL,
   OP_X,
-  ST_SET_X,
   type Type,
 } from "../isa/ir.ts";
-import { SEMANTICS } from "../isa/semantics.ts";
 import { instructionByName } from "../isa/instructions.ts";
 import { Lowering } from "../wasm/lower.ts";
 import {
@@ -93,18 +91,6 @@ export interface RegisterSet {
   readonly x: number;
   readonly f: number;
 }
-/** Instructions that one branch can skip and that are better executed for nothing than skipped by a branch. */
-const MAX_SELECTED = 4;
-/** True if all that they do is to write integer registers, from registers. */
-export function isSelectable(insns: readonly Insn[]): boolean {
-  return (
-    insns.length <= MAX_SELECTED &&
-    insns.every(({ row, rd }) => {
-      const { body } = SEMANTICS[row.id];
-      return rd !== 0 && body.length === 1 && body[0].kind === ST_SET_X && (OPERANDS[row.id] & MAY_LEAVE) === 0;
-    })
-  );
-}
 export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
 export const ALL_REGISTERS: RegisterSet = { x: ~1, f: ~0 };
 
@@ -125,8 +111,6 @@ export abstract class OperandLowering extends Lowering {
   /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
   #inNarrow = 0;
   #signed = 0;
-  /** Locals for {@link select}. */
-  readonly #copies: number[] = [];
   /** In the current block: registers that are in memory wherever it can be left; their locals are copies. */
   protected through: RegisterSet = NO_REGISTERS;
   // Of those: registers whose local is right; and of these, the ones that memory does not have yet.
@@ -179,18 +163,18 @@ export abstract class OperandLowering extends Lowering {
   }
   /** Brings what the instruction reads into locals, and memory up to date if it may leave. */
   protected prepare(insn: Insn): void {
-    this.#cacheSources(insn);
+    this.cacheSources(insn);
     if ((OPERANDS[insn.row.id] & MAY_LEAVE) !== 0) this.flush();
   }
-  #cacheSources({ row, rs1, rs2, rs3 }: Insn): void {
+  protected cacheSources({ row, rs1, rs2, rs3 }: Insn): void {
     const operands = OPERANDS[row.id];
-    if ((operands & READS_X1) !== 0) this.#cacheX(rs1);
-    if ((operands & READS_X2) !== 0) this.#cacheX(rs2);
+    if ((operands & READS_X1) !== 0) this.cacheX(rs1);
+    if ((operands & READS_X2) !== 0) this.cacheX(rs2);
     if ((operands & READS_F1) !== 0) this.#cacheF(rs1);
     if ((operands & READS_F2) !== 0) this.#cacheF(rs2);
     if ((operands & READS_F3) !== 0) this.#cacheF(rs3);
   }
-  #cacheX(n: number): void {
+  protected cacheX(n: number): void {
     if (((this.through.x & ~this.#cachedX) >>> n) % 2 === 0) return;
     this.loadX(n);
     this.#cachedX |= 1 << n;
@@ -224,8 +208,7 @@ export abstract class OperandLowering extends Lowering {
   protected assignRegisters(blocks: readonly Block[]): void {
     const add = (map: Int16Array, register: number, type: number): void => {
       if (map[register] >= 0) return;
-      map[register] = FIRST_REGISTER + this.registerLocals.length;
-      this.registerLocals.push(type);
+      map[register] = this.newLocal(type);
     };
     for (const { insns } of blocks) {
       for (const { row, rd, rs1, rs2, rs3 } of insns) {
@@ -294,10 +277,7 @@ export abstract class OperandLowering extends Lowering {
     const extends32 = this.#extends32(value);
     if (extends32 && this.#narrow.has(this.insn)) {
       this.#expr32(value);
-      if (this.#narrowLocals[rd] < 0) {
-        this.#narrowLocals[rd] = FIRST_REGISTER + this.registerLocals.length;
-        this.registerLocals.push(I32);
-      }
+      if (this.#narrowLocals[rd] < 0) this.#narrowLocals[rd] = this.newLocal(I32);
       this.code.set(this.#narrowLocals[rd]);
       // Written again before anything can leave: memory need not have it.
       this.written(rd, true);
@@ -309,55 +289,11 @@ export abstract class OperandLowering extends Lowering {
       this.written(rd, extends32);
     }
   }
-  // --- instructions that may have to be without effect ----------------------------------------------------------------------
-  /**
-   * Executes `insns`, for which {@link isSelectable} holds, unless `skip`, the condition of the current instruction, holds.
-   * Afterwards the locals of what they write are right, whatever memory has.
-   */
-  protected select(skip: Expr, insns: readonly Insn[]): void {
-    const { code } = this;
-    this.expr(skip);
-    code.set(STATUS);
-    const written = [...new Set(insns.map(({ rd }) => rd))];
-    for (const insn of insns) this.#cacheSources(insn);
-    for (const rd of written) this.#cacheX(rd);
-    // They work on copies.
-    const kept = this.x.slice();
-    for (const [n, rd] of written.entries()) {
-      if (n === this.#copies.length) this.#copies.push(this.#newLocal(I64));
-      this.x[rd] = this.#copies[n];
-      code.get(kept[rd]);
-      code.set(this.x[rd]);
-    }
-    for (const insn of insns) {
-      this.insn = insn;
-      this.expr(SEMANTICS[insn.row.id].body[0].a as Expr);
-      code.set(this.x[insn.rd]);
-    }
-    for (const rd of written) {
-      code.get(kept[rd]);
-      code.get(this.x[rd]);
-      code.get(STATUS);
-      code.byte(w.SELECT);
-      this.x[rd] = kept[rd];
-      code.set(this.x[rd]);
-    }
-    // fuel -= skip ? 0 : length
-    code.get(FUEL);
-    code.i32Const(insns.length);
-    code.byte(w.I32_SUB);
-    code.get(STATUS);
-    if (insns.length > 1) {
-      code.i32Const(insns.length);
-      code.byte(w.I32_MUL);
-    }
-    code.byte(w.I32_ADD);
-    code.set(FUEL);
-  }
   protected goesThrough(register: number): boolean {
     return (this.through.x >>> register) % 2 === 1;
   }
-  #newLocal(type: number): number {
+  /** A further local of the function. */
+  protected newLocal(type: number): number {
     return FIRST_REGISTER + this.registerLocals.push(type) - 1;
   }
 
