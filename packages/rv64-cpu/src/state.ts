@@ -118,12 +118,14 @@ export const RECORD_LENGTH = 15;
 /**
  * An entry into compiled code: the record of its first instruction in a form that can run from here, two sentinels, then
  *   +48 i32 epoch for which its pages were checked, or 0 if it depends on no other page; +52 i32 table slot;
- *   +56 i32 how often a loop's pointer was on another page than remembered; +60 i32 how often it was left for an access across pages
+ *   +56 i32 how often a loop's pointer was on another page than remembered, or, of code that calls, how far from
+ *   the entry its indirect call went last; +60 i32 how often it was left for an access across pages
  */
 export const ENTRY_BYTES = 64;
 export const ENTRY_EPOCH = 48;
 export const ENTRY_SLOT = 52;
 export const ENTRY_STRAYS = 56;
+export const ENTRY_CALLED = 56;
 export const ENTRY_DECLINES = 60;
 export const ENTRY_COUNT = 16384;
 

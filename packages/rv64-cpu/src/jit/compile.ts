@@ -10,7 +10,8 @@ import { RegionLowering } from "./lowering.ts";
 import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import type { Profile } from "./profile.ts";
 import type { CompileQueue } from "./queue.ts";
-import { type CodeReader, END_CALL, findRegion, realDelta, type Region } from "./region.ts";
+import { END_CALL, realDelta } from "./blocks.ts";
+import { callSiteOf, type CodeReader, findRegion, hasCalls, type Region } from "./region.ts";
 import { buildSupport, hasTailCalls, LEFT_PARAMETERS } from "./support.ts";
 
 /** What a module's functions import from the interpreter's module, by name. */
@@ -73,6 +74,7 @@ export class RegionCompiler {
           entry: entry.pointer,
           jumpCache: ram.jumpCacheOffset,
           self: builder.nextIndex,
+          notesCall: callSiteOf(region) !== undefined,
           checksPages: region.pages.size > 1,
           slotOf: (delta) => slots.get(delta) ?? -1,
           linkOf: (delta) => this.#linkSlot(entry, region, delta),
@@ -154,7 +156,17 @@ export class RegionCompiler {
     for (const entry of batch) {
       if (entry.released) continue;
       const { pc } = entry;
-      const region = findRegion(this.#reader(entry, pc), entry.offset, this.#maxInstructions, entry.targets);
+      const find = (): Region | undefined =>
+        findRegion(this.#reader(entry, pc), entry.offset, this.#maxInstructions, entry.targets);
+      let region = find();
+      if (entry.copiesCallees && region !== undefined && hasCalls(region)) {
+        entry.wide = false;
+        entry.copiesCallees = false;
+        entry.hasToCall = true;
+        // Its code is as good as it gets.
+        if (entry.compiled && entry.calls) continue;
+        region = find();
+      }
       if (region === undefined) {
         this.declined++;
         this.#queue.decline(entry);
@@ -178,6 +190,7 @@ export class RegionCompiler {
       wide: entry.wide,
       straddles: entry.straddles,
       strays: entry.strays,
+      called: (frame, offset) => this.#entries.called(frame, offset),
       isEntry: (frame, offset) => {
         const other = entry.wide ? undefined : this.#entries.find(frame, offset);
         if (!other?.linked) return false;

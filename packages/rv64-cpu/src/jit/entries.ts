@@ -18,6 +18,7 @@ import {
   ENTRY_COUNT,
   ENTRY_EPOCH,
   ENTRY_SLOT,
+  ENTRY_CALLED,
   ENTRY_STRAYS,
   RECORD_BYTES,
   RECORD_IMM,
@@ -25,7 +26,8 @@ import {
   STATE_EPOCH,
   STATE_PC,
 } from "../state.ts";
-import { END_CALL, END_CALL_INDIRECT, realDelta, type Region } from "./region.ts";
+import { realDelta } from "./blocks.ts";
+import { callSiteOf, hasCalls, type Region } from "./region.ts";
 
 /** A compiled module: the engine can free its code once no slot of the table has one of its functions. */
 export interface CodeModule {
@@ -61,6 +63,12 @@ export interface Entry {
   instructions: number;
   /** Its code calls: it gains nothing by being wide, since registers have to be in memory at calls. */
   calls: boolean;
+  /** Distance of its only indirect call, whose target it notes. */
+  callSite: number | undefined;
+  /** It is to be made wide if copies of callees can take the place of all its calls. */
+  copiesCallees: boolean;
+  /** They can not. */
+  hasToCall: boolean;
   /** How often its code was running when somebody looked, weighted until it is wide. */
   samples: number;
   /** How often it was reported since it is queued. */
@@ -135,6 +143,18 @@ export class EntryTable implements CompiledCode {
     return found;
   }
 
+  /** How far the target of the indirect call at this place was from it when compiled code went there last. */
+  called(frame: number, offset: number): number | undefined {
+    for (const { callSite, pointer, offset: start, pages } of this.around(frame, offset)) {
+      if (callSite === undefined) continue;
+      const at = start + callSite;
+      const page = Math.floor(at / 4096);
+      const distance = this.#i32[(pointer + ENTRY_CALLED) >>> 2];
+      if (distance !== 0 && at - page * 4096 === offset && pages.get(page) === frame) return distance - callSite;
+    }
+    return undefined;
+  }
+
   /** The entry at this place, made if need be; undefined if all slots are in use. */
   make(frame: number, offset: number): Entry | undefined {
     const known = this.find(frame, offset);
@@ -161,6 +181,9 @@ export class EntryTable implements CompiledCode {
       queued: false,
       instructions: 0,
       calls: false,
+      callSite: undefined,
+      copiesCallees: false,
+      hasToCall: false,
       samples: 0,
       heat: 0,
       pc: 0,
@@ -199,7 +222,8 @@ export class EntryTable implements CompiledCode {
     module.entries.add(entry);
     entry.generation++;
     entry.instructions = region.instructions;
-    entry.calls = region.blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
+    entry.calls = hasCalls(region);
+    entry.callSite = callSiteOf(region);
     entry.samples = 0;
     table.set(entry.slot, compiled);
     entry.compiled = true;
@@ -209,11 +233,10 @@ export class EntryTable implements CompiledCode {
     this.#i32[(pointer + ENTRY_STRAYS) >>> 2] = 0;
     this.#i32[(pointer + ENTRY_EPOCH) >>> 2] = region.pages.size > 1 ? -1 : 0;
     // The first instruction in a form that the interpreter can run from the descriptor.
-    const first = region.blocks[0].insns[0];
     const start = ram.offset + entry.frame * 4096 + entry.offset;
     const low = this.#u16[start >>> 1];
     const next = entry.offset === 4094 ? (region.pages.get(1) as number) * 4096 + ram.offset : start + 2;
-    this.#writer.write(pointer, first.length === 4 ? low | (this.#u16[next >>> 1] << 16) : low, -1);
+    this.#writer.write(pointer, (low & 3) === 3 ? low | (this.#u16[next >>> 1] << 16) : low, -1);
     this.#writer.special(pointer + RECORD_BYTES, DISPATCH_PAGE_END, 0);
     this.#writer.special(pointer + 2 * RECORD_BYTES, DISPATCH_PAGE_END, 0);
     for (const frame of region.pages.values()) {

@@ -6,21 +6,9 @@
  * out of the block stores it, and every way on to a block that does not read it. What it writes of the latter goes
  * through to memory before anything can leave. So a value that nobody reads where ways meet costs the engine no moves there.
  */
-import {
-  type Block,
-  END_CALL,
-  END_CALL_INDIRECT,
-  OPERANDS,
-  READS_F1,
-  READS_F2,
-  READS_F3,
-  READS_X1,
-  READS_X2,
-  type Region,
-  successors,
-  WRITES_F,
-  WRITES_X,
-} from "./region.ts";
+import { type Block, END_CALL, END_CALL_INDIRECT, successors } from "./blocks.ts";
+import { OPERANDS, READS_F1, READS_F2, READS_F3, READS_X1, READS_X2, WRITES_F, WRITES_X } from "./operands.ts";
+import type { Region } from "./region.ts";
 import { NO_REGISTERS, type RegisterSet } from "./operand-lowering.ts";
 
 export interface Flow {

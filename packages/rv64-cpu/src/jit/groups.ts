@@ -11,18 +11,9 @@
  * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
 import { instructionByName } from "../isa/instructions.ts";
-import {
-  ACCESS_BYTES,
-  type Block,
-  dominates,
-  END_CALL,
-  END_CALL_INDIRECT,
-  type Insn,
-  IS_STORE,
-  OPERANDS,
-  successors,
-  WRITES_X,
-} from "./region.ts";
+import { type Block, END_CALL, END_CALL_INDIRECT, type Insn, loopOf, predecessorsOf } from "./blocks.ts";
+import type { Region } from "./region.ts";
+import { ACCESS_BYTES, IS_STORE, OPERANDS, WRITES_X } from "./operands.ts";
 
 export interface Group {
   /** The access in front of which the check stands. */
@@ -72,8 +63,8 @@ interface Values {
   groups: number;
 }
 
-/** `roams`: remember the pages of all pointers of a loop. */
-export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesses {
+/** The accesses that are not in `streams`. `roams`: remember the pages of all pointers of a loop. */
+export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
   const members = new Map<Insn, Member>();
   const loops = innerLoops(blocks);
   const ends: Values[] = [];
@@ -100,7 +91,7 @@ export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesse
     for (const insn of block.insns) {
       const { row, rd, rs1, imm } = insn;
       const size = ACCESS_BYTES[row.id];
-      if (size !== 0 && rs1 !== 0) {
+      if (size !== 0 && rs1 !== 0 && !streams.has(insn)) {
         const isStore = (OPERANDS[row.id] & IS_STORE) !== 0;
         const at = offset[rs1] + imm;
         const key = root[rs1];
@@ -120,7 +111,7 @@ export function groupAccesses(blocks: readonly Block[], roams: boolean): Accesse
           const loop = loops[n];
           const slow = loop?.slow(rs1) ?? false;
           const cache =
-            loop !== undefined && cacheHeads.length < MAX_CACHES && (slow || roams)
+            loop !== undefined && block.isSpare !== true && cacheHeads.length < MAX_CACHES && (slow || roams)
               ? cacheHeads.push(loop.outermost) - 1
               : -1;
           const created: Group = {
@@ -167,22 +158,12 @@ interface Loop {
 
 /** By block: the innermost loop around it, if that calls nobody. */
 function innerLoops(blocks: readonly Block[]): (Loop | undefined)[] {
-  const predecessors: number[][] = blocks.map(() => []);
-  blocks.forEach((block, n) => {
-    for (const s of successors(block)) predecessors[s].push(n);
-  });
+  const predecessors = predecessorsOf(blocks);
   const result: (Loop | undefined)[] = blocks.map(() => undefined);
   // Outer loops have lower heads, so inner ones overwrite them.
   blocks.forEach((block, head) => {
     if (!block.isLoop) return;
-    const body = new Set([head]);
-    const work = predecessors[head].filter((p) => p >= head && dominates(blocks, head, p));
-    while (work.length > 0) {
-      const n = work.pop() as number;
-      if (body.has(n)) continue;
-      body.add(n);
-      work.push(...predecessors[n]);
-    }
+    const body = loopOf(blocks, predecessors, head);
     const calls = [...body].some((n) => blocks[n].end === END_CALL || blocks[n].end === END_CALL_INDIRECT);
     const loop = calls
       ? undefined

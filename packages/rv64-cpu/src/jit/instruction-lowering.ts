@@ -10,6 +10,7 @@ import {
   CHECK_NOTHING,
   type Expr,
   F64,
+  FIELD_RS1,
   I32,
   I64,
   MEM_ATOMIC,
@@ -55,8 +56,21 @@ import { Code } from "../wasm/module.ts";
 import { tlbEntry, tlbHost } from "../interp/tlb.ts";
 import * as w from "../wasm/opcodes.ts";
 import type { Accesses, Group, Member } from "./groups.ts";
-import { type Insn, MAY_LEAVE, OPERANDS, realDelta } from "./region.ts";
-import { ENTRY, FUEL, HOST, OperandLowering, SIGNED_LOADS, STALE, STATUS, TLB, VA, VA32 } from "./operand-lowering.ts";
+import { type Insn, realDelta, type Stream, type Strip } from "./blocks.ts";
+import { MAY_LEAVE, OPERANDS } from "./operands.ts";
+import {
+  ENTRY,
+  FUEL,
+  HOST,
+  I32_TEMPS,
+  OperandLowering,
+  STALE,
+  STATUS,
+  STOP,
+  TLB,
+  VA,
+  VA32,
+} from "./operand-lowering.ts";
 
 /** Indices of the functions that a region calls. */
 export interface RegionImports {
@@ -109,6 +123,11 @@ export function isSelectable(insns: readonly Insn[]): boolean {
   );
 }
 
+/** Bytes from the lowest byte of a group, or, if it stands alone, from itself. */
+function offsetOf(member: Member | undefined): number {
+  return member === undefined ? 0 : member.distance - member.group.low;
+}
+
 /** One instruction after the other; `lowering.ts` adds the control flow. */
 export abstract class InstructionLowering extends OperandLowering {
   protected readonly imports: RegionImports;
@@ -117,6 +136,8 @@ export abstract class InstructionLowering extends OperandLowering {
   /** See {@link Region.vouched}. */
   protected vouched = false;
   readonly #groupLocals: number[] = [];
+  /** Locals for the distances of host addresses from the addresses of streams, by stream of a strip. */
+  readonly #streamLocals: number[] = [];
   /** Locals for {@link select}. */
   readonly #copies: number[] = [];
   /** Instructions of the block before the current one. */
@@ -139,6 +160,100 @@ export abstract class InstructionLowering extends OperandLowering {
   #groupLocal(n: number): number {
     while (n >= this.#groupLocals.length) this.#groupLocals.push(this.newLocal(I32));
     return this.#groupLocals[n];
+  }
+  #streamLocal(n: number): number {
+    while (n >= this.#streamLocals.length) this.#streamLocals.push(this.newLocal(I32));
+    return this.#streamLocals[n];
+  }
+
+  /**
+   * Finds the pages of all streams, from the values that their pointers have now, and sets STOP to the fuel down to which
+   * no pointer leaves its page, but not below `least`. Puts `homes` into their i32 locals. Goes to label `otherwise` if the
+   * TLB does not map a page, or if one of `homes` is no sign extension.
+   */
+  protected startStrip({ streams, shortest }: Strip, homes: number, least: number, otherwise: number): void {
+    const { code } = this;
+    for (let n = 1; n < 32; n++) if (((homes >>> n) & 1) === 1) this.#startNarrow(n, otherwise);
+    const inPage = I32_TEMPS;
+    let moves = false;
+    for (const { register, low, span, step, writes, bias, index } of streams) {
+      const array = writes ? TLB_WRITE : TLB_READ;
+      this.cacheX(register);
+      code.get(this.x[register]);
+      code.i64Const(low);
+      code.byte(w.I64_ADD);
+      code.tee(VA);
+      this.#tag(array);
+      code.get(VA);
+      code.i64Const(-4096);
+      code.byte(w.I64_AND);
+      code.byte(w.I64_NE);
+      code.unlikely();
+      this.brIf(otherwise);
+      code.get(VA32);
+      code.i32Const(4095);
+      code.byte(w.I32_AND);
+      code.tee(inPage);
+      code.i32Const(4096 - span);
+      code.byte(w.I32_GT_U);
+      code.unlikely();
+      this.brIf(otherwise);
+      code.get(ENTRY);
+      code.memory(w.I32_LOAD, array + 8);
+      code.i32Const(bias);
+      code.byte(w.I32_ADD);
+      code.set(this.#streamLocal(index));
+      if (step === 0) continue;
+      // Further rounds: what is left of the page in front of the pointer, in steps.
+      if (step > 0) {
+        code.i32Const(4096 - span);
+        code.get(inPage);
+        code.byte(w.I32_SUB);
+      } else code.get(inPage);
+      code.i32Const(Math.abs(step));
+      code.byte(w.I32_DIV_U);
+      if (moves) {
+        code.tee(inPage);
+        code.get(STOP);
+        code.get(inPage);
+        code.get(STOP);
+        code.byte(w.I32_LT_S);
+        code.byte(w.SELECT);
+      }
+      code.set(STOP);
+      moves = true;
+    }
+    code.i32Const(least);
+    if (moves) {
+      code.get(FUEL);
+      code.get(STOP);
+      code.i32Const(shortest);
+      code.byte(w.I32_MUL);
+      code.byte(w.I32_SUB);
+      code.tee(STOP);
+      code.get(STOP);
+      code.i32Const(least);
+      code.byte(w.I32_LT_S);
+      code.byte(w.SELECT);
+    }
+    code.set(STOP);
+  }
+  #startNarrow(register: number, otherwise: number): void {
+    const { code } = this;
+    code.get(this.x[register]);
+    code.byte(w.I32_WRAP_I64);
+    code.tee(this.narrowLocal(register));
+    code.byte(w.I64_EXTEND_I32_S);
+    code.get(this.x[register]);
+    code.byte(w.I64_NE);
+    code.unlikely();
+    this.brIf(otherwise);
+  }
+  /** Pushes the host address of an access of a stream, less what its immediate has above the stream's bias. */
+  #pushStream({ index }: Stream): void {
+    this.getX32(FIELD_RS1);
+    this.code.get(this.#streamLocal(index));
+    this.code.byte(w.I32_ADD);
   }
 
   protected forgetPage(cache: number): void {
@@ -221,6 +336,9 @@ export abstract class InstructionLowering extends OperandLowering {
     if (this.vouched) {
       code.tee(STATUS);
       this.brIf(this.inside);
+      // STATUS is 0: the engine sees here, too, that the upper half of the host's register is, and need not clear it below.
+      code.get(STATUS);
+      code.byte(w.I32_OR);
     } else code.byte(w.DROP);
     code.set(local);
     this.end();
@@ -349,17 +467,19 @@ export abstract class InstructionLowering extends OperandLowering {
       code.get(VA);
     }
   }
-  #fastAccess(member: Member | undefined, opcode: number): void {
-    this.code.memory(opcode, member === undefined ? 0 : member.distance - member.group.low);
-  }
   /** Pushes what a load yields; `double`: as an f64. */
   #pushLoad(address: Expr, mode: number, double: boolean): void {
     const { code } = this;
+    const stream = this.streams.get(this.insn);
+    if (stream !== undefined) {
+      this.#pushStream(stream);
+      return code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], this.insn.imm - stream.bias);
+    }
     const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
     const member = this.accesses.members.get(this.insn);
     if (member !== undefined && this.vouched) {
       code.get(this.#groupLocal(member.group.index));
-      return this.#fastAccess(member, double ? w.F64_LOAD : LOAD_OPCODES[mode & 7]);
+      return code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], offsetOf(member));
     }
     this.#ifSlowAccess(member, address, mode, array, double ? F64 : I64);
     this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
@@ -375,7 +495,7 @@ export abstract class InstructionLowering extends OperandLowering {
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
     else this.#host(array);
     if ((mode & MEM_ATOMIC) !== 0) code.tee(HOST);
-    this.#fastAccess(member, double ? w.F64_LOAD : LOAD_OPCODES[mode & 7]);
+    code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], offsetOf(member));
     this.end();
   }
   /** A load into a register, without a stop in a temporary. */
@@ -388,8 +508,7 @@ export abstract class InstructionLowering extends OperandLowering {
       return this.writtenF(insn.rd);
     }
     if (insn.rd === 0) return this.code.byte(w.DROP);
-    this.code.set(this.x[insn.rd]);
-    this.written(insn.rd, SIGNED_LOADS.has(insn.row.id));
+    this.setLoaded();
   }
   load(index: number, address: Expr, mode: number): void {
     this.#pushLoad(address, mode, false);
@@ -397,11 +516,16 @@ export abstract class InstructionLowering extends OperandLowering {
   }
   store(address: Expr, value: Expr, mode: number): void {
     const { code } = this;
+    const stream = this.streams.get(this.insn);
+    if (stream !== undefined) {
+      this.#pushStream(stream);
+      return this.#storeFast(this.insn.imm - stream.bias, value, mode);
+    }
     const member = this.accesses.members.get(this.insn);
     const atomic = (mode & MEM_ATOMIC) !== 0;
     if (member !== undefined && this.vouched) {
       code.get(this.#groupLocal(member.group.index));
-      return this.#storeFast(member, value, mode);
+      return this.#storeFast(offsetOf(member), value, mode);
     }
     if (atomic) {
       // The load in front has found the place.
@@ -441,16 +565,16 @@ export abstract class InstructionLowering extends OperandLowering {
     if (member !== undefined) code.get(this.#groupLocal(member.group.index));
     else if (atomic) code.get(HOST);
     else this.#host(TLB_WRITE);
-    this.#storeFast(member, value, mode);
+    this.#storeFast(offsetOf(member), value, mode);
     this.end();
   }
-  /** The host address is on the stack. */
-  #storeFast(member: Member | undefined, value: Expr, mode: number): void {
+  /** The host address, less `offset`, is on the stack. */
+  #storeFast(offset: number, value: Expr, mode: number): void {
     // A whole floating-point register: no detour over an integer one.
     const double = value.op === OP_F && (mode & MEM_SIZE) === 3;
     if (double) this.code.get(this.f[this.registerOf(value.index)]);
     else this.expr(value);
-    this.#fastAccess(member, double ? w.F64_STORE : STORE_OPCODES[mode & MEM_SIZE]);
+    this.code.memory(double ? w.F64_STORE : STORE_OPCODES[mode & MEM_SIZE], offset);
   }
 
   // --- the rest ------------------------------------------------------------------------------------------------------------

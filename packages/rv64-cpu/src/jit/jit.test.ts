@@ -224,6 +224,40 @@ test("a jump table learns its targets", () => {
   expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.8);
 });
 
+test.each([1, 2, 4, 8])("a loop that calls %i functions by pointer does what it does interpreted", (functions) => {
+  const source = `
+      la s0, table
+      li a4, 90000
+  loop: andi a1, a0, ${functions - 1}
+      slli a1, a1, 3
+      add a1, a1, s0
+      ld a1, 0(a1)
+      jalr a1
+      addi a0, a0, 1
+      bne a0, a4, loop
+      ecall
+  ${Array.from({ length: functions }, (_, n) => `f${n}: addi a2, a2, ${n + 1}\n xor a3, a3, a2\n ret`).join("\n")}
+      .align 3
+  table: .dword ${Array.from({ length: functions }, (_, n) => `f${n}`).join(", ")}`;
+  const { hart, jit } = load(source);
+  const interpreted = new Hart({ ram: load(source).hart.ram });
+  for (let n = 0; n < 100; n++) {
+    expect(hart.run(10_007)).toBe(interpreted.run(10_007));
+    expect([hart.pc, hart.instret, ...hart.x]).toEqual([interpreted.pc, interpreted.instret, ...interpreted.x]);
+  }
+  expect(hart.trapCause).toBe(CAUSE_ECALL_U);
+  expect(jit.statistics.retired).toBeGreaterThan(hart.instret * 0.8);
+});
+
+test("compiled code that is left where it starts is not compiled again", () => {
+  const { hart, jit } = load("li a4, 300000\n loop: addi a0, a0, 1\n add a2, a2, a0\n bne a0, a4, loop\n ecall");
+  for (let n = 0; n < 400; n++) hart.run(1_500);
+  const { regions } = jit.statistics;
+  for (let n = 0; n < 400 && hart.x[A0] < 299_000; n++) hart.run(1_500);
+  expect(hart.x[A0]).toBeGreaterThanOrEqual(299_000);
+  expect(jit.statistics.regions).toBe(regions);
+});
+
 test("arithmetic that a branch skips now and then counts only when it is executed", () => {
   const source = `
       li a4, 60000

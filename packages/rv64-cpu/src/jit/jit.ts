@@ -3,7 +3,9 @@
  *
  *   queue.ts     what is to be compiled, and how much of it at a time
  *   profile.ts   what was seen of running code
- *   compile.ts   regions into modules (region.ts finds them, lowering.ts lowers them); support.ts is what they share
+ *   compile.ts   regions into modules; support.ts is what they share
+ *   region.ts    finds a region's code; strips.ts gives its inner loops over arrays copies without page checks
+ *   lowering.ts  lowers a region to WebAssembly; flow.ts says which registers are in locals, groups.ts what is checked when
  *   entries.ts   where compiled code starts, and what undoes it when code changes
  */
 import type { CompilerHost, HartCompiler } from "../hart.ts";
@@ -55,9 +57,9 @@ const NOTHING_DONE: JitStatistics = {
   retired: 0,
 };
 
-/** Instructions between two looks at where the hart is. */
-const SAMPLE_INTERVAL = 100_000;
-const EAGER_SAMPLE_INTERVAL = 1000;
+/** Instructions between two looks at where the hart is: primes, or of some loops always the same place would be seen. */
+const SAMPLE_INTERVAL = 99_991;
+const EAGER_SAMPLE_INTERVAL = 997;
 
 /** Regions per module. */
 const BATCH = 32;
@@ -124,7 +126,8 @@ class Jit implements HartCompiler {
     const frame = host.mmu.codeFrame(pcLo, pcHi);
     if (frame < 0) return 0;
     const entry = entries.make(frame, pcLo & 0xfff);
-    if (entry === undefined) return 0;
+    // Compiled code reports itself, too, when it was left where it starts.
+    if (entry === undefined || entry.compiled) return 0;
     queue.want(entry, pcHi * 0x1_0000_0000 + (pcLo >>> 0), 1);
     return this.#eager ? 1 : 0;
   }

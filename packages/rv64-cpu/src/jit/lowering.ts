@@ -19,7 +19,16 @@
  */
 import { type Expr, FIELD_RS1, I32, I64 } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import { ENTRY_EPOCH, ENTRY_STRAYS, STATE_EPOCH, STATE_FS, STATE_FUEL, STATE_PC, STATE_TLB } from "../state.ts";
+import {
+  ENTRY_CALLED,
+  ENTRY_EPOCH,
+  ENTRY_STRAYS,
+  STATE_EPOCH,
+  STATE_FS,
+  STATE_FUEL,
+  STATE_PC,
+  STATE_TLB,
+} from "../state.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
 import { Lowering } from "../wasm/lower.ts";
@@ -36,11 +45,13 @@ import {
   END_FALL,
   END_INDIRECT,
   END_JUMP,
+  END_ROUND,
+  END_STRIP,
   type Insn,
-  isReturn,
   realDelta,
-  type Region,
-} from "./region.ts";
+  type Strip,
+} from "./blocks.ts";
+import { isReturn, type Region } from "./region.ts";
 import { FOLLOW_ELSEWHERE, InstructionLowering, isSelectable, type RegionImports } from "./instruction-lowering.ts";
 import {
   ALL_REGISTERS,
@@ -49,11 +60,13 @@ import {
   ENTRY,
   FIRST_REGISTER,
   FUEL,
+  type Late,
   LINK,
   NO_REGISTERS,
   PC_OUT,
   type RegisterSet,
   STATUS,
+  STOP,
   TLB,
   VA,
 } from "./operand-lowering.ts";
@@ -77,6 +90,8 @@ export interface RegionSpec {
   readonly jumpCache: number;
   /** Index of the function that the region becomes. */
   readonly self: number;
+  /** It has one indirect call, whose targets are of interest. */
+  readonly notesCall: boolean;
   /** The region depends on other pages than that of its entry. */
   readonly checksPages: boolean;
   /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
@@ -106,6 +121,10 @@ export class RegionLowering extends InstructionLowering {
   #links = false;
   /** The block being emitted. */
   #current = 0;
+  /** Heads of loops that run in strips: ROUND looks at the fuel. */
+  readonly #strips = new Set<number>();
+  /** By block of a loop that nothing can leave in the middle: what memory does not have yet when it is over. */
+  readonly #late: (Late | undefined)[] = [];
 
   constructor(spec: RegionSpec, imports: RegionImports, regionType: number) {
     super(imports);
@@ -118,7 +137,9 @@ export class RegionLowering extends InstructionLowering {
     this.vouched = spec.region.vouched;
     this.#flow = flowOf(spec.region);
     this.#writeThrough = this.#flow.inMemory;
-    this.accesses = groupAccesses(this.#blocks, spec.region.roams);
+    this.accesses = groupAccesses(spec.region);
+    this.streams = spec.region.streams;
+    for (const { end, nextBlock } of this.#blocks) if (end === END_ROUND) this.#strips.add(nextBlock);
   }
 
   /** Types of the function's locals after the parameters. */
@@ -281,7 +302,7 @@ export class RegionLowering extends InstructionLowering {
     const { cacheHeads } = this.accesses;
     for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetPage(cache);
     this.#labels.push({ block: n, isLoop: true, depth: this.block(w.LOOP) });
-    this.#leaveIfLowFuel(n);
+    if (!this.#strips.has(n)) this.#leaveIfLowFuel(n);
     this.#within(n, merges, 0);
     this.end();
     this.#labels.pop();
@@ -311,6 +332,8 @@ export class RegionLowering extends InstructionLowering {
   /** From block `from` to block `to` (-1: outside, at distance `delta`). */
   #goto(from: number, to: number, delta: number): void {
     this.#current = from;
+    const late = this.#late[from];
+    if (late !== undefined && this.#late[to] === undefined) this.finishLate(late);
     if (to < 0) return this.#leaveFor(delta);
     if (to <= from) {
       // A retreating edge: to the loop's label, or, if the loop has a second way in, out and back through its entry.
@@ -388,11 +411,13 @@ export class RegionLowering extends InstructionLowering {
     const block = this.#blocks[n];
     this.#current = n;
     const { insns } = block;
-    const plain = block.end === END_FALL || block.end === END_EXIT ? insns.length : insns.length - 1;
+    const plain = isJump(block.end) ? insns.length - 1 : insns.length;
     const { dominator } = block;
     const meets = block.isLoop || block.isMerge || n === 0;
     this.through = without(ALL_REGISTERS, this.#flow.liveIn[n]);
-    this.startBlock(insns, meets || !this.#writeThrough ? NO_REGISTERS : this.#cached[dominator]);
+    const round = this.#roundOf(n, block);
+    if (round >= 0) this.startTightBlock(insns, this.homesOf(insns, this.#flow.liveIn[n].x));
+    else this.startBlock(insns, meets || !this.#writeThrough ? NO_REGISTERS : this.#cached[dominator]);
     for (this.done = 0; this.done < plain; this.done++) {
       this.instruction(insns[this.done]);
     }
@@ -400,6 +425,7 @@ export class RegionLowering extends InstructionLowering {
     const last = insns[insns.length - 1];
     this.insn = last;
     if (plain < insns.length) this.prepare(last);
+    if (round >= 0) this.#late[n] = this.#late[round] = this.takeLate();
     const cached = this.flush();
     this.#cached[n] = block.end === END_CALL || block.end === END_CALL_INDIRECT ? NO_REGISTERS : cached;
     switch (block.end) {
@@ -407,6 +433,10 @@ export class RegionLowering extends InstructionLowering {
         return this.#goto(n, block.nextBlock, block.next);
       case END_EXIT:
         return this.#leaveFor(block.next);
+      case END_STRIP:
+        return this.#strip(n, block);
+      case END_ROUND:
+        return this.#round(n, block);
       case END_JUMP:
         this.#link(last);
         return this.#goto(n, block.targetBlock, block.target);
@@ -419,6 +449,35 @@ export class RegionLowering extends InstructionLowering {
       case END_INDIRECT:
         return this.#indirect(n, block, last);
     }
+  }
+
+  /** ROUND of the loop that is nothing but block `n`, which nothing can leave in the middle; -1: it is no such loop. */
+  #roundOf(n: number, { targetBlock, nextBlock, insns }: Block): number {
+    if (this.#writeThrough || !this.#strips.has(n) || insns.some((insn) => this.mayLeave(insn))) return -1;
+    const isOnly = (to: number): boolean => to >= 0 && this.#blocks[to].end === END_ROUND && !this.#blocks[to].isMerge;
+    return [targetBlock, nextBlock].find(isOnly) ?? -1;
+  }
+
+  #strip(n: number, { strip, target, targetBlock, next, nextBlock }: Block): void {
+    const otherwise = this.block(w.BLOCK);
+    const copy = this.#blocks[targetBlock];
+    const isTight = this.#roundOf(targetBlock, copy) >= 0;
+    const homes = isTight ? this.homesOf(copy.insns, this.#flow.liveIn[targetBlock].x) : 0;
+    this.startStrip(strip as Strip, homes, this.#spec.region.instructions, otherwise);
+    this.#goto(n, targetBlock, target);
+    this.end();
+    this.#goto(n, nextBlock, next);
+  }
+
+  #round(n: number, { target, targetBlock, next, nextBlock }: Block): void {
+    const { code } = this;
+    code.get(FUEL);
+    code.get(STOP);
+    code.byte(w.I32_LT_S);
+    this.ifUnlikely();
+    this.#goto(n, targetBlock, target);
+    this.end();
+    this.#goto(n, nextBlock, next);
   }
 
   #branch(n: number, block: Block, last: Insn): void {
@@ -487,7 +546,10 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
     this.brIf(this.#exitOf(n));
-    if (!direct) this.#callee(n);
+    if (!direct) {
+      if (this.#spec.notesCall) this.#noteCall();
+      this.#callee(n);
+    }
     this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
     this.#storeFuel();
     code.get(PC_OUT);
@@ -558,6 +620,17 @@ export class RegionLowering extends InstructionLowering {
     this.code.byte(w.I32_ADD);
   }
 
+  /** Notes where the region's indirect call goes. */
+  #noteCall(): void {
+    const { code } = this;
+    code.i32Const(0);
+    code.get(PC_OUT);
+    code.get(BASE);
+    code.byte(w.I64_SUB);
+    code.byte(w.I32_WRAP_I64);
+    code.memory(w.I32_STORE, this.#spec.entry + ENTRY_CALLED);
+  }
+
   /** The table slot for the call of PC_OUT into ENTRY; leaves if there is no compiled code. */
   #callee(n: number): void {
     const { code } = this;
@@ -580,15 +653,16 @@ export class RegionLowering extends InstructionLowering {
     const { code } = this;
     this.#jalrTarget(last);
     const known = block.indirect.filter((target) => target.block >= 0);
-    if (known.length === 1) {
-      const [{ delta, block: to }] = known;
-      code.get(PC_OUT);
-      this.pushAddress(delta);
-      code.byte(w.I64_EQ);
-      this.block(w.IF);
-      this.#goto(n, to, delta);
-      this.end();
-      this.#current = n;
+    if (known.length === 1 || last.rd !== 0) {
+      for (const { delta, block: to } of known) {
+        code.get(PC_OUT);
+        this.pushAddress(delta);
+        code.byte(w.I64_EQ);
+        this.block(w.IF);
+        this.#goto(n, to, delta);
+        this.end();
+        this.#current = n;
+      }
     } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
       this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
@@ -677,6 +751,11 @@ export class RegionLowering extends InstructionLowering {
     }
     this.end();
   }
+}
+
+/** True if the last instruction of a block that ends so is the jump. */
+function isJump(end: number): boolean {
+  return end !== END_FALL && end !== END_EXIT && end !== END_STRIP && end !== END_ROUND;
 }
 
 function contains(outer: RegisterSet, inner: RegisterSet): boolean {

@@ -71,8 +71,13 @@ function program(random: Random): string {
       else if (labels < 20) {
         const label = `l${labels++}`;
         const counter = `s${5 + (labels % 6)}`;
-        lines.push(`li ${counter}, ${1 + random.below(5)}`, `${label}: addi ${counter}, ${counter}, -1`);
-        for (let k = 1 + random.below(3); k > 0; k--) lines.push(access(), step());
+        const rounds = random.pick([1 + random.below(5), random.below(60), random.below(300)]);
+        lines.push(`li ${counter}, ${rounds}`, `${label}: addi ${counter}, ${counter}, -1`);
+        for (let k = 1 + random.below(3); k > 0; k--) lines.push(access(), random.pick([step, arithmetic, access])());
+        if (random.below(3) === 0) lines.push(`addi ${random.pick(POINTERS)}, ${random.pick(POINTERS)}, 0`);
+        const skips = random.below(3) === 0;
+        if (skips) lines.push(`andi t3, ${random.pick(VALUES)}, 1`, `beqz t3, s${label}`, access(), step());
+        if (skips) lines.push(`s${label}:`);
         lines.push(`bgtz ${counter}, ${label}`);
       }
     }
@@ -140,7 +145,9 @@ function play(seed: number, compiled: boolean): { trace: string[]; statistics: J
   return { trace, statistics: compiler?.statistics };
 }
 
-test("pointers that walk over pages, misaligned and into faults, also in callees, do the same compiled and interpreted", () => {
+test("pointers that walk over pages, misaligned and into faults, also in callees, do the same compiled and interpreted", {
+  timeout: 60_000,
+}, () => {
   const first = Number(process.env["SEED"] ?? 1);
   let retired = 0;
   let traps = 0;

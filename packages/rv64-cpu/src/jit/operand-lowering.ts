@@ -16,13 +16,14 @@ import {
   OP_IMM,
   OP_LOCAL,
   OP_X,
+  ST_SET_X,
   type Type,
 } from "../isa/ir.ts";
 import { instructionByName } from "../isa/instructions.ts";
+import { SEMANTICS } from "../isa/semantics.ts";
 import { Lowering } from "../wasm/lower.ts";
+import { type Block, type Insn, realDelta, type Stream } from "./blocks.ts";
 import {
-  type Block,
-  type Insn,
   MAY_LEAVE,
   OPERANDS,
   READS_F1,
@@ -30,10 +31,9 @@ import {
   READS_F3,
   READS_X1,
   READS_X2,
-  realDelta,
   WRITES_F,
   WRITES_X,
-} from "./region.ts";
+} from "./operands.ts";
 import { STATE_F } from "../state.ts";
 import * as w from "../wasm/opcodes.ts";
 // Parameters: the address of the entry, from which all others follow, and how many regions are on the host's stack.
@@ -53,7 +53,9 @@ export const STALE = 7;
 export const HOST = 8;
 /** 1 + the table slot to go on at, after an exit to a known entry. */
 export const LINK = 9;
-export const I32_TEMPS = 10;
+/** The strip goes on while there is as much fuel. */
+export const STOP = 10;
+export const I32_TEMPS = 11;
 export const I32_TEMP_COUNT = 3;
 export const PC_OUT: number = I32_TEMPS + I32_TEMP_COUNT;
 export const VA: number = PC_OUT + 1;
@@ -67,15 +69,18 @@ export const SIGNED_LOADS: ReadonlySet<number> = new Set(
 /** Comparisons: 0 or 1. */
 const SMALL_I32 = new Set([w.I64_LT_S, w.I64_LT_U, w.I32_EQZ]);
 
-/** The instructions whose rd is written again before the block can be left, so that its upper half need not exist. */
-function narrowResults(insns: readonly Insn[]): Set<Insn> {
+/**
+ * The instructions whose rd is written again before the block can be left, so that its upper half need not exist.
+ * `narrowAtEnd`: registers of which that is true at the end of the block.
+ */
+function narrowResults(insns: readonly Insn[], mayLeave: (insn: Insn) => boolean, narrowAtEnd: number): Set<Insn> {
   const found = new Set<Insn>();
   // Bit n: xn is written again before the next place at which somebody can look. Backwards.
-  let overwritten = 0;
+  let overwritten = narrowAtEnd;
   for (let n = insns.length - 1; n >= 0; n--) {
     const { row, rd } = insns[n];
     const operands = OPERANDS[row.id];
-    if ((operands & MAY_LEAVE) !== 0 || n === insns.length - 1) {
+    if ((n === insns.length - 1 && narrowAtEnd === 0) || mayLeave(insns[n])) {
       overwritten = 0;
       continue;
     }
@@ -86,10 +91,25 @@ function narrowResults(insns: readonly Insn[]): Set<Insn> {
   return found;
 }
 
+/** True if the instruction can write the sign extension of 32 bits only. */
+function writesSigned({ row }: Insn): boolean {
+  const [{ kind, a }] = SEMANTICS[row.id].body;
+  return (
+    SIGNED_LOADS.has(row.id) ||
+    (kind === ST_SET_X &&
+      (a?.op === w.I64_EXTEND_I32_S || (a?.op === w.I64_EXTEND_I32_U && SMALL_I32.has(a.a?.op ?? 0))))
+  );
+}
+
 /** Bit n of `x` is xn, of `f` fn. */
 export interface RegisterSet {
   readonly x: number;
   readonly f: number;
+}
+/** What has to be done when a tight loop is over, see {@link OperandLowering.startTightBlock}. */
+export interface Late extends RegisterSet {
+  /** Registers that are in their i32 locals. */
+  readonly narrow: number;
 }
 export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
 export const ALL_REGISTERS: RegisterSet = { x: ~1, f: ~0 };
@@ -102,12 +122,15 @@ export abstract class OperandLowering extends Lowering {
   /** Types of the locals from FIRST_REGISTER on. */
   protected readonly registerLocals: number[] = [];
   protected usesFloat = false;
+  /** Accesses that need no check. */
+  protected streams: ReadonlyMap<Insn, Stream> = new Map();
   protected insn: Insn = null as unknown as Insn;
   protected types: readonly Type[] = [];
   /** Instructions of the block whose result nobody sees in full: it is overwritten before anything can leave. */
   #narrow: ReadonlySet<Insn> = new Set();
   /** i32 locals of such results, by register, or -1. */
   readonly #narrowLocals: Int16Array = new Int16Array(32).fill(-1);
+  #isTight = false;
   /** Bit n: xn is in its i32 local; xn is known to be the sign extension of its lower half. */
   #inNarrow = 0;
   #signed = 0;
@@ -161,10 +184,14 @@ export abstract class OperandLowering extends Lowering {
     for (let n = 1; n < 32; n++) if (((x >>> n) & 1) !== 0) this.storeX(n);
     for (let n = 0; n < 32; n++) if (((f >>> n) & 1) !== 0) this.storeF(n);
   }
+  /** True if the region can be left in the middle of the instruction. */
+  protected mayLeave(insn: Insn): boolean {
+    return (OPERANDS[insn.row.id] & MAY_LEAVE) !== 0 && !this.streams.has(insn);
+  }
   /** Brings what the instruction reads into locals, and memory up to date if it may leave. */
   protected prepare(insn: Insn): void {
     this.cacheSources(insn);
-    if ((OPERANDS[insn.row.id] & MAY_LEAVE) !== 0) this.flush();
+    if (this.mayLeave(insn)) this.flush();
   }
   protected cacheSources({ row, rs1, rs2, rs3 }: Insn): void {
     const operands = OPERANDS[row.id];
@@ -273,21 +300,38 @@ export abstract class OperandLowering extends Lowering {
   setX(value: Expr): void {
     const { rd } = this.insn;
     if (rd === 0) return;
-    const bit = 1 << rd;
     const extends32 = this.#extends32(value);
     if (extends32 && this.#narrow.has(this.insn)) {
       this.#expr32(value);
-      if (this.#narrowLocals[rd] < 0) this.#narrowLocals[rd] = this.newLocal(I32);
-      this.code.set(this.#narrowLocals[rd]);
-      // Written again before anything can leave: memory need not have it.
-      this.written(rd, true);
-      this.#staleX &= ~bit;
-      this.#inNarrow |= bit;
+      this.code.set(this.narrowLocal(rd));
+      this.#writtenNarrow(rd);
     } else {
       this.expr(value);
       this.code.set(this.x[rd]);
       this.written(rd, extends32);
     }
+  }
+  /** What a load yields is on the stack: puts it into rd. */
+  protected setLoaded(): void {
+    const { insn, code } = this;
+    const isSigned = SIGNED_LOADS.has(insn.row.id);
+    if (isSigned && this.#narrow.has(insn)) {
+      code.byte(w.I32_WRAP_I64);
+      code.set(this.narrowLocal(insn.rd));
+      return this.#writtenNarrow(insn.rd);
+    }
+    code.set(this.x[insn.rd]);
+    this.written(insn.rd, isSigned);
+  }
+  #writtenNarrow(rd: number): void {
+    this.written(rd, true);
+    // Written again before anything can leave: memory need not have it.
+    if (!this.#isTight) this.#staleX &= ~(1 << rd);
+    this.#inNarrow |= 1 << rd;
+  }
+  protected narrowLocal(register: number): number {
+    if (this.#narrowLocals[register] < 0) this.#narrowLocals[register] = this.newLocal(I32);
+    return this.#narrowLocals[register];
   }
   protected goesThrough(register: number): boolean {
     return (this.through.x >>> register) % 2 === 1;
@@ -300,11 +344,52 @@ export abstract class OperandLowering extends Lowering {
   // --- 32-bit values ---------------------------------------------------------------------------------------------------------
   /** Nothing is known about the values, and those in `cached` are in their 64-bit locals: the start of block `insns`. */
   protected startBlock(insns: readonly Insn[], cached: RegisterSet): void {
+    this.#start(insns, cached, 0);
+  }
+  #start(insns: readonly Insn[], cached: RegisterSet, narrowAtEnd: number): void {
     this.#cachedX = cached.x;
     this.#cachedF = cached.f;
     this.#signed = 0;
     this.#inNarrow = 0;
-    this.#narrow = narrowResults(insns);
+    this.#isTight = narrowAtEnd !== 0;
+    this.#narrow = narrowResults(insns, (insn) => this.mayLeave(insn), narrowAtEnd);
+  }
+  /**
+   * The start of a block that is a whole loop, and that nothing can leave in the middle: memory need not have what the block
+   * writes before the loop is over, nor need there be the upper halves of `homes`, which are in their i32 locals.
+   */
+  protected startTightBlock(insns: readonly Insn[], homes: number): void {
+    this.#start(insns, NO_REGISTERS, homes | this.through.x);
+    this.#inNarrow = homes;
+    this.#signed = homes;
+  }
+  /** The registers of a tight loop that are in i32 locals throughout, `live` being read before they are written. */
+  protected homesOf(insns: readonly Insn[], live: number): number {
+    let written = 0;
+    let wide = 0;
+    for (const insn of insns) {
+      if ((OPERANDS[insn.row.id] & WRITES_X) === 0) continue;
+      written |= 1 << insn.rd;
+      if (!writesSigned(insn)) wide |= 1 << insn.rd;
+    }
+    return written & ~wide & live & ~1;
+  }
+  /** Ends a tight block. */
+  protected takeLate(): Late {
+    const late = { x: this.#staleX, f: this.#staleF, narrow: this.#inNarrow };
+    this.#staleX = 0;
+    this.#staleF = 0;
+    return late;
+  }
+  /** The loop is over: all 64-bit locals are right, and so is memory. */
+  protected finishLate(late: Late): void {
+    for (let n = 1; n < 32; n++) {
+      if (((late.narrow >>> n) & 1) === 0) continue;
+      this.code.get(this.#narrowLocals[n]);
+      this.code.byte(w.I64_EXTEND_I32_S);
+      this.code.set(this.x[n]);
+    }
+    this.storeRegisters(late);
   }
   /** True if the value is the sign extension of its lower half. */
   #extends32(e: Expr): boolean {

@@ -7,7 +7,8 @@ import { ENTRY_STRAYS, RECORD_OP, STATE_PC } from "../state.ts";
 import type { CodeModule, Entry, EntryTable } from "./entries.ts";
 import type { CompileQueue } from "./queue.ts";
 import { MAX_REGION } from "./instruction-lowering.ts";
-import { EDGE_BALANCED, EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, END_INDIRECT, type Region } from "./region.ts";
+import { END_INDIRECT } from "./blocks.ts";
+import { CALL_REACH, EDGE_BALANCED, EDGE_NOT_TAKEN_HOT, EDGE_TAKEN_HOT, type Region } from "./region.ts";
 
 /** One of so many indirect jumps out of compiled code is looked at. */
 const MISS_SAMPLE = 64;
@@ -23,6 +24,8 @@ const MAX_RECOMPILES = 3;
 const WIDE_SAMPLES = 64;
 const SHORT_REGION = 20;
 const MAX_TARGETS = 64;
+/** Bytes from an entry to the targets of indirect jumps that are looked at. */
+const JUMP_REACH = 0x4000;
 /** Times that a region is left for memory accesses across pages before it is compiled to bear them: 0.3 µs each. */
 const STRADDLE_DECLINES: number = 2 ** 11;
 /** Samples in a wide region between two looks at how often its pointers stray, and instructions that a stray one costs. */
@@ -139,7 +142,8 @@ export class Profile {
     if (seen === undefined) return;
     const { entry, delta: jump } = seen;
     const known = entry.targets.get(jump) ?? [];
-    if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < 0x4000 && (delta & 1) === 0) {
+    const reach = entry.copiesCallees ? CALL_REACH : JUMP_REACH;
+    if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < reach && (delta & 1) === 0) {
       known.push(delta);
       entry.targets.set(jump, known);
     }
@@ -159,7 +163,7 @@ export class Profile {
   sample(frame: number, offset: number, pc: number, instret: number): void {
     for (const entry of this.#entries.around(frame, offset)) {
       (entry.module as CodeModule).lastSeen = instret;
-      if (entry.queued || entry.calls || entry.strays) continue;
+      if (entry.queued || entry.strays || (entry.calls && (entry.callSite === undefined || entry.hasToCall))) continue;
       if (entry.wide) {
         if (++entry.samples < STRAY_SAMPLES || !this.#strays(entry)) continue;
         entry.strays = true;
@@ -167,6 +171,7 @@ export class Profile {
         entry.samples += 1 / (1 + entry.instructions / SHORT_REGION);
         if (entry.samples < this.#wideSamples) continue;
       }
+      if (entry.calls) entry.copiesCallees = true;
       for (const [page, other] of entry.pages) if (other === frame) entry.pc = pc - offset - page * 4096 + entry.offset;
       this.#widen(entry);
       let widened = 0;

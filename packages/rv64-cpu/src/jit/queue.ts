@@ -34,7 +34,7 @@ export class CompileQueue {
   want(entry: Entry, pc: number, heat: number): void {
     entry.pc = pc;
     if (!entry.queued) {
-      if ((entry.compiled && !entry.wide && !entry.straddles) || entry.staleCount > MAX_STALE) return;
+      if (entry.staleCount > MAX_STALE) return;
       entry.queued = true;
       entry.heat = 0;
       this.#entries.push(entry);

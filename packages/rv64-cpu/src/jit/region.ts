@@ -5,75 +5,25 @@
  * Calls do not end a region: the block after them is the call's successor. All addresses are distances in bytes from the
  * entry, so that the region serves every virtual address at which its frames are mapped.
  */
-import {
-  decodeImmediate,
-  findInstruction,
-  type Instruction,
-  INSTRUCTIONS,
-  instructionByName,
-} from "../isa/instructions.ts";
+import { decodeImmediate, findInstruction, instructionByName } from "../isa/instructions.ts";
 import { expandCompressed } from "../isa/compressed.ts";
-
-/**
- * Copies of a callee's code inside a region are told apart by distances that are far away: copy n of the instruction at
- * distance d is at d + n * COPY.
- */
-const COPY = 2 ** 27;
-/** The distance in the code of a distance that may be a copy's. */
-export function realDelta(delta: number): number {
-  return delta - Math.round(delta / COPY) * COPY;
-}
-
-export interface Insn {
-  readonly row: Instruction;
-  /** The 32-bit form. */
-  readonly bits: number;
-  readonly imm: number;
-  readonly rd: number;
-  readonly rs1: number;
-  readonly rs2: number;
-  readonly rs3: number;
-  /** Bytes from the entry; see {@link realDelta}, as for all distances here. */
-  readonly delta: number;
-  readonly length: number;
-}
-
-// How a block ends.
-/** Into the next instruction, `next`. */
-export const END_FALL = 0;
-/** Conditional branch, to `target` or `next`. */
-export const END_BRANCH = 1;
-/** Direct jump to `target`. */
-export const END_JUMP = 2;
-/** Direct call of `target`, then `next`. */
-export const END_CALL = 3;
-/** Indirect call, then `next`. */
-export const END_CALL_INDIRECT = 4;
-/** Indirect jump, `ret` included. */
-export const END_INDIRECT = 5;
-/** The interpreter has to execute the instruction at `next`. */
-export const END_EXIT = 6;
-
-export interface Block {
-  readonly start: number;
-  readonly insns: readonly Insn[];
-  readonly end: number;
-  /** Distances of the successors; block numbers in `targetBlock` and `nextBlock`, -1 if outside the region. */
-  readonly target: number;
-  readonly next: number;
-  targetBlock: number;
-  nextBlock: number;
-  /** Profiled targets of an indirect jump, as block numbers. */
-  indirect: { readonly delta: number; block: number }[];
-  /** Immediate dominator; the entry's own is itself. */
-  dominator: number;
-  /** Of a branch, see {@link EDGE_BALANCED}. */
-  readonly isBalanced: boolean;
-  /** Some retreating edge leads here. */
-  isLoop: boolean;
-  /** Reached by two or more forward edges. */
-  isMerge: boolean;
-}
+import {
+  type Block,
+  COPY,
+  END_BRANCH,
+  END_CALL,
+  END_CALL_INDIRECT,
+  END_EXIT,
+  END_FALL,
+  END_INDIRECT,
+  END_JUMP,
+  type Insn,
+  order,
+  realDelta,
+  type Stream,
+} from "./blocks.ts";
+import { OPERANDS, WRITES_X } from "./operands.ts";
+import { stripMine } from "./strips.ts";
 
 export interface Region {
   /** In reverse postorder; 0 is the entry. */
@@ -91,8 +41,19 @@ export interface Region {
    * way for each would double the engine's cost of compiling.
    */
   readonly vouched: boolean;
+  /** Accesses in strips of loops, which need no check of their page: see `strips.ts`. */
+  readonly streams: ReadonlyMap<Insn, Stream>;
   /** Loops remember the pages of all pointers, see `groups.ts`. */
   readonly roams: boolean;
+}
+
+/** A callee's code inside the region. */
+interface Copy {
+  readonly returnsTo: number;
+  /** The register that says so. */
+  readonly link: number;
+  /** Number of the copy that its call is in, 0 for none. */
+  readonly parent: number;
 }
 
 /** Reads code: the RAM frame of a page (distance in pages from the entry's page), or -1. */
@@ -108,6 +69,8 @@ export interface CodeReader {
   readonly straddles: boolean;
   /** Its pointers often leave the pages that its loops remember. */
   readonly strays: boolean;
+  /** How far from the indirect call at this place its target was when it was seen last; undefined if nobody saw one. */
+  called(frame: number, offset: number): number | undefined;
   /** Another region starts at this place, so that code which gets there can go on in it. */
   isEntry(frame: number, offset: number): boolean;
 }
@@ -118,49 +81,17 @@ export const EDGE_NOT_TAKEN_HOT = 2;
 /** It goes both ways often, so that nobody can foretell which. */
 export const EDGE_BALANCED = 4;
 
-// What a row's operands are, as bits, and its memory access: looked up per instruction compiled.
-export const READS_X1 = 1;
-export const READS_X2 = 2;
-export const WRITES_X = 4;
-export const READS_F1 = 8;
-export const READS_F2 = 16;
-export const READS_F3 = 32;
-export const WRITES_F = 64;
-/** Can leave the region in the middle: loads, stores, floating-point helpers. */
-export const MAY_LEAVE = 128;
-export const IS_STORE = 256;
-/** Operands (the bits above) by instruction id. */
-export const OPERANDS: Uint16Array = new Uint16Array(INSTRUCTIONS.length);
-/** Bytes that a plain load or store accesses, by instruction id; 0 for all others. */
-export const ACCESS_BYTES: Uint8Array = new Uint8Array(INSTRUCTIONS.length);
-const LETTERS: Readonly<Record<string, number>> = {
-  s: READS_X1,
-  t: READS_X2,
-  d: WRITES_X,
-  S: READS_F1,
-  T: READS_F2,
-  U: READS_F3,
-  D: WRITES_F,
-};
-const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, d: 8 };
-for (const { id, syntax, mnemonic, extension } of INSTRUCTIONS) {
-  for (const letter of syntax) OPERANDS[id] |= LETTERS[letter] ?? 0;
-  if (syntax.includes("(s)") || extension === "F" || extension === "D") OPERANDS[id] |= MAY_LEAVE;
-  const plain = /^(f?[ls])([bhwd])u?$/.exec(mnemonic);
-  if (plain !== null && syntax.includes("(s)")) {
-    ACCESS_BYTES[id] = SIZES[plain[2]];
-    if (plain[1].endsWith("s")) OPERANDS[id] |= IS_STORE;
-  }
-}
-
 /** Instructions of a callee, and of the function itself, that is worth a copy; copies per region. */
 const MAX_COPIED = 16;
 const MAX_OWN = 48;
 const MAX_COPIED_NARROW = 4;
 const MAX_COPIES = 6;
 const MAX_DEPTH = 3;
+/** Targets of an indirect call that are worth a copy each. */
+const MAX_CALLEES = 3;
+/** Bytes to them: further away is another object, which another process may have elsewhere. */
+export const CALL_REACH: number = 2 ** 20;
 
-OPERANDS[instructionByName("csrrs").id] |= MAY_LEAVE;
 const JAL = instructionByName("jal").id;
 const JALR = instructionByName("jalr").id;
 const BRANCHES = new Set(["beq", "bne", "blt", "bge", "bltu", "bgeu"].map((name) => instructionByName(name).id));
@@ -258,6 +189,14 @@ export function findRegion(
     return reader.isEntry(pages.get(page) as number, at - page * 4096);
   };
 
+  /** Targets of an indirect call, by distance, of which `known` were seen to be missing in this region's code. */
+  const callTargets = ({ delta }: Insn, known: readonly number[]): number[] => {
+    const at = offset + delta;
+    const page = Math.floor(at / 4096);
+    const called = reader.called(pages.get(page) as number, at - page * 4096);
+    return [...new Set(called === undefined || Math.abs(called) > CALL_REACH ? known : [...known, delta + called])];
+  };
+
   /** True if the code at `start` is worth a copy: a short function without calls, or the region's own short function. */
   const isShort = (start: number): boolean => {
     const own = start === 0;
@@ -282,15 +221,25 @@ export function findRegion(
   };
 
   const insns = new Map<number, Insn>();
-  /** Where the callee that was copied returns to, by copy. */
-  const returns: number[] = [];
-  /** By copy: the one that its call is in, 0 for none. */
-  const parents: number[] = [];
-  const depthOf = (copy: number): number => (copy === 0 ? 0 : 1 + depthOf(parents[copy - 1]));
+  const copies: Copy[] = [];
+  const depthOf = (copy: number): number => (copy === 0 ? 0 : 1 + depthOf(copies[copy - 1].parent));
   const balanced = new Set<number>();
   /** The copies that calls jump to, by the distance of the call. */
-  const copied = new Map<number, number>();
+  const copied = new Map<number, readonly number[]>();
   const leaders = new Set<number>([0]);
+  /** Gives the call `insn` copies of its targets, if all are worth it. */
+  const copyCallees = ({ delta, length, rd }: Insn, targets: readonly number[]): boolean => {
+    const parent = Math.round(delta / COPY);
+    if (depthOf(parent) === MAX_DEPTH || copies.length + targets.length > MAX_COPIES || !targets.every(isShort))
+      return false;
+    const starts = targets.map(
+      (target) => target + copies.push({ returnsTo: delta + length, link: rd, parent }) * COPY,
+    );
+    copied.set(delta, starts);
+    for (const start of starts) leaders.add(start);
+    work.push(...starts);
+    return true;
+  };
   /** Where the function's calls of itself return to: part of the region even if somebody else starts there. */
   const recursions = new Set<number>();
   const work = [0];
@@ -315,13 +264,7 @@ export function findRegion(
         if (isLink(insn.rd)) {
           const target = realDelta(delta + insn.imm);
           if (target === 0) recursions.add(next);
-          if (depthOf(copy) < MAX_DEPTH && returns.length < MAX_COPIES && isShort(target)) {
-            parents.push(copy);
-            const start = target + returns.push(next) * COPY;
-            copied.set(delta, start);
-            leaders.add(start);
-            work.push(start);
-          } else work.push(next);
+          if (!copyCallees(insn, [target])) work.push(next);
         } else {
           leaders.add(delta + insn.imm);
           work.push(delta + insn.imm);
@@ -329,9 +272,14 @@ export function findRegion(
         break;
       } else if (id === JALR) {
         leaders.add(next);
-        if (isLink(insn.rd)) work.push(next);
-        if (copy > 0 && isReturn(insn)) work.push(returns[copy - 1]);
-        for (const target of copy > 0 ? [] : (indirectTargets.get(delta) ?? [])) {
+        const targets = copy > 0 ? [] : (indirectTargets.get(delta) ?? []);
+        if (isLink(insn.rd)) {
+          const callees = reader.wide && copy === 0 ? callTargets(insn, targets) : [];
+          if (callees.length === 0 || callees.length > MAX_CALLEES || !copyCallees(insn, callees)) work.push(next);
+          break;
+        }
+        if (copy > 0 && isReturn(insn)) work.push(copies[copy - 1].returnsTo);
+        for (const target of targets) {
           leaders.add(target);
           work.push(target);
         }
@@ -341,19 +289,33 @@ export function findRegion(
     }
   }
   if (!insns.has(0)) return undefined;
-  const blocks = order(makeBlocks(insns, leaders, indirectTargets, balanced, copied, returns));
-  const loops = blocks.some(({ isLoop }) => isLoop);
-  const calls = blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
+  const found = order(makeBlocks(insns, leaders, indirectTargets, balanced, copied, copies));
+  const loops = found.some(({ isLoop }) => isLoop);
+  const calls = hasCalls({ blocks: found });
+  // Loops gain most from registers in locals; around calls they have to be in memory anyway.
+  // A function that calls itself is its own caller: what it loads after a call is what it stored at its return.
+  const writeThrough = (calls && !(loops && recursions.size > 0)) || (!loops && !reader.wide);
+  const { blocks, streams } =
+    loops && reader.wide && !writeThrough ? stripMine(found, 0) : { blocks: found, streams: new Map<Insn, Stream>() };
   return {
     blocks,
     instructions: insns.size,
     pages,
-    // Loops gain most from registers in locals; around calls they have to be in memory anyway.
-    // A function that calls itself is its own caller: what it loads after a call is what it stored at its return.
-    writeThrough: (calls && !(loops && recursions.size > 0)) || (!loops && !reader.wide),
+    writeThrough,
+    streams,
     vouched: !reader.straddles,
     roams: reader.wide && !reader.strays,
   };
+}
+
+export function hasCalls({ blocks }: Pick<Region, "blocks">): boolean {
+  return blocks.some(({ end }) => end === END_CALL || end === END_CALL_INDIRECT);
+}
+
+/** Distance of the only indirect call of a region that may become a larger one; undefined: there is no such call. */
+export function callSiteOf({ blocks, roams }: Region): number | undefined {
+  const calls = blocks.filter(({ end }) => end === END_CALL_INDIRECT);
+  return roams || calls.length !== 1 ? undefined : realDelta(calls[0].insns[calls[0].insns.length - 1].delta);
 }
 
 function reservedRm(bits: number): boolean {
@@ -366,10 +328,16 @@ function makeBlocks(
   leaders: ReadonlySet<number>,
   indirectTargets: ReadonlyMap<number, readonly number[]>,
   balanced: ReadonlySet<number>,
-  copied: ReadonlyMap<number, number>,
-  returns: readonly number[],
+  copied: ReadonlyMap<number, readonly number[]>,
+  copies: readonly Copy[],
 ): Block[] {
   const blocks: Block[] = [];
+  /** Numbers of the copies that return to somewhere else, as far as one can see. */
+  const astray = new Set<number>();
+  for (const { row, delta, rd } of insns.values()) {
+    const copy = Math.round(delta / COPY);
+    if (copy > 0 && rd === copies[copy - 1].link && (OPERANDS[row.id] & WRITES_X) !== 0) astray.add(copy);
+  }
   for (const start of leaders) {
     if (!insns.has(start)) continue;
     const body: Insn[] = [];
@@ -384,18 +352,25 @@ function makeBlocks(
       const { id } = insn.row;
       delta += insn.length;
       target = insn.delta + insn.imm;
-      const copy = copied.get(insn.delta);
+      const callees = copied.get(insn.delta);
       const inside = Math.round(insn.delta / COPY);
       if (BRANCHES.has(id)) end = END_BRANCH;
-      else if (copy !== undefined) {
+      else if (id === JAL && callees !== undefined) {
         end = END_JUMP;
-        target = copy;
+        target = callees[0];
       } else if (id === JAL) end = isLink(insn.rd) ? END_CALL : END_JUMP;
       else if (id === JALR) {
-        end = isLink(insn.rd) ? END_CALL_INDIRECT : END_INDIRECT;
-        if (inside > 0 && isReturn(insn)) indirect = [{ delta: returns[inside - 1], block: -1 }];
-        else if (end === END_INDIRECT)
-          indirect = (indirectTargets.get(insn.delta) ?? []).map((known) => ({ delta: known, block: -1 }));
+        end = isLink(insn.rd) && callees === undefined ? END_CALL_INDIRECT : END_INDIRECT;
+        let targets = callees ?? (end === END_INDIRECT && inside === 0 ? (indirectTargets.get(insn.delta) ?? []) : []);
+        if (inside > 0 && isReturn(insn)) {
+          const { returnsTo, link } = copies[inside - 1];
+          targets = [returnsTo];
+          if (insn.rs1 === link && insn.imm === 0 && !astray.has(inside)) {
+            end = END_JUMP;
+            target = returnsTo;
+          }
+        }
+        indirect = end === END_JUMP ? [] : targets.map((known) => ({ delta: known, block: -1 }));
       } else if (leaders.has(delta) && insns.has(delta)) end = END_FALL;
       else continue;
       break;
@@ -416,104 +391,4 @@ function makeBlocks(
     });
   }
   return blocks;
-}
-
-/** Successors of a block inside the region. */
-export function successors(block: Block): number[] {
-  const out: number[] = [];
-  if ((block.end === END_BRANCH || block.end === END_JUMP) && block.targetBlock >= 0) out.push(block.targetBlock);
-  if (block.end !== END_JUMP && block.end !== END_INDIRECT && block.end !== END_EXIT && block.nextBlock >= 0)
-    out.push(block.nextBlock);
-  for (const { block: n } of block.indirect) if (n >= 0) out.push(n);
-  return out;
-}
-
-/** Numbers the reachable blocks in reverse postorder, and finds dominators, loops and merges. */
-function order(found: readonly Block[]): Block[] {
-  const byStart = new Map(found.map((block) => [block.start, block]));
-  const postorder: Block[] = [];
-  const seen = new Set<Block>();
-  const outgoing = (block: Block): Block[] => {
-    const starts = [
-      ...(block.end === END_FALL ||
-      block.end === END_BRANCH ||
-      block.end === END_CALL ||
-      block.end === END_CALL_INDIRECT
-        ? [block.next]
-        : []),
-      ...(block.end === END_BRANCH || block.end === END_JUMP ? [block.target] : []),
-      ...block.indirect.map(({ delta }) => delta),
-    ];
-    return starts.map((start) => byStart.get(start)).filter((b) => b !== undefined);
-  };
-  // Iterative depth-first search: guest code decides how deep it goes.
-  const stack: { block: Block; rest: Block[] }[] = [];
-  const enter = (block: Block): void => {
-    seen.add(block);
-    stack.push({ block, rest: outgoing(block) });
-  };
-  enter(byStart.get(0) as Block);
-  while (stack.length > 0) {
-    const top = stack[stack.length - 1];
-    const next = top.rest.pop();
-    if (next === undefined) {
-      postorder.push(top.block);
-      stack.pop();
-    } else if (!seen.has(next)) enter(next);
-  }
-  const blocks = postorder.reverse();
-  const number = new Map(blocks.map((block, n) => [block.start, n]));
-  for (const block of blocks) {
-    block.targetBlock = number.get(block.target) ?? -1;
-    block.nextBlock = number.get(block.next) ?? -1;
-    for (const known of block.indirect) known.block = number.get(known.delta) ?? -1;
-  }
-  dominate(blocks);
-  return blocks;
-}
-
-/** Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001). */
-function dominate(blocks: readonly Block[]): void {
-  const predecessors: number[][] = blocks.map(() => []);
-  blocks.forEach((block, n) => {
-    for (const s of successors(block)) predecessors[s].push(n);
-  });
-  const idom = new Int32Array(blocks.length).fill(-1);
-  idom[0] = 0;
-  const intersect = (a: number, b: number): number => {
-    let x = a;
-    let y = b;
-    while (x !== y) {
-      while (x > y) x = idom[x];
-      while (y > x) y = idom[y];
-    }
-    return x;
-  };
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (let n = 1; n < blocks.length; n++) {
-      let best = -1;
-      for (const p of predecessors[n]) if (idom[p] >= 0) best = best < 0 ? p : intersect(p, best);
-      if (best !== idom[n]) {
-        idom[n] = best;
-        changed = true;
-      }
-    }
-  }
-  blocks.forEach((block, n) => {
-    block.dominator = idom[n];
-  });
-  blocks.forEach((block, n) => {
-    for (const s of successors(block)) if (s <= n) blocks[s].isLoop = true;
-    let forward = 0;
-    for (const p of predecessors[n]) if (p < n) forward++;
-    block.isMerge = forward >= 2;
-  });
-}
-
-/** True if block `a` dominates block `b`. */
-export function dominates(blocks: readonly Block[], a: number, b: number): boolean {
-  let n = b;
-  while (n > a) n = blocks[n].dominator;
-  return n === a;
 }
