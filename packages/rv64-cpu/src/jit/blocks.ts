@@ -199,14 +199,14 @@ export function predecessorsOf(blocks: readonly Block[]): number[][] {
   return predecessors;
 }
 
-/** The natural loop of a head: the blocks from which control comes back to it without leaving what it dominates. */
+/** The natural loop of a head and the blocks `ends` from which control comes back to it. */
 export function loopOf(
-  blocks: readonly Block[],
   predecessors: readonly (readonly number[])[],
   head: number,
+  ends: readonly number[],
 ): Set<number> {
   const body = new Set([head]);
-  const work = predecessors[head].filter((p) => p >= head && dominates(blocks, head, p));
+  const work = [...ends];
   while (work.length > 0) {
     const n = work.pop() as number;
     if (body.has(n)) continue;

@@ -11,7 +11,7 @@
  * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
 import { instructionByName } from "../isa/instructions.ts";
-import { type Block, END_CALL, END_CALL_INDIRECT, type Insn, loopOf, predecessorsOf } from "./blocks.ts";
+import { type Block, dominates, END_CALL, END_CALL_INDIRECT, type Insn, loopOf, predecessorsOf } from "./blocks.ts";
 import type { Region } from "./region.ts";
 import { ACCESS_BYTES, IS_STORE, OPERANDS, WRITES_X } from "./operands.ts";
 
@@ -163,7 +163,8 @@ function innerLoops(blocks: readonly Block[]): (Loop | undefined)[] {
   // Outer loops have lower heads, so inner ones overwrite them.
   blocks.forEach((block, head) => {
     if (!block.isLoop) return;
-    const body = loopOf(blocks, predecessors, head);
+    const ends = predecessors[head].filter((end) => end >= head && dominates(blocks, head, end));
+    const body = loopOf(predecessors, head, ends);
     const calls = [...body].some((n) => blocks[n].end === END_CALL || blocks[n].end === END_CALL_INDIRECT);
     const loop = calls
       ? undefined

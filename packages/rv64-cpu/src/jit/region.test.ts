@@ -61,6 +61,12 @@ test("pointers that are computed, and stores that may never happen, are no strea
   expect(streamsOf(search)).toEqual([[10, 0, 4, 4, false]]);
 });
 
+test("an inner loop is found where the region starts at its head, which is then that of the loop around it, too", () => {
+  const nest =
+    "loop: lh a3, 0(a0)\n addi a0, a0, 2\n bne a0, a2, loop\n addi a2, a2, 26\n mv a0, a5\n bne a2, a6, loop";
+  expect(streamsOf(nest)).toEqual([[10, 0, 2, 2, false]]);
+});
+
 test("copies of short functions take the place of calls by pointer", () => {
   const source =
     "loop: addi a0, a0, -1\n call: jalr a5\n bnez a0, loop\n ecall\n short: add a1, a1, a0\n ret\n other: jal other";

@@ -65,7 +65,7 @@ export function stripMine(blocks: readonly Block[], entry: number): StripMined {
   const spare = new Set<Block>();
   blocks.forEach((head, n) => {
     if (!head.isLoop || heads.size === MAX_STRIPS) return;
-    const loop = [...loopOf(blocks, predecessors, n)].sort((a, b) => a - b);
+    const loop = innermost(blocks, predecessors, n);
     if (!isPlain(blocks, loop)) return;
     const found = findStreams(blocks, predecessors, loop);
     if (found === undefined) return;
@@ -116,6 +116,19 @@ export function stripMine(blocks: readonly Block[], entry: number): StripMined {
         },
   );
   return { blocks: order(rest, toStrip(entry)), streams };
+}
+
+/**
+ * The innermost loop with this head, in order. Where a region starts at the head of an inner loop, the loops around that have the
+ * same head, since the only way into them is through it.
+ */
+function innermost(blocks: readonly Block[], predecessors: readonly (readonly number[])[], head: number): number[] {
+  const loops = predecessors[head]
+    .filter((end) => end >= head && dominates(blocks, head, end))
+    .map((end) => loopOf(predecessors, head, [end]))
+    .sort((a, b) => a.size - b.size);
+  const ends = predecessors[head].filter((end) => loops[0]?.has(end));
+  return [...loopOf(predecessors, head, ends)].sort((a, b) => a - b);
 }
 
 const mayLeave = ({ row }: Insn): boolean => (OPERANDS[row.id] & MAY_LEAVE) !== 0;
