@@ -5,7 +5,7 @@ import { I32, I64 } from "../isa/ir.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
 import type { Entry, EntryTable } from "./entries.ts";
-import type { RegionImports } from "./instruction-lowering.ts";
+import type { RegionImports } from "./page-lowering.ts";
 import { RegionLowering } from "./lowering.ts";
 import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import type { Profile } from "./profile.ts";

@@ -1,5 +1,5 @@
 /**
- * Lowers single instructions of a region: registers in wasm locals, memory through the TLB, floating point.
+ * Lowers single instructions of a region: arithmetic, loads and stores, floating point.
  *
  * The control flow around them is `lowering.ts`. A fault or a store into compiled code puts the position of the
  * instruction and its status into STATE_LEAVE_*, and goes to the label `inside`.
@@ -10,8 +10,6 @@ import {
   CHECK_NOTHING,
   type Expr,
   F64,
-  FIELD_RS1,
-  I32,
   I64,
   MEM_ATOMIC,
   MEM_RESERVE,
@@ -41,65 +39,19 @@ import {
   STATE_LEAVE_DELTA,
   STATE_LEAVE_DONE,
   STATE_LEAVE_STATUS,
-  PAGE_BYTES,
-  PAGE_DISTANCE,
-  PAGE_LIMIT,
-  STATE_PAGES,
   STATE_RESULT,
   TLB_READ,
   TLB_WRITE,
 } from "../state.ts";
 import { REGION_LEAVE, REGION_TRAP } from "../interp/contract.ts";
-import { ACCESS_DONE_SHIFT, ACCESS_LONG } from "../interp/wasm-memory.ts";
+import { ACCESS_LONG } from "../interp/wasm-memory.ts";
 import { LOAD_OPCODES, STORE_OPCODES } from "../wasm/lower.ts";
-import { Code } from "../wasm/module.ts";
-import { tlbEntry, tlbHost } from "../interp/tlb.ts";
 import * as w from "../wasm/opcodes.ts";
-import type { Accesses, Group, Member } from "./groups.ts";
-import { type Insn, realDelta, type Stream, type Strip } from "./blocks.ts";
+import { type Insn, realDelta } from "./blocks.ts";
+import type { Member } from "./groups.ts";
 import { MAY_LEAVE, OPERANDS } from "./operands.ts";
-import {
-  ENTRY,
-  FUEL,
-  HOST,
-  I32_TEMPS,
-  OperandLowering,
-  STALE,
-  STATUS,
-  STOP,
-  TLB,
-  VA,
-  VA32,
-} from "./operand-lowering.ts";
-
-/** Indices of the functions that a region calls. */
-export interface RegionImports {
-  // See `interp/wasm-memory.ts`.
-  readonly load: number;
-  readonly store: number;
-  readonly pageRead: number;
-  readonly pageWrite: number;
-  /** (bits) -> 0, or 1 with a trap set: a CSR instruction on the registers in memory. */
-  readonly system: number;
-  /** (va, mode) -> status; stores STATE_RESULT. */
-  readonly storeResult: number;
-  /** See `interp/region-fp.ts`. */
-  readonly fp: number;
-  /** (entry pointer) -> 1 if the region's pages are mapped as compiled. */
-  readonly validate: number;
-  /** (pc) -> table slot or -1. */
-  readonly lookup: number;
-  /** (return pc, status of the call, depth) -> REGION_*, or FOLLOW_ELSEWHERE. */
-  readonly follow: number;
-  /** (pc, depth) -> REGION_*: on to the compiled code at pc, if there is any; -1: the engine has no tail calls. */
-  readonly chain: number;
-  /** (entry pc, fuel, entry pointer) -> REGION_*: leaves as STATE_LEAVE_* say, with the registers in memory. */
-  readonly left: number;
-  /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
-  readonly miss: number;
-  /** By FN_*. */
-  readonly internal: readonly number[];
-}
+import { FUEL, HOST, STALE, STATUS, VA } from "./operand-lowering.ts";
+import { PageLowering } from "./page-lowering.ts";
 
 /** The callee ended up somewhere else than at the return address. */
 export const FOLLOW_ELSEWHERE = 4;
@@ -129,220 +81,13 @@ function offsetOf(member: Member | undefined): number {
 }
 
 /** One instruction after the other; `lowering.ts` adds the control flow. */
-export abstract class InstructionLowering extends OperandLowering {
-  protected readonly imports: RegionImports;
-  /** Which accesses share a check, and the locals for their host addresses. */
-  protected accesses: Accesses = { members: new Map(), cacheHeads: [] };
-  /** See {@link Region.vouched}. */
-  protected vouched = false;
-  readonly #groupLocals: number[] = [];
-  /** Locals for the distances of host addresses from the addresses of streams, by stream of a strip. */
-  readonly #streamLocals: number[] = [];
+export abstract class InstructionLowering extends PageLowering {
   /** Locals for {@link select}. */
   readonly #copies: number[] = [];
-  /** Instructions of the block before the current one. */
-  protected done = 0;
   /** The current instruction has a store whose effect on code is looked at behind it. */
   #staleable = false;
   /** Local of a double, or -1. */
   #floatLocal = -1;
-
-  constructor(imports: RegionImports) {
-    super(new Code(2048));
-    this.imports = imports;
-  }
-
-  /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
-  protected abstract get inside(): number;
-  /** Notes that a pointer which may go anywhere went to another page. */
-  protected abstract countStray(): void;
-
-  #groupLocal(n: number): number {
-    while (n >= this.#groupLocals.length) this.#groupLocals.push(this.newLocal(I32));
-    return this.#groupLocals[n];
-  }
-  #streamLocal(n: number): number {
-    while (n >= this.#streamLocals.length) this.#streamLocals.push(this.newLocal(I32));
-    return this.#streamLocals[n];
-  }
-
-  /**
-   * Finds the pages of all streams, from the values that their pointers have now, and sets STOP to the fuel down to which
-   * no pointer leaves its page, but not below `least`. Puts `homes` into their i32 locals. Goes to label `otherwise` if the
-   * TLB does not map a page, or if one of `homes` is no sign extension.
-   */
-  protected startStrip({ streams, shortest }: Strip, homes: number, least: number, otherwise: number): void {
-    const { code } = this;
-    for (let n = 1; n < 32; n++) if (((homes >>> n) & 1) === 1) this.#startNarrow(n, otherwise);
-    const inPage = I32_TEMPS;
-    let moves = false;
-    for (const { register, low, span, step, writes, bias, index } of streams) {
-      const array = writes ? TLB_WRITE : TLB_READ;
-      this.cacheX(register);
-      code.get(this.x[register]);
-      code.i64Const(low);
-      code.byte(w.I64_ADD);
-      code.tee(VA);
-      this.#tag(array);
-      code.get(VA);
-      code.i64Const(-4096);
-      code.byte(w.I64_AND);
-      code.byte(w.I64_NE);
-      code.unlikely();
-      this.brIf(otherwise);
-      code.get(VA32);
-      code.i32Const(4095);
-      code.byte(w.I32_AND);
-      code.tee(inPage);
-      code.i32Const(4096 - span);
-      code.byte(w.I32_GT_U);
-      code.unlikely();
-      this.brIf(otherwise);
-      code.get(ENTRY);
-      code.memory(w.I32_LOAD, array + 8);
-      code.i32Const(bias);
-      code.byte(w.I32_ADD);
-      code.set(this.#streamLocal(index));
-      if (step === 0) continue;
-      // Further rounds: what is left of the page in front of the pointer, in steps.
-      if (step > 0) {
-        code.i32Const(4096 - span);
-        code.get(inPage);
-        code.byte(w.I32_SUB);
-      } else code.get(inPage);
-      code.i32Const(Math.abs(step));
-      code.byte(w.I32_DIV_U);
-      if (moves) {
-        code.tee(inPage);
-        code.get(STOP);
-        code.get(inPage);
-        code.get(STOP);
-        code.byte(w.I32_LT_S);
-        code.byte(w.SELECT);
-      }
-      code.set(STOP);
-      moves = true;
-    }
-    code.i32Const(least);
-    if (moves) {
-      code.get(FUEL);
-      code.get(STOP);
-      code.i32Const(shortest);
-      code.byte(w.I32_MUL);
-      code.byte(w.I32_SUB);
-      code.tee(STOP);
-      code.get(STOP);
-      code.i32Const(least);
-      code.byte(w.I32_LT_S);
-      code.byte(w.SELECT);
-    }
-    code.set(STOP);
-  }
-  #startNarrow(register: number, otherwise: number): void {
-    const { code } = this;
-    code.get(this.x[register]);
-    code.byte(w.I32_WRAP_I64);
-    code.tee(this.narrowLocal(register));
-    code.byte(w.I64_EXTEND_I32_S);
-    code.get(this.x[register]);
-    code.byte(w.I64_NE);
-    code.unlikely();
-    this.brIf(otherwise);
-  }
-  /** Pushes the host address of an access of a stream, less what its immediate has above the stream's bias. */
-  #pushStream({ index }: Stream): void {
-    this.getX32(FIELD_RS1);
-    this.code.get(this.#streamLocal(index));
-    this.code.byte(w.I32_ADD);
-  }
-
-  protected forgetPage(cache: number): void {
-    this.code.i32Const(0);
-    this.code.i64Const(0);
-    this.code.memory(w.I64_STORE, STATE_PAGES + cache * PAGE_BYTES + PAGE_LIMIT);
-  }
-
-  /** Puts the host address of a group's lowest byte, or 0, into its local. */
-  #checkGroup(group: Group, local: number): void {
-    const { code } = this;
-    const { low } = group;
-    code.get(this.x[this.insn.rs1]);
-    code.i64Const(this.insn.imm + low - group.at);
-    code.byte(w.I64_ADD);
-    code.tee(VA);
-    if (group.cache < 0) return this.#findGroup(group, local);
-    const page = STATE_PAGES + group.cache * PAGE_BYTES;
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, page);
-    code.byte(w.I64_SUB);
-    code.i32Const(0);
-    code.memory(w.I64_LOAD, page + PAGE_LIMIT);
-    code.byte(w.I64_GE_U);
-    code.get(VA);
-    code.byte(w.I32_WRAP_I64);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, page + PAGE_DISTANCE);
-    code.byte(w.I32_ADD);
-    code.set(local);
-    this.ifUnlikely();
-    this.#findPage(group, local, page);
-    this.end();
-  }
-  /** The group is on another page than that in `page`: finds it, and remembers it there if it is whole. */
-  #findPage(group: Group, local: number, page: number): void {
-    const { code } = this;
-    if (group.strays) this.countStray();
-    code.get(VA);
-    this.#findGroup(group, local);
-    code.get(local);
-    this.block(w.IF);
-    code.i32Const(0);
-    code.get(local);
-    code.get(VA);
-    code.byte(w.I32_WRAP_I64);
-    code.byte(w.I32_SUB);
-    code.memory(w.I32_STORE, page + PAGE_DISTANCE);
-    code.i32Const(0);
-    code.get(VA);
-    code.i64Const(-4096);
-    code.byte(w.I64_AND);
-    code.memory(w.I64_STORE, page);
-    code.i32Const(0);
-    code.i64Const(4097 - group.span);
-    code.memory(w.I64_STORE, page + PAGE_LIMIT);
-    this.end();
-  }
-  /** VA is on the stack: the host address of the group from the TLB, or from the page walk. */
-  #findGroup({ writes, span }: Group, local: number): void {
-    const { code } = this;
-    const array = writes ? TLB_WRITE : TLB_READ;
-    this.#tag(array);
-    code.get(VA);
-    if (span > 1) {
-      // The page of the last byte: across a page boundary the tag does not match.
-      code.i64Const(span - 1);
-      code.byte(w.I64_ADD);
-    }
-    code.i64Const(-4096);
-    code.byte(w.I64_AND);
-    code.byte(w.I64_NE);
-    this.#host(array);
-    code.set(local);
-    this.ifUnlikely();
-    code.get(VA);
-    code.i32Const(span);
-    this.#access(0);
-    code.call(writes ? this.imports.pageWrite : this.imports.pageRead);
-    if (this.vouched) {
-      code.tee(STATUS);
-      this.brIf(this.inside);
-      // STATUS is 0: the engine sees here, too, that the upper half of the host's register is, and need not clear it below.
-      code.get(STATUS);
-      code.byte(w.I32_OR);
-    } else code.byte(w.DROP);
-    code.set(local);
-    this.end();
-  }
 
   /** Goes to {@link inside} with a status and the position of the current instruction, or of the next one. */
   #leaveInside(status: number, next: boolean): void {
@@ -369,7 +114,7 @@ export abstract class InstructionLowering extends OperandLowering {
     this.#staleable = false;
     this.prepare(insn);
     const member = this.accesses.members.get(insn);
-    if (member?.group.first === insn) this.#checkGroup(member.group, this.#groupLocal(member.group.index));
+    if (member?.group.first === insn) this.checkGroup(member.group, this.groupLocal(member.group.index));
     if (body.length > 0 && body[0].kind === ST_FP) return this.#float(body);
     if (body.length === 2 && body[0].kind === ST_LOAD && body[1].a?.op === OP_LOCAL)
       return this.#plainLoad(body[0], body[1]);
@@ -430,35 +175,18 @@ export abstract class InstructionLowering extends OperandLowering {
   }
 
   // --- memory --------------------------------------------------------------------------------------------------------------
-  /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes the tag. */
-  #tag(array: number): void {
-    const { code } = this;
-    code.byte(w.I32_WRAP_I64);
-    code.tee(VA32);
-    tlbEntry(code, TLB);
-    code.tee(ENTRY);
-    code.memory(w.I64_LOAD, array);
-  }
-  /** Pushes the host address of VA32 after a hit. */
-  #host(array: number): void {
-    tlbHost(this.code, array, ENTRY, VA32);
-  }
-  #access(flags: number): void {
-    this.code.i32Const((this.done << ACCESS_DONE_SHIFT) | flags);
-    this.code.i32Const(realDelta(this.insn.delta));
-  }
   /** Opens the `if` of an access that has to go the slow way, of result type `type`, with its address on the stack. */
   #ifSlowAccess(member: Member | undefined, address: Expr, mode: number, array: number, type: number): void {
     const { code } = this;
     if (member !== undefined) {
-      code.get(this.#groupLocal(member.group.index));
+      code.get(this.groupLocal(member.group.index));
       code.byte(w.I32_EQZ);
       this.ifUnlikely(type);
       this.expr(address);
     } else {
       this.expr(address);
       code.tee(VA);
-      this.#tag(array);
+      this.tag(array);
       code.get(VA);
       code.i64Const(-4096 | ((1 << (mode & MEM_SIZE)) - 1));
       code.byte(w.I64_AND);
@@ -472,17 +200,17 @@ export abstract class InstructionLowering extends OperandLowering {
     const { code } = this;
     const stream = this.streams.get(this.insn);
     if (stream !== undefined) {
-      this.#pushStream(stream);
+      this.pushStream(stream);
       return code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], this.insn.imm - stream.bias);
     }
     const array = (mode & MEM_ATOMIC) !== 0 ? TLB_WRITE : TLB_READ;
     const member = this.accesses.members.get(this.insn);
     if (member !== undefined && this.vouched) {
-      code.get(this.#groupLocal(member.group.index));
+      code.get(this.groupLocal(member.group.index));
       return code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], offsetOf(member));
     }
     this.#ifSlowAccess(member, address, mode, array, double ? F64 : I64);
-    this.#access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
+    this.access(mode & (MEM_SIZE | MEM_SIGNED | MEM_ATOMIC | MEM_RESERVE));
     code.call(this.imports.load);
     code.tee(STATUS);
     this.brIf(this.inside);
@@ -492,8 +220,8 @@ export abstract class InstructionLowering extends OperandLowering {
       code.set(HOST);
     }
     code.byte(w.ELSE);
-    if (member !== undefined) code.get(this.#groupLocal(member.group.index));
-    else this.#host(array);
+    if (member !== undefined) code.get(this.groupLocal(member.group.index));
+    else this.host(array);
     if ((mode & MEM_ATOMIC) !== 0) code.tee(HOST);
     code.memory(double ? w.F64_LOAD : LOAD_OPCODES[mode & 7], offsetOf(member));
     this.end();
@@ -518,13 +246,13 @@ export abstract class InstructionLowering extends OperandLowering {
     const { code } = this;
     const stream = this.streams.get(this.insn);
     if (stream !== undefined) {
-      this.#pushStream(stream);
+      this.pushStream(stream);
       return this.#storeFast(this.insn.imm - stream.bias, value, mode);
     }
     const member = this.accesses.members.get(this.insn);
     const atomic = (mode & MEM_ATOMIC) !== 0;
     if (member !== undefined && this.vouched) {
-      code.get(this.#groupLocal(member.group.index));
+      code.get(this.groupLocal(member.group.index));
       return this.#storeFast(offsetOf(member), value, mode);
     }
     if (atomic) {
@@ -536,7 +264,7 @@ export abstract class InstructionLowering extends OperandLowering {
     } else this.#ifSlowAccess(member, address, mode, TLB_WRITE, w.VOID);
     if (!atomic && SEMANTICS[this.insn.row.id].body.length === 1) {
       this.expr(value);
-      this.#access((mode & MEM_SIZE) | (this.insn.length === 4 ? ACCESS_LONG : 0));
+      this.access((mode & MEM_SIZE) | (this.insn.length === 4 ? ACCESS_LONG : 0));
       code.call(this.imports.store);
       // The store may have hit this very code: then nothing of it may run any more.
       code.tee(STATUS);
@@ -562,9 +290,9 @@ export abstract class InstructionLowering extends OperandLowering {
       this.#staleable = true;
     }
     code.byte(w.ELSE);
-    if (member !== undefined) code.get(this.#groupLocal(member.group.index));
+    if (member !== undefined) code.get(this.groupLocal(member.group.index));
     else if (atomic) code.get(HOST);
-    else this.#host(TLB_WRITE);
+    else this.host(TLB_WRITE);
     this.#storeFast(offsetOf(member), value, mode);
     this.end();
   }
@@ -662,7 +390,7 @@ export abstract class InstructionLowering extends OperandLowering {
     }
     code.i32Const(mode);
     this.getBits();
-    this.#access(0);
+    this.access(0);
     code.call(this.imports.fp);
     code.tee(STATUS);
     this.brIf(this.inside);

@@ -52,7 +52,8 @@ import {
   type Strip,
 } from "./blocks.ts";
 import { isReturn, type Region } from "./region.ts";
-import { FOLLOW_ELSEWHERE, InstructionLowering, isSelectable, type RegionImports } from "./instruction-lowering.ts";
+import { FOLLOW_ELSEWHERE, InstructionLowering, isSelectable } from "./instruction-lowering.ts";
+import type { RegionImports } from "./page-lowering.ts";
 import {
   ALL_REGISTERS,
   BASE,

@@ -114,7 +114,7 @@ export interface Late extends RegisterSet {
 export const NO_REGISTERS: RegisterSet = { x: 0, f: 0 };
 export const ALL_REGISTERS: RegisterSet = { x: ~1, f: ~0 };
 
-/** Operands; `instruction-lowering.ts` adds what instructions do. */
+/** Operands; `page-lowering.ts` adds host addresses. */
 export abstract class OperandLowering extends Lowering {
   // Locals of guest registers, or -1.
   protected readonly x: Int16Array = new Int16Array(32).fill(-1);
