@@ -4,8 +4,8 @@
 import type { Instruction } from "../isa/instructions.ts";
 
 /**
- * Copies of a callee's code inside a region are told apart by distances that are far away: copy n of the instruction at
- * distance d is at d + n * COPY.
+ * Copies of code inside a region (of callees, of loops in strips) are told apart by distances that are far away: copy n of the
+ * instruction at distance d is at d + n * COPY.
  */
 export const COPY: number = 2 ** 27;
 /** The distance in the code of a distance that may be a copy's. */
@@ -62,7 +62,7 @@ export interface Block {
   dominator: number;
   /** Of a branch, see EDGE_BALANCED. */
   readonly isBalanced: boolean;
-  /** Of END_STRIP. */
+  /** Of END_STRIP and END_ROUND. */
   readonly strip?: Strip;
   /** Part of a loop's copy that hardly ever runs. */
   readonly isSpare?: boolean;
@@ -92,6 +92,8 @@ export interface Strip {
   readonly streams: readonly Stream[];
   /** Instructions that a round executes at least. */
   readonly shortest: number;
+  /** The loop is a single block that nothing can leave in the middle. */
+  readonly isTight: boolean;
 }
 
 /** Successors of a block inside the region. */

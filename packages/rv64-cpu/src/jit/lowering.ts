@@ -3,38 +3,18 @@
  *
  * Guest registers are wasm locals: those that blocks hand on to each other are loaded at entry and stored at exit (see
  * `flow.ts`), all others, and with `writeThrough` all, are copies of what memory holds whenever the region can be left, so
- * that calls of other regions find them there. Control flow is structured
- * by the dominator tree (Ramsey, "Beyond Relooper", ICFP 2022), so that V8 sees real loops. Every way out sets PC_OUT and
- * STATUS and branches to the one block that stores the registers; with nothing to store, returns, jumps and exits to a known
- * entry go there at once.
- *
- *   block EXIT
- *     checks, loads
- *     tree of blocks and loops
- *   end
- *   store registers, pc and fuel; return STATUS
+ * that calls of other regions find them there. Control flow is structured by the dominator tree (Ramsey, "Beyond Relooper",
+ * ICFP 2022), so that V8 sees real loops. Ways in and out are `exit-lowering.ts`.
  *
  * Fuel: each block pays for its instructions when it ends; loop heads, and the points after calls, leave if less than
  * the whole region's number of instructions is left. So it never goes below zero, and what retires stays exact.
  */
-import { type Expr, FIELD_RS1, I32, I64 } from "../isa/ir.ts";
+import type { Expr } from "../isa/ir.ts";
 import { SEMANTICS } from "../isa/semantics.ts";
-import {
-  ENTRY_CALLED,
-  ENTRY_EPOCH,
-  ENTRY_STRAYS,
-  STATE_EPOCH,
-  STATE_FS,
-  STATE_FUEL,
-  STATE_PC,
-  STATE_TLB,
-} from "../state.ts";
-import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
+import { STATE_FUEL, STATE_PC } from "../state.ts";
+import { REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
-import { Lowering } from "../wasm/lower.ts";
 import * as w from "../wasm/opcodes.ts";
-import { type Flow, flowOf, size, without } from "./flow.ts";
-import { groupAccesses } from "./groups.ts";
 import {
   type Block,
   dominates,
@@ -51,26 +31,26 @@ import {
   realDelta,
   type Strip,
 } from "./blocks.ts";
-import { isReturn, type Region } from "./region.ts";
-import { FOLLOW_ELSEWHERE, InstructionLowering, isSelectable } from "./instruction-lowering.ts";
-import type { RegionImports } from "./page-lowering.ts";
+import { ExitLowering, type RegionSpec } from "./exit-lowering.ts";
+import { without } from "./flow.ts";
+import { FOLLOW_ELSEWHERE, isSelectable } from "./instruction-lowering.ts";
 import {
   ALL_REGISTERS,
   BASE,
   DEPTH,
   ENTRY,
-  FIRST_REGISTER,
   FUEL,
   type Late,
-  LINK,
   NO_REGISTERS,
   PC_OUT,
   type RegisterSet,
   STATUS,
   STOP,
-  TLB,
   VA,
 } from "./operand-lowering.ts";
+import type { RegionImports } from "./page-lowering.ts";
+import { isReturn } from "./region.ts";
+
 /** Regions nested on the host's stack at most; V8 has about 1 MB for it. */
 const MAX_DEPTH = 200;
 /** A jump table spans at most this many halfwords. */
@@ -83,216 +63,33 @@ interface Label {
   readonly depth: number;
 }
 
-export interface RegionSpec {
-  readonly region: Region;
-  /** Memory offset of the entry descriptor. */
-  readonly entry: number;
-  /** Memory offset of the cache of `interp/lookup.ts`. */
-  readonly jumpCache: number;
-  /** Index of the function that the region becomes. */
-  readonly self: number;
-  /** It has one indirect call, whose targets are of interest. */
-  readonly notesCall: boolean;
-  /** The region depends on other pages than that of its entry. */
-  readonly checksPages: boolean;
-  /** Table slot of the region that starts at this distance, for direct calls; -1: leave to the interpreter. */
-  slotOf(delta: number): number;
-  /** Table slot of the entry at this distance, to which an exit may jump; -1: not known. */
-  linkOf(delta: number): number;
-  /** Number of an indirect jump, for {@link RegionImports.miss}; -1: do not report. */
-  siteOf(delta: number): number;
-}
-export class RegionLowering extends InstructionLowering {
-  readonly #regionType: number;
-  readonly #spec: RegionSpec;
+export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly Block[];
   /** Children in the dominator tree. */
   readonly #children: number[][];
   readonly #labels: Label[] = [];
-  /** By exit set: the label that stores it. */
-  readonly #exits: number[] = [];
-  readonly #flow: Flow;
-  /** Registers are in memory wherever the region can be left. */
-  readonly #writeThrough: boolean;
   /** With writeThrough: by block, the registers whose locals are right at its end. */
   readonly #cached: RegisterSet[] = [];
-  /** The label behind which the region declines to run. */
-  #decline = 0;
-  /** Some exit sets LINK. */
-  #links = false;
-  /** The block being emitted. */
-  #current = 0;
-  /** Heads of loops that run in strips: ROUND looks at the fuel. */
-  readonly #strips = new Set<number>();
-  /** By block of a loop that nothing can leave in the middle: what memory does not have yet when it is over. */
+  /** By head of a loop that runs in strips: its ROUND, which looks at the fuel. */
+  readonly #rounds = new Map<number, number>();
+  /** By block of a tight loop: what memory does not have yet when it is over. */
   readonly #late: (Late | undefined)[] = [];
 
   constructor(spec: RegionSpec, imports: RegionImports, regionType: number) {
-    super(imports);
-    this.#spec = spec;
-    this.#regionType = regionType;
+    super(spec, imports, regionType);
     this.#blocks = spec.region.blocks;
     this.#children = this.#blocks.map(() => []);
-    for (let n = 1; n < this.#blocks.length; n++) this.#children[this.#blocks[n].dominator].push(n);
-    this.assignRegisters(this.#blocks);
-    this.vouched = spec.region.vouched;
-    this.#flow = flowOf(spec.region);
-    this.#writeThrough = this.#flow.inMemory;
-    this.accesses = groupAccesses(spec.region);
-    this.streams = spec.region.streams;
-    for (const { end, nextBlock } of this.#blocks) if (end === END_ROUND) this.#strips.add(nextBlock);
-  }
-
-  /** Types of the function's locals after the parameters. */
-  get localTypes(): readonly number[] {
-    const fixed = [
-      ...new Array<number>(PC_OUT - FUEL).fill(I32),
-      ...new Array<number>(FIRST_REGISTER - PC_OUT).fill(I64),
-    ];
-    return [...fixed, ...this.registerLocals];
+    this.#blocks.forEach(({ dominator, end, nextBlock }, n) => {
+      if (n > 0) this.#children[dominator].push(n);
+      if (end === END_ROUND) this.#rounds.set(nextBlock, n);
+    });
   }
 
   /** Emits the whole function body into {@link Lowering.code}. */
   emit(): void {
-    const { code } = this;
-    // One exit block per distinct set of registers to store; each stores what the largest smaller set lacks, and goes there.
-    const sets = this.#flow.exits;
-    const order = sets.map((_, n) => n).sort((a, b) => size(sets[a]) - size(sets[b]));
-    this.#decline = this.block(w.BLOCK);
-    const tail = this.block(w.BLOCK);
-    for (const n of order) this.#exits[n] = this.block(w.BLOCK);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_FUEL);
-    code.tee(FUEL);
-    code.i32Const(this.#spec.region.instructions);
-    code.byte(w.I32_LT_S);
-    this.#declineIf();
-    if (this.usesFloat) {
-      // Illegal while the unit is off, which nothing inside a region can change.
-      code.i32Const(0);
-      code.memory(w.I32_LOAD, STATE_FS);
-      code.byte(w.I32_EQZ);
-      this.#declineIf();
-    }
-    if (this.#spec.checksPages) this.#checkPages();
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_TLB);
-    code.set(TLB);
-    this.#loadRegisters(this.#flow.liveIn[0]);
+    this.open();
     this.#tree(0);
-    for (let k = order.length - 1; k >= 0; k--) {
-      const n = order[k];
-      this.end();
-      let rest = k - 1;
-      while (rest >= 0 && !contains(sets[n], sets[order[rest]])) rest--;
-      this.storeRegisters(without(sets[n], rest < 0 ? NO_REGISTERS : sets[order[rest]]));
-      if (rest !== k - 1) this.br(rest < 0 ? tail : this.#exits[order[rest]]);
-    }
-    this.end();
-    // Left inside a block: the state says where.
-    code.get(STATUS);
-    code.i32Const(0);
-    code.byte(w.I32_LT_S);
-    this.ifUnlikely();
-    code.get(BASE);
-    code.get(FUEL);
-    code.i32Const(this.#spec.entry);
-    code.call(this.imports.left);
-    code.byte(w.RETURN);
-    this.end();
-    this.#storePc(PC_OUT);
-    this.#storeFuel();
-    if (this.#links) {
-      code.get(LINK);
-      this.block(w.IF);
-      code.get(PC_OUT);
-      code.get(DEPTH);
-      code.get(LINK);
-      code.i32Const(1);
-      code.byte(w.I32_SUB);
-      this.#returnCallIndirect();
-      this.end();
-    }
-    this.#finish();
-    this.end();
-    this.#storePc(BASE);
-    code.i32Const(REGION_DECLINED);
-  }
-  #storeFuel(): void {
-    const { code } = this;
-    code.i32Const(0);
-    code.get(FUEL);
-    code.memory(w.I32_STORE, STATE_FUEL);
-  }
-  /** Pc, depth and slot are on the stack. */
-  #returnCallIndirect(): void {
-    const { code } = this;
-    code.byte(w.RETURN_CALL_INDIRECT);
-    code.u32(this.#regionType);
-    code.u32(0);
-  }
-
-  /** Everything is in memory: on to the compiled code at PC_OUT, if there is any, without growing the host's stack. */
-  #finish(): void {
-    const { code } = this;
-    code.get(STATUS);
-    if (this.imports.chain >= 0) {
-      this.block(w.IF);
-      code.get(STATUS);
-      code.byte(w.RETURN);
-      this.end();
-      code.get(PC_OUT);
-      code.get(DEPTH);
-      code.byte(w.RETURN_CALL);
-      code.u32(this.imports.chain);
-      return;
-    }
-    code.byte(w.RETURN);
-  }
-
-  /** The label that stores what block `n` may have changed. */
-  #exitOf(n: number): number {
-    return this.#exits[this.#flow.exitOf[n]];
-  }
-
-  /** Returns REGION_DECLINED if the i32 on the stack is true. */
-  #declineIf(): void {
-    this.code.unlikely();
-    this.brIf(this.#decline);
-  }
-  #storePc(local: number): void {
-    this.code.i32Const(0);
-    this.code.get(local);
-    this.code.memory(w.I64_STORE, STATE_PC);
-  }
-  #returnIf(status: number): void {
-    const { code } = this;
-    this.ifUnlikely();
-    code.i32Const(status);
-    code.byte(w.RETURN);
-    this.end();
-  }
-
-  #checkPages(): void {
-    const { code } = this;
-    const { entry } = this.#spec;
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, entry + ENTRY_EPOCH);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, STATE_EPOCH);
-    code.byte(w.I32_NE);
-    this.block(w.IF);
-    this.#storePc(BASE);
-    code.i32Const(entry);
-    code.call(this.imports.validate);
-    code.byte(w.I32_EQZ);
-    this.#declineIf();
-    this.end();
-  }
-
-  #loadRegisters({ x, f }: RegisterSet): void {
-    for (let n = 1; n < 32; n++) if (((x >>> n) & 1) !== 0) this.loadX(n);
-    for (let n = 0; n < 32; n++) if (((f >>> n) & 1) !== 0) this.loadF(n);
+    this.close();
   }
 
   // --- control flow ------------------------------------------------------------------------------------------------------
@@ -303,7 +100,7 @@ export class RegionLowering extends InstructionLowering {
     const { cacheHeads } = this.accesses;
     for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetPage(cache);
     this.#labels.push({ block: n, isLoop: true, depth: this.block(w.LOOP) });
-    if (!this.#strips.has(n)) this.#leaveIfLowFuel(n);
+    if (!this.#rounds.has(n)) this.#leaveIfLowFuel(n);
     this.#within(n, merges, 0);
     this.end();
     this.#labels.pop();
@@ -321,24 +118,24 @@ export class RegionLowering extends InstructionLowering {
 
   #leaveIfLowFuel(n: number): void {
     const { code } = this;
-    this.#current = n;
+    this.current = n;
     code.get(FUEL);
-    code.i32Const(this.#spec.region.instructions);
+    code.i32Const(this.spec.region.instructions);
     code.byte(w.I32_LT_S);
     this.ifUnlikely();
-    this.#leave(this.#blocks[n].start, REGION_NEXT);
+    this.leave(this.#blocks[n].start, REGION_NEXT);
     this.end();
   }
 
   /** From block `from` to block `to` (-1: outside, at distance `delta`). */
   #goto(from: number, to: number, delta: number): void {
-    this.#current = from;
+    this.current = from;
     const late = this.#late[from];
     if (late !== undefined && this.#late[to] === undefined) this.finishLate(late);
-    if (to < 0) return this.#leaveFor(delta);
+    if (to < 0) return this.leaveFor(delta);
     if (to <= from) {
       // A retreating edge: to the loop's label, or, if the loop has a second way in, out and back through its entry.
-      if (!dominates(this.#blocks, to, from)) return this.#leaveFor(delta);
+      if (!dominates(this.#blocks, to, from)) return this.leaveFor(delta);
       this.#storeDying(from, to);
       return this.#branchTo(to, true);
     }
@@ -351,7 +148,7 @@ export class RegionLowering extends InstructionLowering {
   #storeDying(from: number, to: number): void {
     const { end } = this.#blocks[from];
     if (end === END_CALL || end === END_CALL_INDIRECT) return;
-    const { exits, exitOf, liveIn } = this.#flow;
+    const { exits, exitOf, liveIn } = this.flow;
     this.storeRegisters(without(exits[exitOf[from]], liveIn[to]));
   }
 
@@ -363,83 +160,38 @@ export class RegionLowering extends InstructionLowering {
     throw new Error("unreachable: branch to a block that is not in scope");
   }
 
-  #pay(instructions: number): void {
-    if (instructions === 0) return;
-    this.code.get(FUEL);
-    this.code.i32Const(instructions);
-    this.code.byte(w.I32_SUB);
-    this.code.set(FUEL);
-  }
-  /** Goes on at `delta`, outside of the region; the fuel is paid. */
-  #leaveFor(delta: number): void {
-    const { code } = this;
-    const slot = this.imports.chain < 0 ? -1 : this.#spec.linkOf(realDelta(delta));
-    if (slot < 0) return this.#leave(delta, REGION_NEXT);
-    if (this.#writeThrough) {
-      this.#storeFuel();
-      this.pushAddress(delta);
-      code.get(DEPTH);
-      code.i32Const(slot);
-      return this.#returnCallIndirect();
-    }
-    this.#links = true;
-    code.i32Const(slot + 1);
-    code.set(LINK);
-    this.#leave(delta, REGION_NEXT);
-  }
-  /** Leaves the region; the fuel is paid. */
-  #leave(delta: number, status: number): void {
-    this.pushAddress(delta);
-    this.code.set(PC_OUT);
-    this.code.i32Const(status);
-    this.code.set(STATUS);
-    this.br(this.#exitOf(this.#current));
-  }
-  /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
-  protected override get inside(): number {
-    return this.#exitOf(this.#current);
-  }
-  protected override countStray(): void {
-    const { code } = this;
-    code.i32Const(0);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, this.#spec.entry + ENTRY_STRAYS);
-    code.i32Const(1);
-    code.byte(w.I32_ADD);
-    code.memory(w.I32_STORE, this.#spec.entry + ENTRY_STRAYS);
-  }
   #node(n: number): void {
     const block = this.#blocks[n];
-    this.#current = n;
+    this.current = n;
     const { insns } = block;
     const plain = isJump(block.end) ? insns.length - 1 : insns.length;
     const { dominator } = block;
     const meets = block.isLoop || block.isMerge || n === 0;
-    this.through = without(ALL_REGISTERS, this.#flow.liveIn[n]);
-    const round = this.#roundOf(n, block);
-    if (round >= 0) this.startTightBlock(insns, this.homesOf(insns, this.#flow.liveIn[n].x));
-    else this.startBlock(insns, meets || !this.#writeThrough ? NO_REGISTERS : this.#cached[dominator]);
+    this.through = without(ALL_REGISTERS, this.flow.liveIn[n]);
+    const round = this.#tightRound(n);
+    if (round !== undefined) this.startTightBlock(insns, this.#homesOf(n));
+    else this.startBlock(insns, meets || !this.writeThrough ? NO_REGISTERS : this.#cached[dominator]);
     for (this.done = 0; this.done < plain; this.done++) {
       this.instruction(insns[this.done]);
     }
-    this.#pay(insns.length);
+    this.pay(insns.length);
     const last = insns[insns.length - 1];
     this.insn = last;
     if (plain < insns.length) this.prepare(last);
-    if (round >= 0) this.#late[n] = this.#late[round] = this.takeLate();
+    if (round !== undefined) this.#late[n] = this.#late[round] = this.takeLate();
     const cached = this.flush();
     this.#cached[n] = block.end === END_CALL || block.end === END_CALL_INDIRECT ? NO_REGISTERS : cached;
     switch (block.end) {
       case END_FALL:
         return this.#goto(n, block.nextBlock, block.next);
       case END_EXIT:
-        return this.#leaveFor(block.next);
+        return this.leaveFor(block.next);
       case END_STRIP:
         return this.#strip(n, block);
       case END_ROUND:
         return this.#round(n, block);
       case END_JUMP:
-        this.#link(last);
+        this.link(last);
         return this.#goto(n, block.targetBlock, block.target);
       case END_BRANCH:
         return this.#branch(n, block, last);
@@ -452,19 +204,20 @@ export class RegionLowering extends InstructionLowering {
     }
   }
 
-  /** ROUND of the loop that is nothing but block `n`, which nothing can leave in the middle; -1: it is no such loop. */
-  #roundOf(n: number, { targetBlock, nextBlock, insns }: Block): number {
-    if (this.#writeThrough || !this.#strips.has(n) || insns.some((insn) => this.mayLeave(insn))) return -1;
-    const isOnly = (to: number): boolean => to >= 0 && this.#blocks[to].end === END_ROUND && !this.#blocks[to].isMerge;
-    return [targetBlock, nextBlock].find(isOnly) ?? -1;
+  /** ROUND of the tight loop that block `n` is; undefined: it is none. */
+  #tightRound(n: number): number | undefined {
+    const round = this.#rounds.get(n);
+    return round !== undefined && this.#blocks[round].strip?.isTight === true && !this.writeThrough ? round : undefined;
+  }
+
+  #homesOf(n: number): number {
+    return this.homesOf(this.#blocks[n].insns, this.flow.liveIn[n].x);
   }
 
   #strip(n: number, { strip, target, targetBlock, next, nextBlock }: Block): void {
     const otherwise = this.block(w.BLOCK);
-    const copy = this.#blocks[targetBlock];
-    const isTight = this.#roundOf(targetBlock, copy) >= 0;
-    const homes = isTight ? this.homesOf(copy.insns, this.#flow.liveIn[targetBlock].x) : 0;
-    this.startStrip(strip as Strip, homes, this.#spec.region.instructions, otherwise);
+    const homes = this.#tightRound(targetBlock) === undefined ? 0 : this.#homesOf(targetBlock);
+    this.startStrip(strip as Strip, homes, this.spec.region.instructions, otherwise);
     this.#goto(n, targetBlock, target);
     this.end();
     this.#goto(n, nextBlock, next);
@@ -487,7 +240,7 @@ export class RegionLowering extends InstructionLowering {
     if (skipped !== undefined) {
       this.select(cond, skipped.insns);
       const x = skipped.insns.reduce((set, { rd }) => set | (1 << rd), 0);
-      this.storeRegisters(without({ x, f: 0 }, this.#flow.dirtyIn[block.targetBlock]));
+      this.storeRegisters(without({ x, f: 0 }, this.flow.dirtyIn[block.targetBlock]));
       return this.#goto(n, block.targetBlock, block.target);
     }
     this.expr(cond);
@@ -511,57 +264,39 @@ export class RegionLowering extends InstructionLowering {
       : undefined;
   }
 
-  /** The target of a jalr into PC_OUT, then the link. */
-  #jalrTarget(last: Insn): void {
-    const { code } = this;
-    this.getX(FIELD_RS1);
-    code.i64Const(last.imm);
-    code.byte(w.I64_ADD);
-    code.i64Const(-2);
-    code.byte(w.I64_AND);
-    code.set(PC_OUT);
-    this.#link(last);
-  }
-  #link(last: Insn): void {
-    if (last.rd === 0) return;
-    this.pushAddress(last.delta + last.length);
-    this.code.set(this.x[last.rd]);
-    if (this.goesThrough(last.rd)) this.storeX(last.rd);
-  }
-
   #call(n: number, block: Block, last: Insn): void {
     const { code } = this;
     const direct = block.end === END_CALL;
     const target = realDelta(block.target);
     const recursive = direct && target === 0;
-    const slot = direct ? this.#spec.slotOf(target) : -1;
+    const slot = direct ? this.spec.slotOf(target) : -1;
     if (direct) {
-      this.#link(last);
+      this.link(last);
       this.pushAddress(block.target);
       code.set(PC_OUT);
-    } else this.#jalrTarget(last);
+    } else this.jalrTarget(last);
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
-    if (direct && slot < 0) return this.br(this.#exitOf(n));
+    if (direct && slot < 0) return this.br(this.exitOf(n));
     code.get(DEPTH);
     code.i32Const(MAX_DEPTH);
     code.byte(w.I32_GE_U);
-    this.brIf(this.#exitOf(n));
+    this.brIf(this.exitOf(n));
     if (!direct) {
-      if (this.#spec.notesCall) this.#noteCall();
-      this.#callee(n);
+      if (this.spec.notesCall) this.noteCall();
+      this.callee(n);
     }
-    this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
-    this.#storeFuel();
+    this.storeRegisters(this.flow.exits[this.flow.exitOf[n]]);
+    this.storeFuel();
     code.get(PC_OUT);
-    this.#pushDepth();
+    this.pushDepth();
     // The region itself needs no table: as long as it runs, its code has not changed.
-    if (recursive) code.call(this.#spec.self);
+    if (recursive) code.call(this.spec.self);
     else {
       if (direct) code.i32Const(slot);
       else code.get(ENTRY);
       code.byte(w.CALL_INDIRECT);
-      code.u32(this.#regionType);
+      code.u32(this.regionType);
       code.u32(0);
     }
     code.tee(STATUS);
@@ -574,7 +309,7 @@ export class RegionLowering extends InstructionLowering {
     this.ifUnlikely();
     this.pushAddress(block.next);
     code.get(STATUS);
-    this.#pushDepth();
+    this.pushDepth();
     code.call(this.imports.follow);
     code.tee(STATUS);
     this.block(w.IF);
@@ -597,10 +332,10 @@ export class RegionLowering extends InstructionLowering {
       }
       this.pushAddress(block.next);
       code.get(DEPTH);
-      const link = this.#spec.linkOf(realDelta(block.next));
+      const link = this.spec.linkOf(realDelta(block.next));
       if (link >= 0) {
         code.i32Const(link);
-        return this.#returnCallIndirect();
+        return this.returnCallIndirect();
       }
       code.byte(w.RETURN_CALL);
       code.u32(this.imports.chain);
@@ -609,50 +344,15 @@ export class RegionLowering extends InstructionLowering {
     code.i32Const(0);
     code.memory(w.I32_LOAD, STATE_FUEL);
     code.tee(FUEL);
-    code.i32Const(this.#spec.region.instructions);
+    code.i32Const(this.spec.region.instructions);
     code.byte(w.I32_LT_S);
-    this.#returnIf(REGION_NEXT);
-    this.#loadRegisters(this.#flow.liveIn[block.nextBlock]);
+    this.returnIf(REGION_NEXT);
+    this.loadRegisters(this.flow.liveIn[block.nextBlock]);
     this.#goto(n, block.nextBlock, block.next);
   }
-  #pushDepth(): void {
-    this.code.get(DEPTH);
-    this.code.i32Const(1);
-    this.code.byte(w.I32_ADD);
-  }
-
-  /** Notes where the region's indirect call goes. */
-  #noteCall(): void {
-    const { code } = this;
-    code.i32Const(0);
-    code.get(PC_OUT);
-    code.get(BASE);
-    code.byte(w.I64_SUB);
-    code.byte(w.I32_WRAP_I64);
-    code.memory(w.I32_STORE, this.#spec.entry + ENTRY_CALLED);
-  }
-
-  /** The table slot for the call of PC_OUT into ENTRY; leaves if there is no compiled code. */
-  #callee(n: number): void {
-    const { code } = this;
-    const { jumpCache } = this.#spec;
-    missesCache(code, jumpCache, PC_OUT, ENTRY);
-    this.ifUnlikely();
-    code.get(PC_OUT);
-    code.call(this.imports.lookup);
-    code.tee(ENTRY);
-    code.i32Const(0);
-    code.byte(w.I32_LT_S);
-    this.brIf(this.#exitOf(n));
-    code.byte(w.ELSE);
-    cachedSlot(code, jumpCache, ENTRY);
-    code.set(ENTRY);
-    this.end();
-  }
-
   #indirect(n: number, block: Block, last: Insn): void {
     const { code } = this;
-    this.#jalrTarget(last);
+    this.jalrTarget(last);
     const known = block.indirect.filter((target) => target.block >= 0);
     if (known.length === 1 || last.rd !== 0) {
       for (const { delta, block: to } of known) {
@@ -662,16 +362,16 @@ export class RegionLowering extends InstructionLowering {
         this.block(w.IF);
         this.#goto(n, to, delta);
         this.end();
-        this.#current = n;
+        this.current = n;
       }
     } else if (known.length > 0) this.#jumpTable(n, known);
     if (isReturn(last)) {
-      this.storeRegisters(this.#flow.exits[this.#flow.exitOf[n]]);
-      return this.#return();
+      this.storeRegisters(this.flow.exits[this.flow.exitOf[n]]);
+      return this.returnToCaller();
     }
-    const site = this.#spec.siteOf(last.delta);
+    const site = this.spec.siteOf(last.delta);
     if (site >= 0) {
-      this.#storePc(BASE);
+      this.storePc(BASE);
       code.i32Const(site);
       code.get(PC_OUT);
       code.get(BASE);
@@ -679,11 +379,11 @@ export class RegionLowering extends InstructionLowering {
       code.byte(w.I32_WRAP_I64);
       code.call(this.imports.miss);
     }
-    if (this.#writeThrough && this.imports.chain >= 0) {
-      this.#storeFuel();
-      missesCache(code, this.#spec.jumpCache, PC_OUT, ENTRY);
+    if (this.writeThrough && this.imports.chain >= 0) {
+      this.storeFuel();
+      missesCache(code, this.spec.jumpCache, PC_OUT, ENTRY);
       this.ifUnlikely();
-      this.#storePc(PC_OUT);
+      this.storePc(PC_OUT);
       code.get(PC_OUT);
       code.get(DEPTH);
       code.byte(w.RETURN_CALL);
@@ -691,31 +391,12 @@ export class RegionLowering extends InstructionLowering {
       this.end();
       code.get(PC_OUT);
       code.get(DEPTH);
-      cachedSlot(code, this.#spec.jumpCache, ENTRY);
-      return this.#returnCallIndirect();
+      cachedSlot(code, this.spec.jumpCache, ENTRY);
+      return this.returnCallIndirect();
     }
     code.i32Const(REGION_NEXT);
     code.set(STATUS);
-    this.br(this.#exitOf(n));
-  }
-
-  /** Back to PC_OUT, in the caller's code or, with nothing on the host's stack, wherever that is; all registers are in memory. */
-  #return(): void {
-    const { code } = this;
-    this.#storePc(PC_OUT);
-    this.#storeFuel();
-    if (this.imports.chain >= 0) {
-      code.get(DEPTH);
-      code.byte(w.I32_EQZ);
-      this.ifUnlikely();
-      code.get(PC_OUT);
-      code.get(DEPTH);
-      code.byte(w.RETURN_CALL);
-      code.u32(this.imports.chain);
-      this.end();
-    }
-    code.i32Const(REGION_NEXT);
-    code.byte(w.RETURN);
+    this.br(this.exitOf(n));
   }
 
   /** br_table over the distance of PC_OUT to the lowest known target; falls out of the construct if it is none of them. */
@@ -757,8 +438,4 @@ export class RegionLowering extends InstructionLowering {
 /** True if the last instruction of a block that ends so is the jump. */
 function isJump(end: number): boolean {
   return end !== END_FALL && end !== END_EXIT && end !== END_STRIP && end !== END_ROUND;
-}
-
-function contains(outer: RegisterSet, inner: RegisterSet): boolean {
-  return (inner.x & ~outer.x) === 0 && (inner.f & ~outer.f) === 0;
 }

@@ -4,7 +4,7 @@
  */
 import { FIELD_RS1, I32 } from "../isa/ir.ts";
 import { ACCESS_DONE_SHIFT } from "../interp/wasm-memory.ts";
-import { tlbEntry, tlbHost } from "../interp/tlb.ts";
+import { tlbEntry, tlbHost, tlbMisses } from "../interp/tlb.ts";
 import { PAGE_BYTES, PAGE_DISTANCE, PAGE_LIMIT, STATE_PAGES, TLB_READ, TLB_WRITE } from "../state.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
@@ -65,14 +65,18 @@ export abstract class PageLowering extends OperandLowering {
   protected abstract countStray(): void;
 
   // --- one access ------------------------------------------------------------------------------------------------------------
-  /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes the tag. */
-  protected tag(array: number): void {
+  /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes that. */
+  #findEntry(): void {
     const { code } = this;
     code.byte(w.I32_WRAP_I64);
     code.tee(VA32);
     tlbEntry(code, TLB);
     code.tee(ENTRY);
-    code.memory(w.I64_LOAD, array);
+  }
+  /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes the tag. */
+  protected tag(array: number): void {
+    this.#findEntry();
+    this.code.memory(w.I64_LOAD, array);
   }
   /** Pushes the host address of VA32 after a hit. */
   protected host(array: number): void {
@@ -199,11 +203,8 @@ export abstract class PageLowering extends OperandLowering {
       code.i64Const(low);
       code.byte(w.I64_ADD);
       code.tee(VA);
-      this.tag(array);
-      code.get(VA);
-      code.i64Const(-4096);
-      code.byte(w.I64_AND);
-      code.byte(w.I64_NE);
+      this.#findEntry();
+      tlbMisses(code, array, VA);
       code.unlikely();
       this.brIf(otherwise);
       code.get(VA32);

@@ -49,6 +49,7 @@ interface Site {
   /** Of the entry's code that has it. */
   readonly generation: number;
   readonly delta: number;
+  readonly isCall: boolean;
   count: number;
 }
 
@@ -124,7 +125,8 @@ export class Profile {
       entry.recompiles >= MAX_RECOMPILES
     )
       return -1;
-    this.#sites.set(this.#nextSite, { entry, generation: entry.generation + 1, delta, count: 0 });
+    const isCall = jump.rd !== 0;
+    this.#sites.set(this.#nextSite, { entry, generation: entry.generation + 1, delta, isCall, count: 0 });
     return this.#nextSite++;
   }
 
@@ -140,9 +142,9 @@ export class Profile {
   miss(site: number, delta: number): void {
     const seen = this.#sites.get(site);
     if (seen === undefined) return;
-    const { entry, delta: jump } = seen;
+    const { entry, delta: jump, isCall } = seen;
     const known = entry.targets.get(jump) ?? [];
-    const reach = entry.copiesCallees ? CALL_REACH : JUMP_REACH;
+    const reach = isCall ? CALL_REACH : JUMP_REACH;
     if (!known.includes(delta) && known.length < MAX_TARGETS && Math.abs(delta) < reach && (delta & 1) === 0) {
       known.push(delta);
       entry.targets.set(jump, known);

@@ -176,24 +176,16 @@ export function findRegion(
     };
   };
 
-  /** The page of an instruction that was decoded. */
-  const edges = (delta: number): number => {
+  /** Frame and byte offset of an instruction that was decoded. */
+  const placeOf = (delta: number): [frame: number, offset: number] => {
     const at = offset + realDelta(delta);
     const page = Math.floor(at / 4096);
-    return reader.edges(pages.get(page) as number, at - page * 4096);
-  };
-
-  const isEntry = (delta: number): boolean => {
-    const at = offset + delta;
-    const page = Math.floor(at / 4096);
-    return reader.isEntry(pages.get(page) as number, at - page * 4096);
+    return [pages.get(page) as number, at - page * 4096];
   };
 
   /** Targets of an indirect call, by distance, of which `known` were seen to be missing in this region's code. */
   const callTargets = ({ delta }: Insn, known: readonly number[]): number[] => {
-    const at = offset + delta;
-    const page = Math.floor(at / 4096);
-    const called = reader.called(pages.get(page) as number, at - page * 4096);
+    const called = reader.called(...placeOf(delta));
     return [...new Set(called === undefined || Math.abs(called) > CALL_REACH ? known : [...known, delta + called])];
   };
 
@@ -249,12 +241,19 @@ export function findRegion(
       const insn = decode(delta);
       if (insn === undefined) break;
       const copy = Math.round(delta / COPY);
-      if (copy === 0 && delta !== 0 && leaders.has(delta) && !recursions.has(delta) && isEntry(delta)) break;
+      if (
+        copy === 0 &&
+        delta !== 0 &&
+        leaders.has(delta) &&
+        !recursions.has(delta) &&
+        reader.isEntry(...placeOf(delta))
+      )
+        break;
       insns.set(delta, insn);
       const next = delta + insn.length;
       const { id } = insn.row;
       if (BRANCHES.has(id)) {
-        const hot = edges(delta);
+        const hot = reader.edges(...placeOf(delta));
         leaders.add(next).add(delta + insn.imm);
         if ((hot & EDGE_BALANCED) !== 0) balanced.add(delta);
         if ((hot & EDGE_TAKEN_HOT) !== 0) work.push(delta + insn.imm);

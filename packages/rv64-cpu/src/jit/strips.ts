@@ -69,8 +69,7 @@ export function stripMine(blocks: readonly Block[], entry: number): StripMined {
     if (!isPlain(blocks, loop)) return;
     const found = findStreams(blocks, predecessors, loop);
     if (found === undefined) return;
-    const isTight = loop.length === 1 && !head.insns.some((insn) => mayLeave(insn) && !found.members.has(insn));
-    if (!isTight && found.members.size * WORTH < found.strip.shortest) return;
+    if (!found.strip.isTight && found.members.size * WORTH < found.strip.shortest) return;
     const shift = (heads.size + 1) * COPIES * COPY;
     const strip = head.start + shift + STRIP_COPY * COPY;
     const again = strip + COPY;
@@ -98,7 +97,7 @@ export function stripMine(blocks: readonly Block[], entry: number): StripMined {
     const empty = { ...head, insns: [], indirect: [], isBalanced: false };
     made.push(
       { ...empty, start: strip, end: END_STRIP, target: head.start + shift, next: head.start, strip: found.strip },
-      { ...empty, start: again, end: END_ROUND, target: strip, next: head.start + shift },
+      { ...empty, start: again, end: END_ROUND, target: strip, next: head.start + shift, strip: found.strip },
     );
   });
   if (made.length === 0) return { blocks, streams };
@@ -228,7 +227,11 @@ function findStreams(
     const round = meet(ends.map((n) => after.get(n)));
     let still = linear;
     for (let n = 1; n < 32; n++) if (round.root[n] !== n) still &= ~(1 << n);
-    if (still === linear) return makeStreams(accesses, round, shortest(blocks, predecessors, loop, ends));
+    if (still === linear) {
+      const { streams, members } = makeStreams(accesses, round);
+      const isTight = loop.length === 1 && !blocks[head].insns.some((insn) => mayLeave(insn) && !members.has(insn));
+      return { strip: { streams, shortest: shortest(blocks, predecessors, loop, ends), isTight }, members };
+    }
     linear = still;
   }
 }
@@ -256,7 +259,10 @@ function shortest(
   return Math.min(...ends.map((n) => lengths.get(n) as number));
 }
 
-function makeStreams(accesses: readonly Access[], round: Places, shortestRound: number): StreamsOfLoop {
+function makeStreams(
+  accesses: readonly Access[],
+  round: Places,
+): { readonly streams: readonly Stream[]; readonly members: ReadonlyMap<Insn, Stream> } {
   const streams = new Map<number, Stream>();
   const members = new Map<Insn, Stream>();
   for (const { insn, root, low, high } of accesses) {
@@ -275,5 +281,5 @@ function makeStreams(accesses: readonly Access[], round: Places, shortestRound: 
     streams.set(root, stream);
     members.set(insn, stream);
   }
-  return { strip: { streams: [...streams.values()], shortest: shortestRound }, members };
+  return { streams: [...streams.values()], members };
 }
