@@ -111,9 +111,9 @@ export interface HartCompiler {
   attach(host: CompilerHost): void;
   /** The address was jumped to often. 1: compilePending should be called soon. */
   hot(pcLo: number, pcHi: number): number;
-  /** Instructions between two calls of `sample`. */
+  /** Instructions until the next call of `sample`. */
   readonly sampleInterval: number;
-  /** Each `sampleInterval` instructions: the hart is at this address. Nothing compiled is on the stack. */
+  /** `sampleInterval` instructions after the last call: the hart is at this address. Nothing compiled is on the stack. */
   sample(pcLo: number, pcHi: number, instret: number): void;
   /** Called between slices, when nothing compiled is on the stack. */
   compilePending(instret: number): void;
@@ -174,7 +174,7 @@ export class Hart {
       retired: () => this.#retiredInside(),
     });
     this.#compiler = options.compiler ?? null;
-    this.#longest = this.#architectural || this.#compiler !== null ? SHORT_SLICE : SLICE;
+    this.#longest = this.#architectural ? SHORT_SLICE : SLICE;
     this.#nextSample = this.#compiler?.sampleInterval ?? Infinity;
     this.#run = this.#instantiate(options.backend);
   }

@@ -62,6 +62,9 @@ const ACCESS_FAULT = [CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS, CAUSE_FETCH_ACCESS]
 const FAULT = -1;
 const DEVICE = -2;
 
+/** Of {@link Mmu.neighbours}. */
+const MAX_NEIGHBOURS = 1024;
+
 /** What answers at physical addresses outside RAM. */
 export interface DeviceBus {
   /** Reads 1, 2 or 4 bytes; the value as an unsigned or signed 32-bit integer. undefined: nobody is there. */
@@ -175,6 +178,47 @@ export class Mmu {
     const host = this.translate(vaLo, vaHi, ACCESS_FETCH);
     this.#trap(cause, lo, hi);
     return host < 0 ? -1 : Math.floor((host - this.#ram.offset) / 4096);
+  }
+
+  /**
+   * How many pages behind a mapped one, or in front of it if `step` is -1, have the neighbouring frames, and may be read or written
+   * without any change of the page table: 0 to MAX_NEIGHBOURS. Plain Sv39 only, otherwise 0.
+   */
+  neighbours(vaLo: number, vaHi: number, writes: boolean, step: 1 | -1): number {
+    const i32 = this.#i32;
+    const care = i32[(writes ? STATE_WALK_WRITE_CARE : STATE_WALK_READ_CARE) >> 2];
+    const value = i32[(writes ? STATE_WALK_WRITE_VALUE : STATE_WALK_READ_VALUE) >> 2];
+    const page = vaHi * 0x10_0000 + (vaLo >>> 12);
+    let at = this.#leafEntry(page);
+    if (at < 0) return 0;
+    const high = i32[at + 1];
+    let ppn = i32[at] >>> 10;
+    let frame = ppn + (high & 0x3f_ffff) * 0x40_0000 - this.#ram.base / 4096;
+    for (let n = 0; n < MAX_NEIGHBOURS; n++) {
+      const next = page + (n + 1) * step;
+      at = (next & 511) === (step > 0 ? 0 : 511) ? this.#leafEntry(next) : at + 2 * step;
+      ppn += step;
+      frame += step;
+      if (at < 0 || (i32[at] & care) !== value || i32[at] >>> 10 !== ppn || i32[at + 1] !== high) return n;
+      if (frame < 0 || frame >= this.#ram.size / 4096 || (writes && this.#code.hasCode(frame))) return n;
+    }
+    return MAX_NEIGHBOURS;
+  }
+
+  /** Index of a page's entry in its table of the lowest level, if it is there by plain Sv39, or -1. */
+  #leafEntry(page: number): number {
+    const { base, size, offset } = this.#ram;
+    const i32 = this.#i32;
+    let table = i32[STATE_WALK_ROOT >> 2];
+    const sign = page >> 26;
+    if (table === 0 || (sign !== 0 && sign !== -1)) return -1;
+    for (const shift of [18, 9]) {
+      const at = (table >> 2) + ((page >> shift) & 511) * 2;
+      const inRam = ((i32[at] >>> 10) + (i32[at + 1] & 0x3f_ffff) * 0x40_0000) * 4096 - base;
+      if ((i32[at] & (PTE_V | PTE_R | PTE_W | PTE_X)) !== PTE_V || inRam < 0 || inRam >= size) return -1;
+      table = offset + inRam;
+    }
+    return (table >> 2) + (page & 511) * 2;
   }
 
   /** Until the next select(), code is fetched untranslated. */

@@ -81,13 +81,14 @@ export const FP_INFINITY_S = 0xff00_0000;
 /** Up to here the state is cleared for a new hart. */
 export const STATE_END = 0x2b0;
 /**
- * Pages that the running loop remembers: { i64 address of the page; i64 addresses behind it that hit; i32 host address - address },
- * 32 bytes each. Locals would not do: engines move what a loop may change at every turn.
+ * Runs of neighbouring pages, of the guest and of the host, that the running loop remembers, one for each pointer: { i64 address of
+ * the first page; i64 addresses from there that hit, 0 for none; i32 host address - address }, 32 bytes each. Locals would not
+ * do: engines move what a loop may change at every turn.
  */
-export const STATE_PAGES = 0x400;
-export const PAGE_LIMIT = 8;
-export const PAGE_DISTANCE = 16;
-export const PAGE_BYTES = 32;
+export const STATE_RUNS = 0x400;
+export const RUN_LIMIT = 8;
+export const RUN_DISTANCE = 16;
+export const RUN_BYTES = 32;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;
@@ -118,7 +119,7 @@ export const RECORD_LENGTH = 15;
 /**
  * An entry into compiled code: the record of its first instruction in a form that can run from here, two sentinels, then
  *   +48 i32 epoch for which its pages were checked, or 0 if it depends on no other page; +52 i32 table slot;
- *   +56 i32 how often a loop's pointer was on another page than remembered, or, of code that calls, how far from
+ *   +56 i32 how often a loop's pointer was in another run of pages than remembered, or, of code that calls, how far from
  *   the entry its indirect call went last; +60 i32 how often it was left for an access across pages
  */
 export const ENTRY_BYTES = 64;

@@ -22,19 +22,21 @@ export interface LinuxRun {
   readonly instructions: number;
 }
 
-/** Page tables and frames for one address space. */
+/** One address space: its pages in frames from the start of RAM on, its page tables at the end of RAM. */
 class Memory {
   readonly ram: HartRam;
   readonly root: number;
   #next: number;
+  #end: number;
   constructor(ram: HartRam) {
     this.ram = ram;
     this.#next = ram.base / 4096;
-    this.root = this.#frame();
+    this.#end = (ram.base + ram.size) / 4096;
+    this.root = this.#frame(true);
   }
-  #frame(): number {
-    if ((this.#next + 1) * 4096 > this.ram.base + this.ram.size) throw new Error("out of guest memory");
-    return this.#next++;
+  #frame(isTable: boolean): number {
+    if (this.#next === this.#end) throw new Error("out of guest memory");
+    return isTable ? --this.#end : this.#next++;
   }
   /** RAM offset of `va`, mapping its page read-write-execute. */
   touch(va: number): number {
@@ -44,7 +46,7 @@ class Memory {
       const at = table * 4096 - base + (Math.floor(va / 4096 / 512 ** level) % 512) * 8;
       let pte = Number(view.getBigUint64(at, true));
       if (pte === 0) {
-        pte = this.#frame() * 1024 + (level === 0 ? 0x1f : 1);
+        pte = this.#frame(level > 0) * 1024 + (level === 0 ? 0x1f : 1);
         view.setBigUint64(at, BigInt(pte), true);
       }
       table = Math.floor(pte / 1024);
@@ -86,6 +88,8 @@ export function runLinux(
     const at = phoff + n * 56;
     if (view.getUint32(at, true) !== 1) continue; // PT_LOAD
     const [offset, vaddr, filesz, memsz] = [u64(at + 8), u64(at + 16), u64(at + 32), u64(at + 40)];
+    // All of the segment in neighbouring frames.
+    for (let page = vaddr - (vaddr % 4096); page < vaddr + memsz; page += 4096) memory.touch(page);
     memory.write(vaddr, elf.subarray(offset, offset + filesz));
     if (offset <= phoff && phoff < offset + filesz) phdr = vaddr + phoff - offset;
     brk = Math.max(brk, Math.ceil((vaddr + memsz) / 4096) * 4096);

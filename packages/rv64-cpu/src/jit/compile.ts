@@ -12,6 +12,7 @@ import type { Profile } from "./profile.ts";
 import type { CompileQueue } from "./queue.ts";
 import { END_CALL, realDelta } from "./blocks.ts";
 import { callSiteOf, type CodeReader, findRegion, hasCalls, type Region } from "./region.ts";
+import { REMEMBER_PARAMETERS } from "./runs.ts";
 import { buildSupport, hasTailCalls, LEFT_PARAMETERS } from "./support.ts";
 
 /** What a module's functions import from the interpreter's module, by name. */
@@ -106,7 +107,7 @@ export class RegionCompiler {
     const { exports, imports } = this.#host;
     const profile = this.#profile;
     this.#hasTailCalls = hasTailCalls();
-    const { follow, chain, miss, left } = buildSupport(this.#host, {
+    const { follow, chain, miss, left, remember } = buildSupport(this.#host, {
       hasTailCalls: this.#hasTailCalls,
       missSample: profile.missSample,
       onMiss: (site, distance) => profile.miss(site, distance),
@@ -119,6 +120,7 @@ export class RegionCompiler {
       chain,
       miss,
       left,
+      remember,
       validate: (pointer: number) => this.#entries.validate(pointer),
     };
     for (const name of FROM_INTERPRETER) functions[name] = exports[name];
@@ -141,6 +143,7 @@ export class RegionCompiler {
       chain: this.#hasTailCalls ? builder.importFunction("chain", REGION_PARAMETERS, [I32]) : -1,
       miss: builder.importFunction("miss", [I32, I32], []),
       left: builder.importFunction("left", LEFT_PARAMETERS, [I32]),
+      remember: builder.importFunction("remember", REMEMBER_PARAMETERS, []),
       internal: FLOAT_SIGNATURES.map(({ count, type }, n) =>
         builder.importFunction(`fn${n}`, new Array<number>(count).fill(type), [type]),
       ),

@@ -13,16 +13,7 @@
 import { FIELD_RS1, I32, I64 } from "../isa/ir.ts";
 import { REGION_DECLINED, REGION_NEXT } from "../interp/contract.ts";
 import { cachedSlot, missesCache } from "../interp/lookup.ts";
-import {
-  ENTRY_CALLED,
-  ENTRY_EPOCH,
-  ENTRY_STRAYS,
-  STATE_EPOCH,
-  STATE_FS,
-  STATE_FUEL,
-  STATE_PC,
-  STATE_TLB,
-} from "../state.ts";
+import { ENTRY_CALLED, ENTRY_EPOCH, STATE_EPOCH, STATE_FS, STATE_FUEL, STATE_PC, STATE_TLB } from "../state.ts";
 import * as w from "../wasm/opcodes.ts";
 import { type Insn, realDelta } from "./blocks.ts";
 import { type Flow, flowOf, size, without } from "./flow.ts";
@@ -289,18 +280,12 @@ export abstract class ExitLowering extends InstructionLowering {
     this.code.set(STATUS);
     this.br(this.exitOf(this.current));
   }
+  protected override get entry(): number {
+    return this.spec.entry;
+  }
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected override get inside(): number {
     return this.exitOf(this.current);
-  }
-  protected override countStray(): void {
-    const { code } = this;
-    code.i32Const(0);
-    code.i32Const(0);
-    code.memory(w.I32_LOAD, this.spec.entry + ENTRY_STRAYS);
-    code.i32Const(1);
-    code.byte(w.I32_ADD);
-    code.memory(w.I32_STORE, this.spec.entry + ENTRY_STRAYS);
   }
   /** The target of a jalr into PC_OUT, then the link. */
   protected jalrTarget(last: Insn): void {

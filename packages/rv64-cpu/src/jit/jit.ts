@@ -58,9 +58,12 @@ const NOTHING_DONE: JitStatistics = {
   retired: 0,
 };
 
-/** Instructions between two looks at where the hart is: primes, or of some loops always the same place would be seen. */
-const SAMPLE_INTERVAL = 99_991;
-const EAGER_SAMPLE_INTERVAL = 997;
+/**
+ * Instructions between two looks at where the hart is: primes, or of some loops always the same place would be seen. Where
+ * nothing is left to be made better, the next look is later.
+ */
+const SAMPLE_INTERVALS: readonly number[] = [99_991, 199_999, 400_009, 800_011];
+const EAGER_SAMPLE_INTERVALS: readonly number[] = [997];
 
 /** Regions per module. */
 const BATCH = 32;
@@ -81,7 +84,9 @@ interface Attached {
 class Jit implements HartCompiler {
   readonly tableSize: number;
   readonly hotCount: number;
-  readonly sampleInterval: number;
+  readonly #intervals: readonly number[];
+  /** Which of them is the current one. */
+  #patience = 0;
   readonly #maxInstructions: number;
   readonly #eager: boolean;
   #codeBytes: number;
@@ -92,7 +97,7 @@ class Jit implements HartCompiler {
     this.#maxInstructions = options.maxInstructions ?? 240;
     this.#eager = options.eager ?? false;
     this.hotCount = options.hotCount ?? 4096;
-    this.sampleInterval = this.#eager ? EAGER_SAMPLE_INTERVAL : SAMPLE_INTERVAL;
+    this.#intervals = this.#eager ? EAGER_SAMPLE_INTERVALS : SAMPLE_INTERVALS;
     this.#codeBytes = options.codeBytes ?? DEFAULT_CODE_BYTES;
     if (!(this.hotCount >= 2 && this.hotCount <= 32768) || (this.hotCount & (this.hotCount - 1)) !== 0)
       throw new RangeError(`"hotCount" expected power of two from 2 to 32768, got ${options.hotCount}`);
@@ -112,11 +117,15 @@ class Jit implements HartCompiler {
     return { regions, modules, instructions, invalidated, declined, evicted, codeBytes, retired };
   }
 
+  get sampleInterval(): number {
+    return this.#intervals[this.#patience];
+  }
+
   attach(host: CompilerHost): void {
     const { buffer } = host.ram.memory;
     const entries = new EntryTable(host, this.tableSize);
     const queue = new CompileQueue(host.mmu, this.#eager);
-    const profile = new Profile(buffer, entries, queue, this.hotCount >> 2, this.sampleInterval, this.#eager);
+    const profile = new Profile(buffer, entries, queue, this.hotCount >> 2, this.#intervals[0], this.#eager);
     const compiler = new RegionCompiler(host, entries, queue, profile, this.#maxInstructions);
     host.code.compiled = entries;
     this.#attached = { host, entries, queue, profile, compiler, i32: new Int32Array(buffer) };
@@ -137,7 +146,10 @@ class Jit implements HartCompiler {
     if (this.#attached === null) return;
     const { host, profile } = this.#attached;
     const frame = host.mmu.codeFrame(pcLo, pcHi);
-    if (frame >= 0) profile.sample(frame, pcLo & 0xfff, pcHi * 0x1_0000_0000 + (pcLo >>> 0), instret);
+    if (frame < 0) return;
+    const weight = this.sampleInterval / this.#intervals[0];
+    const isSettled = profile.sample(frame, pcLo & 0xfff, pcHi * 0x1_0000_0000 + (pcLo >>> 0), instret, weight);
+    this.#patience = isSettled ? Math.min(this.#patience + 1, this.#intervals.length - 1) : 0;
   }
 
   compilePending(instret: number): void {

@@ -9,6 +9,8 @@ import { createJit, type JitStatistics } from "./index.ts";
 const CODE = 0x1_0000;
 const DATA_PAGES = 12;
 const USER_RWX = 0xdf;
+const PTE_A = 0x40;
+const PTE_D = 0x80;
 const USER_R = 0x53;
 const LOADS = ["lb", "lbu", "lh", "lhu", "lw", "lwu", "ld"];
 const STORES = ["sb", "sh", "sw", "sd"];
@@ -120,9 +122,15 @@ function play(seed: number, compiled: boolean): { trace: string[]; statistics: J
   table(middle * 4096, frame(leaves) | 1n);
   const leaf = (page: number): number => leaves * 4096 + page * 8;
   table(leaf(16), frame(0) | BigInt(USER_RWX));
-  // Frames in another order than pages, so that running over the end of a page shows.
-  const order = [3, 7, 1, 9, 0, 5, 11, 2, 8, 4, 10, 6];
-  const rights = order.map(() => random.pick([USER_RWX, USER_RWX, USER_RWX, USER_R, 0]));
+  // Frames in the order of the pages, also in part, or in another, so that running over the end of a page shows.
+  const order = random.pick([
+    [3, 7, 1, 9, 0, 5, 11, 2, 8, 4, 10, 6],
+    [4, 5, 6, 7, 11, 10, 9, 0, 1, 2, 3, 8],
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+  ]);
+  const rights = order.map(() =>
+    random.pick([USER_RWX, USER_RWX, USER_RWX & ~PTE_D, USER_RWX & ~(PTE_A | PTE_D), USER_R, 0]),
+  );
   for (const [page, n] of order.entries()) table(leaf(17 + page), frame(2 + n) | BigInt(rights[page]));
   const compiler = compiled ? createJit({ eager: true, hotCount: 4 }) : undefined;
   const hart = new Hart({ ram, ...(compiler === undefined ? {} : { compiler }) });

@@ -5,7 +5,7 @@
 import { FIELD_RS1, I32 } from "../isa/ir.ts";
 import { ACCESS_DONE_SHIFT } from "../interp/wasm-memory.ts";
 import { tlbEntry, tlbHost, tlbMisses } from "../interp/tlb.ts";
-import { PAGE_BYTES, PAGE_DISTANCE, PAGE_LIMIT, STATE_PAGES, TLB_READ, TLB_WRITE } from "../state.ts";
+import { RUN_BYTES, RUN_DISTANCE, RUN_LIMIT, STATE_RUNS, TLB_READ, TLB_WRITE } from "../state.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { realDelta, type Stream, type Strip } from "./blocks.ts";
@@ -35,6 +35,8 @@ export interface RegionImports {
   readonly chain: number;
   /** (entry pc, fuel, entry pointer) -> REGION_*: leaves as STATE_LEAVE_* say, with the registers in memory. */
   readonly left: number;
+  /** See `runs.ts`. */
+  readonly remember: number;
   /** (site, distance) notes where an indirect jump left the region for; STATE_PC is the region's entry. */
   readonly miss: number;
   /** By FN_*. */
@@ -59,10 +61,10 @@ export abstract class PageLowering extends OperandLowering {
     this.imports = imports;
   }
 
+  /** The pointer of the region's entry. */
+  protected abstract get entry(): number;
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected abstract get inside(): number;
-  /** Notes that a pointer which may go anywhere went to another page. */
-  protected abstract countStray(): void;
 
   // --- one access ------------------------------------------------------------------------------------------------------------
   /** VA is on the stack: puts it into VA32, its TLB entry into ENTRY, and pushes that. */
@@ -92,10 +94,10 @@ export abstract class PageLowering extends OperandLowering {
     while (n >= this.#groupLocals.length) this.#groupLocals.push(this.newLocal(I32));
     return this.#groupLocals[n];
   }
-  protected forgetPage(cache: number): void {
+  protected forgetRun(cache: number): void {
     this.code.i32Const(0);
     this.code.i64Const(0);
-    this.code.memory(w.I64_STORE, STATE_PAGES + cache * PAGE_BYTES + PAGE_LIMIT);
+    this.code.memory(w.I64_STORE, STATE_RUNS + cache * RUN_BYTES + RUN_LIMIT);
   }
 
   /** Puts the host address of a group's lowest byte, or 0, into its local. */
@@ -107,45 +109,37 @@ export abstract class PageLowering extends OperandLowering {
     code.byte(w.I64_ADD);
     code.tee(VA);
     if (group.cache < 0) return this.#findGroup(group, local);
-    const page = STATE_PAGES + group.cache * PAGE_BYTES;
+    const run = STATE_RUNS + group.cache * RUN_BYTES;
     code.i32Const(0);
-    code.memory(w.I64_LOAD, page);
+    code.memory(w.I64_LOAD, run);
     code.byte(w.I64_SUB);
     code.i32Const(0);
-    code.memory(w.I64_LOAD, page + PAGE_LIMIT);
+    code.memory(w.I64_LOAD, run + RUN_LIMIT);
     code.byte(w.I64_GE_U);
     code.get(VA);
     code.byte(w.I32_WRAP_I64);
     code.i32Const(0);
-    code.memory(w.I32_LOAD, page + PAGE_DISTANCE);
+    code.memory(w.I32_LOAD, run + RUN_DISTANCE);
     code.byte(w.I32_ADD);
     code.set(local);
     this.ifUnlikely();
-    this.#findPage(group, local, page);
+    this.#findPage(group, local, run);
     this.end();
   }
-  /** The group is on another page than that in `page`: finds it, and remembers it there if it is whole. */
-  #findPage(group: Group, local: number, page: number): void {
+  /** The group is on another page than those that `run` is about: finds it, and remembers it there if it is whole. */
+  #findPage(group: Group, local: number, run: number): void {
     const { code } = this;
-    if (group.strays) this.countStray();
     code.get(VA);
     this.#findGroup(group, local);
     code.get(local);
     this.block(w.IF);
-    code.i32Const(0);
+    code.get(VA);
     code.get(local);
-    code.get(VA);
-    code.byte(w.I32_WRAP_I64);
-    code.byte(w.I32_SUB);
-    code.memory(w.I32_STORE, page + PAGE_DISTANCE);
-    code.i32Const(0);
-    code.get(VA);
-    code.i64Const(-4096);
-    code.byte(w.I64_AND);
-    code.memory(w.I64_STORE, page);
-    code.i32Const(0);
-    code.i64Const(4097 - group.span);
-    code.memory(w.I64_STORE, page + PAGE_LIMIT);
+    code.i32Const(run);
+    code.i64Const(group.span);
+    code.i32Const(group.writes ? 1 : 0);
+    code.i32Const(group.strays ? this.entry : 0);
+    code.call(this.imports.remember);
     this.end();
   }
   /** VA is on the stack: the host address of the group from the TLB, or from the page walk. */

@@ -161,16 +161,23 @@ export class Profile {
     this.#again(entry);
   }
 
-  /** The hart is at `pc`, which is byte `offset` of a frame. */
-  sample(frame: number, offset: number, pc: number, instret: number): void {
-    for (const entry of this.#entries.around(frame, offset)) {
+  /**
+   * The hart is at `pc`, which is byte `offset` of a frame. `weight`: this look stands for so many.
+   * @returns true if the code there is as good as it gets, as far as is known
+   */
+  sample(frame: number, offset: number, pc: number, instret: number, weight: number): boolean {
+    let isSettled = true;
+    const around = this.#entries.around(frame, offset);
+    for (const entry of around) {
       (entry.module as CodeModule).lastSeen = instret;
       if (entry.queued || entry.strays || (entry.calls && (entry.callSite === undefined || entry.hasToCall))) continue;
       if (entry.wide) {
-        if (++entry.samples < STRAY_SAMPLES || !this.#strays(entry)) continue;
+        entry.samples += weight;
+        if (entry.samples < STRAY_SAMPLES * weight || !this.#strays(entry)) continue;
         entry.strays = true;
       } else {
-        entry.samples += 1 / (1 + entry.instructions / SHORT_REGION);
+        isSettled = false;
+        entry.samples += weight / (1 + entry.instructions / SHORT_REGION);
         if (entry.samples < this.#wideSamples) continue;
       }
       if (entry.calls) entry.copiesCallees = true;
@@ -181,6 +188,7 @@ export class Profile {
         if (before.compiled && !before.wide && !before.calls && ++widened <= MAX_WIDENED) this.#widen(before);
       entry.before.clear();
     }
+    return isSettled && around.length > 0;
   }
 
   /** True if the loops of this entry guess wrong so often that they had better not guess. */

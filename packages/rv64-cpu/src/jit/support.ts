@@ -16,6 +16,7 @@ import { Code, ModuleBuilder } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { FOLLOW_ELSEWHERE } from "./instruction-lowering.ts";
 import { REGION_PARAMETERS } from "./operand-lowering.ts";
+import { LENGTHEN_PARAMETERS, lengthenRun, REMEMBER_LOCALS, REMEMBER_PARAMETERS, rememberCode } from "./runs.ts";
 
 export interface SupportOptions {
   /** Without them every exit goes through the interpreter. */
@@ -31,18 +32,20 @@ export interface SupportOptions {
 /** Parameter types of `left`. */
 export const LEFT_PARAMETERS: readonly number[] = [I64, I32, I32];
 
-/** Makes `follow`, `miss`, `left` and, with tail calls, `chain`. */
+/** Makes `follow`, `miss`, `remember`, `left` and, with tail calls, `chain`. */
 export function buildSupport(host: CompilerHost, options: SupportOptions): WebAssembly.Exports {
   const { ram, table, exports } = host;
   const builder = new ModuleBuilder();
   const lookup = builder.importFunction("lookup", [I64], [I32]);
   const sample = builder.importFunction("sample", [I32, I32], []);
   const straddles = builder.importFunction("straddles", [I32], []);
+  const lengthen = builder.importFunction("lengthen", LENGTHEN_PARAMETERS, []);
   builder.importMemory(ram.memory.buffer.byteLength / 65536);
   builder.importTable(table.length);
   const region = builder.type(REGION_PARAMETERS, [I32]);
   builder.addFunction([I64, I32, I32], [I32], [I32], followCode(lookup, region), "follow");
   builder.addFunction([I32, I32], [], [I32], missCode(sample, options.missSample), "miss");
+  builder.addFunction(REMEMBER_PARAMETERS, [], REMEMBER_LOCALS, rememberCode(lengthen), "remember");
   builder.addFunction(LEFT_PARAMETERS, [I32], [I32], leftCode(straddles, options.declineSample), "left");
   if (options.hasTailCalls)
     builder.addFunction(REGION_PARAMETERS, [I32], [I32], chainCode(lookup, region, ram.jumpCacheOffset), "chain");
@@ -52,6 +55,7 @@ export function buildSupport(host: CompilerHost, options: SupportOptions): WebAs
       lookup: exports.lookup,
       sample: options.onMiss,
       straddles: options.onDeclines,
+      lengthen: lengthenRun(host),
       memory: ram.memory,
       table,
     },
