@@ -15,7 +15,7 @@ import type { ResourceLimits } from "../task/limits.ts";
 import { PAGE_SIZE } from "./frame-allocator.ts";
 import type { MemoryManager } from "./memory-manager.ts";
 import type { PageSource } from "./page-source.ts";
-import { PTE_ANON, PTE_V, PTE_W, PageTable, pteFrame } from "./page-table.ts";
+import { PTE_ANON, PTE_V, PTE_W, PageTable, pteFrame, TABLE_PAGES } from "./page-table.ts";
 import { USER_TOP, UserAccess } from "./user-access.ts";
 import { growStack } from "./stack-growth.ts";
 import { VM_ACCESS, VM_DONTFORK, VM_HAS_ANON, VM_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, type Vma } from "./vma.ts";
@@ -175,10 +175,22 @@ export class AddressSpace extends UserAccess {
       this.setPte(vpn, slot, (this.manager.zeroFrame << 10) | vma.pteBits(false));
       return FAULT_OK;
     }
-    const frame = this.manager.allocFrame(true);
+    const frame = this.manager.allocFrame(true, this.#besideNeighbours(slot));
     if (frame < 0) return FAULT_OOM;
     this.#installAnon(vma, vpn, slot, frame);
     return FAULT_OK;
+  }
+
+  /**
+   * The frame that makes the page at `slot` a neighbour in RAM, too, of the one in front of it or behind it, or −1: the hart walks
+   * over neighbours without looking their pages up.
+   */
+  #besideNeighbours(slot: number): number {
+    const page = (slot >>> 1) % TABLE_PAGES;
+    const before = page > 0 ? this.table.get(slot - 2) : 0;
+    if ((before & PTE_ANON) !== 0) return pteFrame(before) + 1;
+    const behind = page < TABLE_PAGES - 1 ? this.table.get(slot + 2) : 0;
+    return (behind & PTE_ANON) !== 0 ? pteFrame(behind) - 1 : -1;
   }
 
   #installAnon(vma: Vma, vpn: number, slot: number, frame: number): void {
@@ -207,7 +219,7 @@ export class AddressSpace extends UserAccess {
 
   /** Replaces a page of the source, whose reference is given up, by a copy of its own. */
   #privateCopy(vma: Vma, vpn: number, slot: number, from: number): number {
-    const frame = this.manager.allocFrame(false);
+    const frame = this.manager.allocFrame(false, this.#besideNeighbours(slot));
     if (frame < 0) {
       this.frames.put(from);
       return FAULT_OOM;
@@ -233,7 +245,7 @@ export class AddressSpace extends UserAccess {
       return FAULT_OK;
     }
     if (frame === this.manager.zeroFrame) {
-      const fresh = this.manager.allocFrame(true);
+      const fresh = this.manager.allocFrame(true, this.#besideNeighbours(slot));
       if (fresh < 0) return FAULT_OOM;
       this.frames.put(frame);
       this.#installAnon(vma, vpn, slot, fresh);
@@ -243,7 +255,7 @@ export class AddressSpace extends UserAccess {
   }
 
   #copyShared(vma: Vma, vpn: number, slot: number, pte: number, frame: number): number {
-    const copy = this.manager.allocFrame(false);
+    const copy = this.manager.allocFrame(false, this.#besideNeighbours(slot));
     if (copy < 0) return FAULT_OOM;
     this.frames.copy(frame, copy);
     this.#uncount(vma, pte);
@@ -285,7 +297,7 @@ export class AddressSpace extends UserAccess {
 
   /** Removes the pages [from, to) (page numbers) from the table and drops their frames. The mappings stay. */
   zap(from: number, to: number, privateCopies = true): void {
-    let count = 0;
+    const frames: number[] = [];
     this.table.forEach(from, to, (vpn, slot) => {
       const pte = this.table.get(slot);
       if (!privateCopies && (pte & PTE_ANON) !== 0) return;
@@ -293,10 +305,11 @@ export class AddressSpace extends UserAccess {
       if (vma !== undefined) this.#uncount(vma, pte);
       this.table.set(slot, 0);
       this.forget(vpn);
-      if (++count <= 16) this.manager.cpu.flushTlb(vpn * PAGE_SIZE, this.asid);
-      this.frames.put(pteFrame(pte));
+      if (frames.push(pteFrame(pte)) <= 16) this.manager.cpu.flushTlb(vpn * PAGE_SIZE, this.asid);
     });
-    if (count > 16) this.flushAll();
+    if (frames.length > 16) this.flushAll();
+    // The first one on top: who gets that finds the next one free.
+    for (const frame of frames.reverse()) this.frames.put(frame);
   }
 
   /** fork(2): the same mappings; private pages are shared until one side stores into them. undefined: out of memory. */

@@ -53,6 +53,21 @@ test("a contiguous run is found among freed frames, and no frame is handed out t
   expect(frames.free).toBe(0);
 });
 
+test("a wanted frame is handed out if it is free, used before or not", () => {
+  const frames = new FrameAllocator({ ram: ram(6), reservedBytes: 4096 });
+  const first = frames.alloc();
+  expect(frames.alloc(true, first + 1)).toBe(first + 1);
+  expect(frames.alloc(true, first + 1)).toBe(first + 2);
+  expect(frames.alloc(true, first + 4)).toBe(first + 3);
+  expect(frames.alloc(true, 0x80000)).toBe(first + 4);
+  for (const frame of [first + 2, first + 1, first]) frames.put(frame);
+  expect(frames.alloc(true, first + 1)).toBe(first + 1);
+  expect([frames.alloc(true, first + 5), frames.alloc(), frames.alloc(true, -1)]).toEqual([first, first + 2, -1]);
+  for (let n = 0; n < 5; n++) frames.put(first + n);
+  expect(new Set(Array.from({ length: 5 }, () => frames.alloc())).size).toBe(5);
+  expect(frames.free).toBe(0);
+});
+
 test("a reserved area is never handed out", () => {
   const frames = new FrameAllocator({ ram: ram(4), reservedBytes: 5000 });
   expect(frames.total).toBe(2);

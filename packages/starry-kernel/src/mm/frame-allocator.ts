@@ -67,16 +67,13 @@ export class FrameAllocator {
     return this.#free;
   }
 
-  /** A frame with one reference, or −1 when memory is exhausted. Zeroed unless `zero` is false. */
-  alloc(zero = true): number {
-    let slot = -1;
-    while (this.#stackLength > 0) {
+  /** A frame with one reference, `wanted` if that is free, or −1 when memory is exhausted. Zeroed unless `zero` is false. */
+  alloc(zero = true, wanted = -1): number {
+    let slot = this.#wanted(wanted);
+    while (slot < 0 && this.#stackLength > 0) {
       const candidate = this.#stack[--this.#stackLength] as number;
       this.#onStack[candidate] = 0;
-      if (this.#refs[candidate] === 0) {
-        slot = candidate;
-        break;
-      }
+      if (this.#refs[candidate] === 0) slot = candidate;
     }
     if (slot < 0) {
       if (this.#watermark >= this.#slots) return -1;
@@ -86,6 +83,14 @@ export class FrameAllocator {
     this.#free--;
     if (zero) this.words.fill(0, slot << 10, (slot + 1) << 10);
     return this.firstFrame + slot;
+  }
+
+  /** The slot of frame `wanted` if it can be had, otherwise −1. */
+  #wanted(wanted: number): number {
+    const slot = wanted - this.firstFrame;
+    if (slot < 0 || slot > this.#watermark || slot === this.#slots || this.#refs[slot] !== 0) return -1;
+    if (slot === this.#watermark) this.#watermark++;
+    return slot;
   }
 
   /** First of `count` contiguous frames, each with one reference, or −1. Zeroed unless `zero` is false. */

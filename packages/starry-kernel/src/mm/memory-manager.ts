@@ -53,9 +53,9 @@ export class MemoryManager {
     this.#reclaimers.push(reclaim);
   }
 
-  /** A frame with one reference, making room if need be; −1 when nothing helps. */
-  allocFrame(zero: boolean): number {
-    const frame = this.frames.alloc(zero);
+  /** A frame with one reference, `wanted` if that is free, making room if need be; −1 when nothing helps. */
+  allocFrame(zero: boolean, wanted = -1): number {
+    const frame = this.frames.alloc(zero, wanted);
     if (frame >= 0) return frame;
     for (let round = 0; round < 8; round++) {
       if (!this.reclaim(RECLAIM_BATCH) && !this.outOfMemory()) return -1;
