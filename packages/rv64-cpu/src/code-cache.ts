@@ -12,6 +12,7 @@ import {
   DECODED_STRIDE,
   RECORD_BYTES,
   STATE_END,
+  STATE_RUNS_EPOCH,
   STATE_USED,
   TLB_ARRAY_BYTES,
   TLB_BANK_BYTES,
@@ -172,6 +173,7 @@ export class CodeCache {
   /** From now on every store to the frame takes the slow path. */
   revokeWrites(frame: number): void {
     this.#dropEntries(TLB_WRITE, 3, this.#ram.offset + frame * 4096);
+    this.#i32[STATE_RUNS_EPOCH >> 2]++;
   }
 
   /** Empties the entries of one TLB array whose word `word` (2 value, 3 page) is `value`. */

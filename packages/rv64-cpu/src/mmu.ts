@@ -24,6 +24,7 @@ import type { HartRam } from "./ram.ts";
 import {
   STATE_EPOCH,
   STATE_RESULT,
+  STATE_RUNS_EPOCH,
   STATE_TLB,
   STATE_TRAP_CAUSE,
   STATE_TRAP_VALUE,
@@ -140,6 +141,7 @@ export class Mmu {
       this.#flushBank(bank);
     }
     this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[bank];
+    this.#i32[STATE_RUNS_EPOCH >> 2]++;
     this.#prepareWalk();
   }
 
@@ -163,6 +165,7 @@ export class Mmu {
     this.flushes++;
     for (let bank = 0; bank < TLB_BANKS; bank++) this.#bankEpochs[bank] = this.#nextEpoch();
     this.#i32[STATE_EPOCH >> 2] = this.#bankEpochs[this.#bank];
+    this.#i32[STATE_RUNS_EPOCH >> 2]++;
   }
   #nextEpoch(): number {
     this.#epoch = (this.#epoch + 1) | 0;

@@ -3,7 +3,16 @@
  *
  * The memory is reserved once and never grown: growing detaches every view. Untouched pages cost the host nothing.
  */
-import { DECODED_BASE, DECODED_STRIDE, ENTRY_BYTES, ENTRY_COUNT, EXIT_COUNTERS, JUMP_CACHE_ENTRIES } from "./state.ts";
+import {
+  DECODED_BASE,
+  DECODED_STRIDE,
+  ENTRY_BYTES,
+  ENTRY_COUNT,
+  EXIT_COUNTERS,
+  JUMP_CACHE_ENTRIES,
+  RUNS_BYTES,
+  RUNS_GROUPS,
+} from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
 export const PAGE_SIZE = 4096;
@@ -38,6 +47,8 @@ export interface HartRam extends GuestRam {
   readonly exitCountersOffset: number;
   /** Memory offset of the cache of jumps between compiled entries. */
   readonly jumpCacheOffset: number;
+  /** Memory offset of the runs of pages that compiled loops remember. */
+  readonly runsOffset: number;
 }
 
 export interface GuestRamOptions {
@@ -66,7 +77,8 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   const entriesOffset = Math.ceil((compiledFramesOffset + size / PAGE_SIZE) / ENTRY_BYTES) * ENTRY_BYTES;
   const exitCountersOffset = entriesOffset + ENTRY_COUNT * ENTRY_BYTES;
   const jumpCacheOffset = exitCountersOffset + EXIT_COUNTERS * 2;
-  const offset = Math.ceil((jumpCacheOffset + JUMP_CACHE_ENTRIES * 16) / WASM_PAGE) * WASM_PAGE;
+  const runsOffset = jumpCacheOffset + JUMP_CACHE_ENTRIES * 16;
+  const offset = Math.ceil((runsOffset + RUNS_GROUPS * RUNS_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -81,6 +93,7 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
     entriesOffset,
     exitCountersOffset,
     jumpCacheOffset,
+    runsOffset,
     bytes: new Uint8Array(memory.buffer, offset, size),
     view: new DataView(memory.buffer, offset, size),
   };

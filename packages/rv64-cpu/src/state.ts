@@ -78,17 +78,23 @@ export const FP_OFFSET_D = 0x0040_0000;
 export const FP_OFFSET_S = 0x0200_0000;
 export const FP_INFINITY_D = 0xffe0_0000;
 export const FP_INFINITY_S = 0xff00_0000;
+/** Changes whenever a page may be mapped otherwise than before, or no longer be written without asking. */
+export const STATE_RUNS_EPOCH = 0x2ac;
 /** Up to here the state is cleared for a new hart. */
 export const STATE_END = 0x2b0;
 /**
- * Runs of neighbouring pages, of the guest and of the host, that the running loop remembers, one for each pointer: { i64 address of
- * the first page; i64 addresses from there that hit, 0 for none; i32 host address - address }, 32 bytes each. Locals would not
- * do: engines move what a loop may change at every turn.
+ * Runs of neighbouring pages, of the guest and of the host, that loops remember, one for each pointer: { i64 address of the first
+ * page; i64 addresses from there that hit, 0 for none; i32 host address - address }. Locals would not do: engines move what a
+ * loop may change at every turn. A region has a group of them, which are good while the group's tag says so: { i32 STATE_RUNS_EPOCH;
+ * i32 number of the region }. There are so many groups that hot regions hardly ever take one from each other.
  */
-export const STATE_RUNS = 0x400;
 export const RUN_LIMIT = 8;
 export const RUN_DISTANCE = 16;
 export const RUN_BYTES = 32;
+export const RUNS_PER_GROUP = 15;
+export const RUNS_TAG: number = RUNS_PER_GROUP * RUN_BYTES;
+export const RUNS_BYTES: number = RUNS_TAG + RUN_BYTES;
+export const RUNS_GROUPS = 256;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;

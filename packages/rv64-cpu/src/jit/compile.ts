@@ -5,7 +5,8 @@ import { I32, I64 } from "../isa/ir.ts";
 import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
 import type { Entry, EntryTable } from "./entries.ts";
-import type { RegionImports } from "./page-lowering.ts";
+import type { RegionImports, Runs } from "./page-lowering.ts";
+import { RUNS_BYTES, RUNS_GROUPS } from "../state.ts";
 import { RegionLowering } from "./lowering.ts";
 import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import type { Profile } from "./profile.ts";
@@ -34,6 +35,8 @@ export class RegionCompiler {
   #hasTailCalls = false;
   /** Built when something is compiled first: most programs end before that. Holds all that modules import, too. */
   #functions: Record<string, unknown> | null = null;
+  /** Regions made so far, by which they know their {@link Runs}. */
+  #owners = 0;
   modules = 0;
   regions = 0;
   instructions = 0;
@@ -74,6 +77,7 @@ export class RegionCompiler {
           region,
           entry: entry.pointer,
           jumpCache: ram.jumpCacheOffset,
+          runs: this.#nextRuns(),
           self: builder.nextIndex,
           notesCall: callSiteOf(region) !== undefined,
           checksPages: region.pages.size > 1,
@@ -101,6 +105,11 @@ export class RegionCompiler {
     this.instructions += instructions;
     this.#profile.sweep();
     return instructions;
+  }
+
+  #nextRuns(): Runs {
+    const owner = ++this.#owners;
+    return { offset: this.#host.ram.runsOffset + (owner % RUNS_GROUPS) * RUNS_BYTES, owner };
   }
 
   #makeFunctions(): Record<string, unknown> {

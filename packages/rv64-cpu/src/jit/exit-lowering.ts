@@ -32,7 +32,7 @@ import {
   STATUS,
   TLB,
 } from "./operand-lowering.ts";
-import type { RegionImports } from "./page-lowering.ts";
+import type { RegionImports, Runs } from "./page-lowering.ts";
 import type { Region } from "./region.ts";
 
 export interface RegionSpec {
@@ -41,6 +41,7 @@ export interface RegionSpec {
   readonly entry: number;
   /** Memory offset of the cache of `interp/lookup.ts`. */
   readonly jumpCache: number;
+  readonly runs: Runs;
   /** Index of the function that the region becomes. */
   readonly self: number;
   /** It has one indirect call, whose targets are of interest. */
@@ -282,6 +283,9 @@ export abstract class ExitLowering extends InstructionLowering {
   }
   protected override get entry(): number {
     return this.spec.entry;
+  }
+  protected override get runs(): Runs {
+    return this.spec.runs;
   }
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected override get inside(): number {

@@ -6,7 +6,7 @@
  * the host address of the group's lowest byte, or 0 if the bytes are not all on one page that the TLB maps; then each
  * access goes the slow way by itself.
  *
- * In a loop without calls groups remember page and host address (STATE_PAGES), and look into the TLB only when the pointer is
+ * In a loop without calls groups remember page and host address (RUNS_TAG), and look into the TLB only when the pointer is
  * on another page: a pointer that moves in small steps stays on one for long, and others, which follow a list or an index,
  * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
@@ -14,6 +14,7 @@ import { instructionByName } from "../isa/instructions.ts";
 import { type Block, dominates, END_CALL, END_CALL_INDIRECT, type Insn, loopOf, predecessorsOf } from "./blocks.ts";
 import type { Region } from "./region.ts";
 import { ACCESS_BYTES, IS_STORE, OPERANDS, WRITES_X } from "./operands.ts";
+import { RUNS_PER_GROUP } from "../state.ts";
 
 export interface Group {
   /** The access in front of which the check stands. */
@@ -27,8 +28,8 @@ export interface Group {
   members: number;
   /** Number of the local of the host address: groups that are never alive together share one. */
   readonly index: number;
-  /** Number of the page cache, or -1. */
-  readonly cache: number;
+  /** Number of the run of pages that is remembered for it, or -1. */
+  readonly run: number;
   /** It is remembered although its pointer may go anywhere. */
   readonly strays: boolean;
 }
@@ -42,15 +43,13 @@ export interface Member {
 
 export interface Accesses {
   readonly members: ReadonlyMap<Insn, Member>;
-  /** By page cache: the block that heads the outermost loop in which it lasts. */
-  readonly cacheHeads: readonly number[];
+  /** By run: the block that heads the outermost loop in which it is of use. */
+  readonly runHeads: readonly number[];
 }
 
 const MAX_SPAN = 2048;
-/** Steps of a pointer that is worth a page cache, in bytes per round. */
+/** Steps of a pointer that is worth a run, in bytes per round. */
 const MAX_STEP = 256;
-/** Page caches of a region. */
-const MAX_CACHES = 12;
 const ADDI = instructionByName("addi").id;
 const ADD = instructionByName("add").id;
 
@@ -69,7 +68,7 @@ export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
   const loops = innerLoops(blocks);
   const ends: Values[] = [];
   let roots = 0;
-  const cacheHeads: number[] = [];
+  const runHeads: number[] = [];
   const fresh = (): Values => {
     const root = new Int32Array(32);
     for (let n = 0; n < 32; n++) root[n] = ++roots;
@@ -110,9 +109,9 @@ export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
         } else {
           const loop = loops[n];
           const slow = loop?.slow(rs1) ?? false;
-          const cache =
-            loop !== undefined && block.isSpare !== true && cacheHeads.length < MAX_CACHES && (slow || roams)
-              ? cacheHeads.push(loop.outermost) - 1
+          const run =
+            loop !== undefined && block.isSpare !== true && runHeads.length < RUNS_PER_GROUP && (slow || roams)
+              ? runHeads.push(loop.outermost) - 1
               : -1;
           const created: Group = {
             first: insn,
@@ -122,8 +121,8 @@ export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
             writes: isStore,
             members: 1,
             index: values.groups++,
-            cache,
-            strays: cache >= 0 && !slow,
+            run,
+            strays: run >= 0 && !slow,
           };
           open.set(key, created);
           members.set(insn, { group: created, distance: at });
@@ -145,8 +144,8 @@ export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
     // A callee may change what the TLB maps.
     ends[n] = block.end === END_CALL || block.end === END_CALL_INDIRECT ? fresh() : values;
   });
-  for (const [insn, { group }] of members) if (group.members < 2 && group.cache < 0) members.delete(insn);
-  return { members, cacheHeads };
+  for (const [insn, { group }] of members) if (group.members < 2 && group.run < 0) members.delete(insn);
+  return { members, runHeads };
 }
 
 interface Loop {

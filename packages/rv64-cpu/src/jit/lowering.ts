@@ -97,8 +97,7 @@ export class RegionLowering extends ExitLowering {
   #tree(n: number): void {
     const merges = this.#children[n].filter((child) => this.#blocks[child].isMerge).reverse();
     if (!this.#blocks[n].isLoop) return this.#within(n, merges, 0);
-    const { cacheHeads } = this.accesses;
-    for (let cache = 0; cache < cacheHeads.length; cache++) if (cacheHeads[cache] === n) this.forgetRun(cache);
+    if (this.accesses.runHeads.includes(n)) this.checkRuns();
     this.#labels.push({ block: n, isLoop: true, depth: this.block(w.LOOP) });
     if (!this.#rounds.has(n)) this.#leaveIfLowFuel(n);
     this.#within(n, merges, 0);

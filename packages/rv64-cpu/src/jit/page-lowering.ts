@@ -5,7 +5,7 @@
 import { FIELD_RS1, I32 } from "../isa/ir.ts";
 import { ACCESS_DONE_SHIFT } from "../interp/wasm-memory.ts";
 import { tlbEntry, tlbHost, tlbMisses } from "../interp/tlb.ts";
-import { RUN_BYTES, RUN_DISTANCE, RUN_LIMIT, STATE_RUNS, TLB_READ, TLB_WRITE } from "../state.ts";
+import { RUN_BYTES, RUN_DISTANCE, RUN_LIMIT, RUNS_TAG, STATE_RUNS_EPOCH, TLB_READ, TLB_WRITE } from "../state.ts";
 import { Code } from "../wasm/module.ts";
 import * as w from "../wasm/opcodes.ts";
 import { realDelta, type Stream, type Strip } from "./blocks.ts";
@@ -43,11 +43,17 @@ export interface RegionImports {
   readonly internal: readonly number[];
 }
 
+/** The place for the runs of a region: see RUNS_TAG. */
+export interface Runs {
+  readonly offset: number;
+  readonly owner: number;
+}
+
 /** Operands and host addresses; `instruction-lowering.ts` adds what instructions do. */
 export abstract class PageLowering extends OperandLowering {
   protected readonly imports: RegionImports;
   /** Which accesses share a check, and the locals for their host addresses. */
-  protected accesses: Accesses = { members: new Map(), cacheHeads: [] };
+  protected accesses: Accesses = { members: new Map(), runHeads: [] };
   /** See {@link Region.vouched}. */
   protected vouched = false;
   /** Instructions of the block before the current one. */
@@ -63,6 +69,7 @@ export abstract class PageLowering extends OperandLowering {
 
   /** The pointer of the region's entry. */
   protected abstract get entry(): number;
+  protected abstract get runs(): Runs;
   /** The label for leaving inside the current block, with STATE_LEAVE_* set and STATUS below 0. */
   protected abstract get inside(): number;
 
@@ -94,10 +101,28 @@ export abstract class PageLowering extends OperandLowering {
     while (n >= this.#groupLocals.length) this.#groupLocals.push(this.newLocal(I32));
     return this.#groupLocals[n];
   }
-  protected forgetRun(cache: number): void {
-    this.code.i32Const(0);
-    this.code.i64Const(0);
-    this.code.memory(w.I64_STORE, STATE_RUNS + cache * RUN_BYTES + RUN_LIMIT);
+  /** Forgets the runs of all groups if they are not this region's, or no longer good. */
+  protected checkRuns(): void {
+    const { code } = this;
+    const { offset, owner } = this.runs;
+    code.i32Const(0);
+    code.memory(w.I64_LOAD32_U, STATE_RUNS_EPOCH);
+    code.i64Const(BigInt(owner) << 32n);
+    code.byte(w.I64_OR);
+    code.tee(VA);
+    code.i32Const(0);
+    code.memory(w.I64_LOAD, offset + RUNS_TAG);
+    code.byte(w.I64_NE);
+    this.ifUnlikely();
+    for (let run = 0; run < this.accesses.runHeads.length; run++) {
+      code.i32Const(0);
+      code.i64Const(0);
+      code.memory(w.I64_STORE, offset + run * RUN_BYTES + RUN_LIMIT);
+    }
+    code.i32Const(0);
+    code.get(VA);
+    code.memory(w.I64_STORE, offset + RUNS_TAG);
+    this.end();
   }
 
   /** Puts the host address of a group's lowest byte, or 0, into its local. */
@@ -108,8 +133,8 @@ export abstract class PageLowering extends OperandLowering {
     code.i64Const(this.insn.imm + low - group.at);
     code.byte(w.I64_ADD);
     code.tee(VA);
-    if (group.cache < 0) return this.#findGroup(group, local);
-    const run = STATE_RUNS + group.cache * RUN_BYTES;
+    if (group.run < 0) return this.#findGroup(group, local);
+    const run = this.runs.offset + group.run * RUN_BYTES;
     code.i32Const(0);
     code.memory(w.I64_LOAD, run);
     code.byte(w.I64_SUB);

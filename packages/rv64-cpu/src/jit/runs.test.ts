@@ -5,7 +5,7 @@ import { createGuestRam, Hart, STOP_FUEL, STOP_TRAP } from "../index.ts";
 import { CAUSE_ECALL_U } from "../isa/causes.ts";
 import { createJit } from "./index.ts";
 import type { CompilerHost } from "../hart.ts";
-import { RUN_LIMIT, STATE_RUNS } from "../state.ts";
+import { RUN_LIMIT } from "../state.ts";
 import { lengthenRun } from "./runs.ts";
 
 const CODE = 0x1_0000;
@@ -104,11 +104,11 @@ test("a run gets as long as its page has neighbours, and keeps what it had if th
   const ram = createGuestRam({ size: 1 << 18 });
   const neighbours = (_lo: number, _hi: number, _writes: boolean, step: number): number => (step > 0 ? 2 : 1);
   const lengthen = lengthenRun({ ram, mmu: { neighbours } } as unknown as CompilerHost);
-  const view = new DataView(ram.memory.buffer, STATE_RUNS);
+  const view = new DataView(ram.memory.buffer, ram.runsOffset);
   const lengthened = (start: bigint, bytes: bigint, va: number, span: number): bigint[] => {
     view.setBigInt64(0, start, true);
     view.setBigInt64(RUN_LIMIT, bytes - BigInt(span) + 1n, true);
-    lengthen(STATE_RUNS, va | 0, Math.floor(va / 2 ** 32), span, 0);
+    lengthen(ram.runsOffset, va | 0, Math.floor(va / 2 ** 32), span, 0);
     return [view.getBigInt64(0, true), view.getBigInt64(RUN_LIMIT, true)];
   };
   expect(lengthened(0x9000n, 4096n, 0x3_4567_8ff0, 16)).toEqual([0x3_4567_7000n, 4n * 4096n - 15n]);
