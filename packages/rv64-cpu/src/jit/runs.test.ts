@@ -8,6 +8,7 @@ import type { CompilerHost } from "../hart.ts";
 import { RUN_LIMIT } from "../state.ts";
 import { lengthenRun } from "./runs.ts";
 
+const [A0, A2, A4, A5] = [20, 24, 28, 30];
 const CODE = 0x1_0000;
 /** The nodes' pages lie on both sides of where one table of the lowest level ends and the next begins. */
 const FIRST_PAGE = 512 - 12;
@@ -126,4 +127,77 @@ test("a loop that jumps between pages of all kinds does what it does interpreted
     retired += compiled.retired;
   }
   expect(retired).toBeGreaterThan(100_000_000);
+});
+
+/** A hart whose page 0x10000 has `source`, which was run until it is compiled, and whose page 0x11000 is frame 1, with a ring of one node. */
+function hotRing(source: string): {
+  hart: Hart;
+  map: (asid: number, frame: number) => void;
+  enter: (asid: number) => void;
+  again: () => void;
+} {
+  const { bytes } = assemble(source, { origin: CODE });
+  const ram = createGuestRam({ size: 1 << 18 });
+  const hart = new Hart({ ram, compiler: createJit({ eager: true, hotCount: 16 }) });
+  ram.bytes.set(bytes);
+  const entry = (at: number, frame: number, flags: number): void =>
+    ram.view.setBigUint64(at, (BigInt(0x8_0000 + frame) << 10n) | BigInt(flags), true);
+  const map = (asid: number, frame: number): void => {
+    const root = 16 + asid * 4;
+    entry(root * 4096, root + 1, 1);
+    entry((root + 1) * 4096, root + 2, 1);
+    entry((root + 2) * 4096 + 16 * 8, 0, USER_RWX);
+    entry((root + 2) * 4096 + 17 * 8, frame, USER_RWX);
+    ram.view.setBigUint64(frame * 4096, 0x1_1000n, true);
+  };
+  const enter = (asid: number): void => hart.setAddressSpace(0x8_0000 + 16 + asid * 4, asid);
+  const again = (): void => {
+    hart.x.fill(0, 20);
+    hart.x[A4] = 50;
+    hart.x[A5] = 0x1_1000;
+    hart.pc = CODE;
+    expect(hart.run(1e6)).toBe(STOP_TRAP);
+    expect(hart.trapCause).toBe(CAUSE_ECALL_U);
+  };
+  map(1, 1);
+  enter(1);
+  for (let n = 0; n < 400; n++) again();
+  return { hart, map, enter, again };
+}
+
+test("what a loop remembers of pages does not outlive their mapping", () => {
+  const source = "loop: ld a6, 8(a5)\n add a2, a2, a6\n ld a5, 0(a5)\n addi a0, a0, 1\n bne a0, a4, loop\n ecall";
+  const { hart, map, enter, again } = hotRing(source);
+  for (const frame of [1, 2, 3]) hart.ram.view.setUint32(frame * 4096 + 8, 100 + frame, true);
+  const sums: number[] = [];
+  const sum = (): void => {
+    again();
+    sums.push(hart.x[A2]);
+  };
+  sum();
+  map(2, 2);
+  enter(2);
+  sum();
+  enter(1);
+  sum();
+  map(1, 3);
+  hart.flushTlb(0x1_1000);
+  sum();
+  expect(sums).toEqual([5050, 5100, 5050, 5150]);
+});
+
+test("what a loop remembers of pages does not let it change code unseen", () => {
+  const { hart, again } = hotRing(
+    "loop: ld a6, 16(a5)\n sd a6, 8(a5)\n ld a5, 0(a5)\n addi a0, a0, 1\n bne a0, a4, loop\n ecall",
+  );
+  const results: number[] = [];
+  for (const value of [1, 2, 3]) {
+    const { bytes } = assemble(`li a0, ${value}\n ecall`);
+    hart.ram.bytes.set(bytes, 4096 + 16);
+    again();
+    hart.pc = 0x1_1008;
+    expect(hart.run(10)).toBe(STOP_TRAP);
+    results.push(hart.x[A0]);
+  }
+  expect(results).toEqual([1, 2, 3]);
 });
