@@ -34,7 +34,7 @@ export const FAULT_BUS = 3;
 /** No memory; somebody has been chosen to die. */
 export const FAULT_OOM = 4;
 
-/** Pages of a file mapped around a read fault if they are in memory anyway. */
+/** Pages mapped with one fault: of a file around a read, if they are in memory anyway, and behind memory that is used in order. */
 const FAULT_AROUND = 16;
 
 export class AddressSpace extends UserAccess {
@@ -178,7 +178,23 @@ export class AddressSpace extends UserAccess {
     const frame = this.manager.allocFrame(true, this.#besideNeighbours(slot));
     if (frame < 0) return FAULT_OOM;
     this.#installAnon(vma, vpn, slot, frame);
+    this.#zeroAhead(vma, vpn, slot, frame);
     return FAULT_OK;
+  }
+
+  /** Memory that is used page after page: as many pages behind this one as there are in front of it, if their frames are free. */
+  #zeroAhead(vma: Vma, vpn: number, slot: number, frame: number): void {
+    const { table, frames } = this;
+    const page = vpn % TABLE_PAGES;
+    const most = Math.min(FAULT_AROUND, page, TABLE_PAGES - 1 - page, vma.end / PAGE_SIZE - 1 - vpn);
+    for (let n = 1; n <= most; n++) {
+      if ((table.get(slot - 2 * n) & PTE_ANON) === 0 || table.get(slot + 2 * n) !== 0) return;
+      const next = frames.alloc(false, frame + n);
+      if (next < 0) return;
+      if (next !== frame + n) return frames.put(next);
+      frames.zero(next);
+      this.#installAnon(vma, vpn + n, slot + 2 * n, next);
+    }
   }
 
   /**
