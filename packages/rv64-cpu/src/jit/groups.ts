@@ -6,8 +6,8 @@
  * the host address of the group's lowest byte, or 0 if the bytes are not all on one page that the TLB maps; then each
  * access goes the slow way by itself.
  *
- * In a loop without calls groups remember page and host address (RUNS_TAG), and look into the TLB only when the pointer is
- * on another page: a pointer that moves in small steps stays on one for long, and others, which follow a list or an index,
+ * In a loop without calls groups remember a run of pages (runs.ts), and look into the TLB only when the pointer is somewhere
+ * else: a pointer that moves in small steps stays on one for long, and others, which follow a list or an index,
  * are followed more quickly (no lookup in front of the next load) as long as they do not stray too often.
  */
 import { instructionByName } from "../isa/instructions.ts";

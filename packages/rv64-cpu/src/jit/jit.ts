@@ -6,7 +6,7 @@
  *   compile.ts   regions into modules; support.ts is what they share
  *   region.ts    finds a region's code; strips.ts gives its inner loops over arrays copies without page checks
  *   lowering.ts  lowers a region to WebAssembly: control flow on top of exit-, instruction-, page- and operand-lowering.ts;
- *                flow.ts says which registers are in locals, groups.ts which accesses share a check
+ *                flow.ts says which registers are in locals, groups.ts which accesses share a check; runs.ts remembers pages for them
  *   entries.ts   where compiled code starts, and what undoes it when code changes
  */
 import type { CompilerHost, HartCompiler } from "../hart.ts";

@@ -1,5 +1,5 @@
 /**
- * The runs of neighbouring pages that loops remember (RUNS_TAG), one for each pointer that may go anywhere.
+ * The runs of neighbouring pages that loops remember, one for each pointer: see RUNS_TAG of `state.ts`.
  *
  * A run starts as one page, and gets longer when the pointer goes to a neighbour of it that has the neighbouring frame. If the
  * pointer strays elsewhere often, the page table is asked how far the run goes.
