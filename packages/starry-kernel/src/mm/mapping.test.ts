@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import type { UserCpu } from "../platform.ts";
 import { ResourceLimits } from "../task/limits.ts";
 import { adviseRegion } from "./advice.ts";
-import { AddressSpace } from "./address-space.ts";
+import { AddressSpace, FAULT_OK } from "./address-space.ts";
 import { FrameAllocator, PAGE_SIZE } from "./frame-allocator.ts";
 import { mapRegion, protectRegion, remapRegion, setBreak, splitAt, unmapRegion } from "./mapping.ts";
 import { MemoryManager } from "./memory-manager.ts";
@@ -295,4 +295,50 @@ test("memory that was only read is the shared page of zeros", () => {
   expect(manager.frames.refs(manager.zeroFrame)).toBe(17);
   space.put();
   expect(manager.frames.refs(manager.zeroFrame)).toBe(1);
+});
+
+test("memory that is used page after page takes few faults, and its pages are zeroed neighbours in RAM", () => {
+  const manager = makeManager();
+  const space = makeSpace(manager);
+  for (const round of ["fresh", "used"]) {
+    const before = manager.faults;
+    const start = mapRegion(space, {
+      address: 0,
+      byteLength: 60 * PAGE_SIZE,
+      flags: VM_READ | VM_WRITE,
+      fixed: false,
+      source: null,
+      file: null,
+      pageOffset: 0,
+    });
+    const pte = (page: number): number => space.table.get(space.table.find(start / PAGE_SIZE + page));
+    for (let page = 0; page < 60; page++) {
+      if (!pte(page)) space.fault(start + page * PAGE_SIZE, VM_WRITE);
+      expect(manager.frames.bytes(pteFrame(pte(page))).every((byte) => byte === 0)).toBe(true);
+      expect(pteFrame(pte(page))).toBe(pteFrame(pte(0)) + page);
+      manager.frames.bytes(pteFrame(pte(page))).fill(0xaa);
+    }
+    expect([round, manager.faults - before]).toEqual([round, 7]);
+    expect(space.anonPages).toBe(60);
+    unmapRegion(space, start, start + 60 * PAGE_SIZE);
+    expect(space.anonPages).toBe(0);
+  }
+});
+
+test("memory that is used here and there takes a page with each fault", () => {
+  const manager = makeManager();
+  const space = makeSpace(manager);
+  mapRegion(space, {
+    address: BASE,
+    byteLength: WINDOW * PAGE_SIZE,
+    flags: VM_READ | VM_WRITE,
+    fixed: true,
+    source: null,
+    file: null,
+    pageOffset: 0,
+  });
+  for (const page of [0, 2, 4, 40, 63, 62, 61]) {
+    expect(space.fault(BASE + page * PAGE_SIZE, VM_WRITE)).toBe(FAULT_OK);
+  }
+  expect(space.anonPages).toBe(7);
 });
