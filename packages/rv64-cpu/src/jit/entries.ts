@@ -69,7 +69,7 @@ export interface Entry {
   copiesCallees: boolean;
   /** They can not. */
   hasToCall: boolean;
-  /** How often its code was running when somebody looked, weighted until it is wide. */
+  /** How often its code was running when somebody looked, looks in longer intervals counting more; until it is wide weighted by its length, too. */
   samples: number;
   /** How often it was reported since it is queued. */
   heat: number;
