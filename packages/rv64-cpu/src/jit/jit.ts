@@ -62,7 +62,7 @@ const NOTHING_DONE: JitStatistics = {
  * Instructions between two looks at where the hart is: primes, or of some loops always the same place would be seen. Where
  * nothing is left to be made better, the next look is later.
  */
-const SAMPLE_INTERVALS: readonly number[] = [99_991, 199_999, 400_009, 800_011];
+const SAMPLE_INTERVALS: readonly number[] = [199_999, 400_009, 800_011];
 const EAGER_SAMPLE_INTERVALS: readonly number[] = [997];
 
 /** Regions per module. */

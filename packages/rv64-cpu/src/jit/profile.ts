@@ -21,7 +21,7 @@ const MAX_RECOMPILES = 3;
  * region of n instructions counts 1 / (1 + n / SHORT_REGION): the shorter it is, the more of the time goes into getting
  * from region to region.
  */
-const WIDE_SAMPLES = 64;
+const WIDE_SAMPLES = 32;
 const SHORT_REGION = 20;
 const MAX_TARGETS = 64;
 /** Bytes from an entry to the targets of indirect jumps that are looked at. */
@@ -29,7 +29,7 @@ const JUMP_REACH = 0x4000;
 /** Times that a region is left for memory accesses across pages before it is compiled to bear them: 0.3 µs each. */
 const STRADDLE_DECLINES: number = 2 ** 11;
 /** Samples in a wide region between two looks at how often its pointers stray, and instructions that a stray one costs. */
-const STRAY_SAMPLES = 8;
+const STRAY_SAMPLES = 4;
 const EXECUTED_PER_STRAY = 64;
 /** Regions made wide together with the one that they lead to: a caller whose call returns to there, or an outer loop. */
 const MAX_WIDENED = 4;
