@@ -50,7 +50,7 @@ export const STOP_TRAP_LOOP = 5;
 /** Identical traps without progress after which the hart gives up. */
 export const TRAP_LOOP_LIMIT = 10_000;
 
-/** In architectural mode interrupts are looked for this often; with a compiler, new code is picked up this often. */
+/** In architectural mode interrupts are looked for this often. */
 const SHORT_SLICE = 100_000;
 /** V8 has no on-stack replacement for wasm: a longer stay would keep the loop in its first, slow compilation. */
 const SLICE = 1_000_000;

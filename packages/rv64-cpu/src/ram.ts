@@ -10,8 +10,8 @@ import {
   ENTRY_COUNT,
   EXIT_COUNTERS,
   JUMP_CACHE_ENTRIES,
-  RUNS_BYTES,
-  RUNS_GROUPS,
+  RUNS_SET_BYTES,
+  RUNS_SETS,
 } from "./state.ts";
 
 /** 4 KiB, the page of Sv39. */
@@ -78,7 +78,7 @@ export function createGuestRam(options: GuestRamOptions): HartRam {
   const exitCountersOffset = entriesOffset + ENTRY_COUNT * ENTRY_BYTES;
   const jumpCacheOffset = exitCountersOffset + EXIT_COUNTERS * 2;
   const runsOffset = jumpCacheOffset + JUMP_CACHE_ENTRIES * 16;
-  const offset = Math.ceil((runsOffset + RUNS_GROUPS * RUNS_BYTES) / WASM_PAGE) * WASM_PAGE;
+  const offset = Math.ceil((runsOffset + RUNS_SETS * RUNS_SET_BYTES) / WASM_PAGE) * WASM_PAGE;
   const pages = Math.ceil((offset + size) / WASM_PAGE);
   if (pages > 65536) throw new RangeError(`"size" and "decodedPages" need ${pages} pages of 64 KiB, more than 65536`);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

@@ -85,16 +85,16 @@ export const STATE_END = 0x2b0;
 /**
  * Runs of neighbouring pages, of the guest and of the host, that loops remember, one for each pointer: { i64 address of the first
  * page; i64 addresses from there that hit, 0 for none; i32 host address - address }. Locals would not do: engines move what a
- * loop may change at every turn. A region has a group of them, which are good while the group's tag says so: { i32 STATE_RUNS_EPOCH;
- * i32 number of the region }. There are so many groups that hot regions hardly ever take one from each other.
+ * loop may change at every turn. A region has a set of them, which are good while the set's tag says so: { i32 STATE_RUNS_EPOCH;
+ * i32 number of the region }. There are so many sets that hot regions hardly ever take one from each other.
  */
 export const RUN_LIMIT = 8;
 export const RUN_DISTANCE = 16;
 export const RUN_BYTES = 32;
-export const RUNS_PER_GROUP = 15;
-export const RUNS_TAG: number = RUNS_PER_GROUP * RUN_BYTES;
-export const RUNS_BYTES: number = RUNS_TAG + RUN_BYTES;
-export const RUNS_GROUPS = 256;
+export const RUNS_PER_REGION = 15;
+export const RUNS_TAG: number = RUNS_PER_REGION * RUN_BYTES;
+export const RUNS_SET_BYTES: number = RUNS_TAG + RUN_BYTES;
+export const RUNS_SETS = 256;
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 16;

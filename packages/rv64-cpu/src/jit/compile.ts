@@ -6,7 +6,7 @@ import { FLOAT_SIGNATURES } from "../wasm/float.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
 import type { Entry, EntryTable } from "./entries.ts";
 import type { RegionImports, Runs } from "./page-lowering.ts";
-import { RUNS_BYTES, RUNS_GROUPS } from "../state.ts";
+import { RUNS_SET_BYTES, RUNS_SETS } from "../state.ts";
 import { RegionLowering } from "./lowering.ts";
 import { REGION_PARAMETERS } from "./operand-lowering.ts";
 import type { Profile } from "./profile.ts";
@@ -109,7 +109,7 @@ export class RegionCompiler {
 
   #nextRuns(): Runs {
     const owner = ++this.#owners;
-    return { offset: this.#host.ram.runsOffset + (owner % RUNS_GROUPS) * RUNS_BYTES, owner };
+    return { offset: this.#host.ram.runsOffset + (owner % RUNS_SETS) * RUNS_SET_BYTES, owner };
   }
 
   #makeFunctions(): Record<string, unknown> {

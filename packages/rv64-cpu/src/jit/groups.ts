@@ -14,7 +14,7 @@ import { instructionByName } from "../isa/instructions.ts";
 import { type Block, dominates, END_CALL, END_CALL_INDIRECT, type Insn, loopOf, predecessorsOf } from "./blocks.ts";
 import type { Region } from "./region.ts";
 import { ACCESS_BYTES, IS_STORE, OPERANDS, WRITES_X } from "./operands.ts";
-import { RUNS_PER_GROUP } from "../state.ts";
+import { RUNS_PER_REGION } from "../state.ts";
 
 export interface Group {
   /** The access in front of which the check stands. */
@@ -110,7 +110,7 @@ export function groupAccesses({ blocks, streams, roams }: Region): Accesses {
           const loop = loops[n];
           const slow = loop?.slow(rs1) ?? false;
           const run =
-            loop !== undefined && block.isSpare !== true && runHeads.length < RUNS_PER_GROUP && (slow || roams)
+            loop !== undefined && block.isSpare !== true && runHeads.length < RUNS_PER_REGION && (slow || roams)
               ? runHeads.push(loop.outermost) - 1
               : -1;
           const created: Group = {

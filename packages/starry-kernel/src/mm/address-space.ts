@@ -189,11 +189,8 @@ export class AddressSpace extends UserAccess {
     const most = Math.min(FAULT_AROUND, page, TABLE_PAGES - 1 - page, vma.end / PAGE_SIZE - 1 - vpn);
     for (let n = 1; n <= most; n++) {
       if ((table.get(slot - 2 * n) & PTE_ANON) === 0 || table.get(slot + 2 * n) !== 0) return;
-      const next = frames.alloc(false, frame + n);
-      if (next < 0) return;
-      if (next !== frame + n) return frames.put(next);
-      frames.zero(next);
-      this.#installAnon(vma, vpn + n, slot + 2 * n, next);
+      if (!frames.isAvailable(frame + n)) return;
+      this.#installAnon(vma, vpn + n, slot + 2 * n, frames.alloc(true, frame + n));
     }
   }
 

@@ -69,7 +69,8 @@ export class FrameAllocator {
 
   /** A frame with one reference, `wanted` if that is free, or −1 when memory is exhausted. Zeroed unless `zero` is false. */
   alloc(zero = true, wanted = -1): number {
-    let slot = this.#wanted(wanted);
+    let slot = this.isAvailable(wanted) ? wanted - this.firstFrame : -1;
+    if (slot === this.#watermark) this.#watermark++;
     while (slot < 0 && this.#stackLength > 0) {
       const candidate = this.#stack[--this.#stackLength] as number;
       this.#onStack[candidate] = 0;
@@ -85,12 +86,10 @@ export class FrameAllocator {
     return this.firstFrame + slot;
   }
 
-  /** The slot of frame `wanted` if it can be had, otherwise −1. */
-  #wanted(wanted: number): number {
-    const slot = wanted - this.firstFrame;
-    if (slot < 0 || slot > this.#watermark || slot === this.#slots || this.#refs[slot] !== 0) return -1;
-    if (slot === this.#watermark) this.#watermark++;
-    return slot;
+  /** True if `alloc` can hand out just this frame: it is free, and none below it has never been used. */
+  isAvailable(frame: number): boolean {
+    const slot = frame - this.firstFrame;
+    return slot >= 0 && slot <= this.#watermark && slot < this.#slots && this.#refs[slot] === 0;
   }
 
   /** First of `count` contiguous frames, each with one reference, or −1. Zeroed unless `zero` is false. */
